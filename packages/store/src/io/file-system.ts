@@ -1,0 +1,54 @@
+/**
+ * The file operations the store uses, and nothing else of node:fs. Two implementations: the real one over an IoLane,
+ * and a simulated one with a volatile and a durable image of every file. Each method says what its promise guarantees.
+ * Failures reject with the errno error of the call (`code` 'EIO', 'ENOSPC', …); callers wrap them in a StoreError.
+ */
+export interface StoreFile {
+  readonly path: string;
+  /** Resolves when every byte is *written* (page cache): survives a killed process, not a power cut. */
+  write(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void>;
+  /** Fills `target` from `position`; resolves with the number of bytes read, less than asked only at the end of file. */
+  read(target: Uint8Array, position: number): Promise<number>;
+  /** fdatasync: every byte whose write resolved before this call is *on disk* when it resolves. Never retry a failure. */
+  sync(): Promise<void>;
+  truncate(length: number): Promise<void>;
+  /** Reserves real disk blocks up to `length` and makes that the file's length (fallocate; ftruncate without koffi). */
+  allocate(length: number): Promise<void>;
+  size(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface FileStat {
+  size: number;
+  mtimeMs: number;
+  isDirectory: boolean;
+}
+
+/** `read`: existing, read only. `write`: existing, read and write. `create`: read and write, made when missing. */
+export type OpenMode = 'read' | 'write' | 'create';
+
+export interface DiskSpace {
+  totalBytes: number;
+  /** Bytes that this user can still allocate. */
+  freeBytes: number;
+}
+
+export interface FileSystem {
+  open(path: string, mode: OpenMode): Promise<StoreFile>;
+  /** Undefined when there is no such file. */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** Names in a directory, sorted; empty when it does not exist. */
+  list(directory: string): Promise<string[]>;
+  /** Whole content of a small file; undefined when there is no such file. */
+  readFile(path: string): Promise<Buffer | undefined>;
+  /** Creates the directory and its missing parents. Not durable until syncDirectory of each parent. */
+  makeDirectory(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file; no error when it is missing. */
+  remove(path: string): Promise<void>;
+  /** Removes a directory with all that is in it; no error when it is missing. */
+  removeDirectory(path: string): Promise<void>;
+  /** Makes the names in this directory durable (fsync of the directory). */
+  syncDirectory(path: string): Promise<void>;
+  space(path: string): Promise<DiskSpace>;
+}

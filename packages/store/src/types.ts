@@ -1,0 +1,134 @@
+import type { StoreError } from './errors.ts';
+
+/** An address as records store it: 4 or 16 address bytes and a port. Make one a connection and share it. */
+export interface StoreHost {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+/**
+ * When an append is acknowledged (its promise resolves with PUT_OK):
+ * - `sync`: once on disk; the flush starts now, whatever the store's flushDiskType.
+ * - `group`: once on disk, with the next flush the store makes anyway.
+ * - `async`: once written (page cache): survives a killed process, not a power cut.
+ * Without one, the store's flushDiskType and the message's WAIT property decide, as RocketMQ has it.
+ */
+export type Durability = 'sync' | 'group' | 'async';
+
+/** A message as the broker hands it to the store (RocketMQ MessageExtBrokerInner). */
+export interface MessageExtBrokerInner {
+  topic: string;
+  queueId: number;
+  /** Application flag, opaque to the store. */
+  flag: number;
+  sysFlag: number;
+  /** Producer's clock, Unix milliseconds. */
+  bornTimestamp: number;
+  bornHost: StoreHost;
+  storeHost: StoreHost;
+  reconsumeTimes: number;
+  /** For a committed transaction message the offset of its half message; else 0. */
+  preparedTransactionOffset: number;
+  body: Uint8Array;
+  /** name 0x01 value 0x02, repeated (RocketMQ MessageDecoder.messageProperties2String). */
+  propertiesString: string;
+  /** Overrides the tags hash in the consume queue (delivery time of a delayed message). */
+  tagsCode?: number;
+}
+
+/** Several messages for one queue, stored as consecutive ordinary records (RocketMQ MessageExtBatch). */
+export interface MessageExtBatch extends Omit<MessageExtBrokerInner, 'body' | 'propertiesString' | 'flag'> {
+  messages: readonly { flag: number; body: Uint8Array; propertiesString: string }[];
+}
+
+/** A record as read back (RocketMQ MessageExt). */
+export interface MessageExt {
+  topic: string;
+  queueId: number;
+  /** Entry number in its queue. */
+  queueOffset: number;
+  /** Offset of the record in the log. */
+  commitLogOffset: number;
+  /** Bytes of the whole record. */
+  storeSize: number;
+  /** The body as stored, compressed when sysFlag says so. Yours to keep: no later operation changes it. */
+  body: Buffer;
+  bodyCRC: number;
+  flag: number;
+  sysFlag: number;
+  bornTimestamp: number;
+  bornHost: StoreHost;
+  storeTimestamp: number;
+  storeHost: StoreHost;
+  reconsumeTimes: number;
+  preparedTransactionOffset: number;
+  properties: Map<string, string>;
+}
+
+/** RocketMQ PutMessageStatus. A value, not an exception. */
+export type PutMessageStatus =
+  | 'PUT_OK'
+  | 'FLUSH_DISK_TIMEOUT'
+  | 'FLUSH_SLAVE_TIMEOUT'
+  | 'SLAVE_NOT_AVAILABLE'
+  | 'SERVICE_NOT_AVAILABLE'
+  | 'CREATE_MAPPED_FILE_FAILED'
+  | 'MESSAGE_ILLEGAL'
+  | 'PROPERTIES_SIZE_EXCEEDED'
+  | 'OS_PAGE_CACHE_BUSY'
+  | 'UNKNOWN_ERROR';
+
+export interface PutMessageResult {
+  status: PutMessageStatus;
+  /** Offset in the log of the (first) record; -1 when nothing was appended. */
+  wroteOffset: number;
+  /** Bytes of the record, of all records for a batch. */
+  wroteBytes: number;
+  /** Entry number of the (first) record in its queue. */
+  queueOffset: number;
+  storeTimestamp: number;
+  /** Records appended: 1, or the batch's count. */
+  messageCount: number;
+  /** Offsets of each record of a batch (for the comma-joined msgId). */
+  batchOffsets?: number[];
+  /** Why, in one sentence with its numbers, whenever status is not PUT_OK. */
+  reason?: string;
+  /** The operating error behind a refusal, when there is one. */
+  cause?: StoreError;
+}
+
+/** RocketMQ GetMessageStatus. */
+export type GetMessageStatus =
+  | 'FOUND'
+  | 'NO_MATCHED_MESSAGE'
+  | 'MESSAGE_WAS_REMOVING'
+  | 'OFFSET_FOUND_NULL'
+  | 'OFFSET_OVERFLOW_BADLY'
+  | 'OFFSET_OVERFLOW_ONE'
+  | 'OFFSET_TOO_SMALL'
+  | 'NO_MATCHED_LOGIC_QUEUE'
+  | 'NO_MESSAGE_IN_QUEUE';
+
+export interface GetMessageResult {
+  status: GetMessageStatus;
+  nextBeginOffset: number;
+  minOffset: number;
+  /** Exclusive: the offset the next message will get. */
+  maxOffset: number;
+  /** Whole stored records, each exactly the bytes on disk, in order. Valid as long as you hold them. */
+  records: Buffer[];
+  messageCount: number;
+  /** Sum of the records' sizes in bytes. */
+  bufferTotalSize: number;
+  /** The read had to go to files far behind the end of the log (RocketMQ suggestPullingFromSlave). */
+  fromDisk: boolean;
+}
+
+/** Decides on the consume-queue entry alone; true keeps the message. */
+export interface MessageFilter {
+  isMatchedByConsumeQueue(tagsCode: number): boolean;
+  /** Optional second look at the whole record (SQL filters). */
+  isMatchedByCommitLog?(record: Buffer): boolean;
+}
+
+export type BoundaryType = 'LOWER' | 'UPPER';

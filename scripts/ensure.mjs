@@ -1,0 +1,53 @@
+// Brings a fresh clone to a runnable state: `npm ci` when node_modules is older than the lockfile, `tsc -b` when a
+// dist is older than its sources. Dependency-free, because it runs before anything is installed.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const mtime = (file) => (existsSync(file) ? statSync(file).mtimeMs : 0);
+
+function run(command, args, what) {
+  // Output goes to stderr: stdout belongs to the command the user typed (`npm start -- topic list --json | jq`).
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+  if (result.error) throw result.error;
+  if (result.status !== 0) {
+    process.stderr.write(`${what} failed with exit code ${result.status ?? result.signal}\n`);
+    process.exit(result.status ?? 1);
+  }
+}
+
+/** Installs dependencies when the lockfile is newer than what is installed. npm writes the marker file at its end. */
+export function ensureInstalled() {
+  const installed = mtime(join(root, 'node_modules', '.package-lock.json'));
+  const stamp = mtime(join(root, 'node_modules', '.vernier-install'));
+  if (Math.max(installed, stamp) >= mtime(join(root, 'package-lock.json')) && installed > 0) return;
+  process.stderr.write('installing dependencies (npm ci) ...\n');
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci');
+}
+
+function newestSource(folder) {
+  let newest = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    newest = Math.max(newest, entry.isDirectory() ? newestSource(path) : mtime(path));
+  }
+  return newest;
+}
+
+/** Compiles the packages whose sources are newer than their last build. */
+export function ensureBuilt() {
+  const packages = readdirSync(join(root, 'packages')).filter((name) =>
+    existsSync(join(root, 'packages', name, 'src')),
+  );
+  const stale = packages.some((name) => {
+    const folder = join(root, 'packages', name);
+    const built = mtime(join(folder, 'dist', '.tsbuildinfo'));
+    return built === 0 || newestSource(join(folder, 'src')) > built || mtime(join(folder, 'tsconfig.json')) > built;
+  });
+  if (!stale) return;
+  process.stderr.write('building (tsc -b) ...\n');
+  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'tsc -b');
+}

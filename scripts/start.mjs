@@ -1,0 +1,11 @@
+// `npm start`: installs and builds what is missing, then becomes the command itself, in this very process. A child
+// process would not do: npm forwards SIGTERM to its direct child only, and the broker would be left an orphan.
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+
+ensureInstalled();
+ensureBuilt();
+const bin = join(root, 'packages', 'vernier', 'dist', 'bin.js');
+process.argv[1] = bin;
+await import(pathToFileURL(bin).href);
