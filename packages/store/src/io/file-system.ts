@@ -5,6 +5,8 @@
  */
 export interface StoreFile {
   readonly path: string;
+  /** The descriptor, for a mapping of this file; undefined when there is none (simulated files). */
+  readonly fd: number | undefined;
   /** Resolves when every byte is *written* (page cache): survives a killed process, not a power cut. */
   write(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void>;
   /** Fills `target` from `position`; resolves with the number of bytes read, less than asked only at the end of file. */
@@ -12,8 +14,12 @@ export interface StoreFile {
   /** fdatasync: every byte whose write resolved before this call is *on disk* when it resolves. Never retry a failure. */
   sync(): Promise<void>;
   truncate(length: number): Promise<void>;
-  /** Reserves real disk blocks up to `length` and makes that the file's length (fallocate; ftruncate without koffi). */
-  allocate(length: number): Promise<void>;
+  /**
+   * Reserves real disk blocks up to `length` and makes that the file's length (fallocate; ftruncate without koffi).
+   * Rejects with code ENOSPC, before any call that changes the file, when fewer than `freeBytesMin` bytes would stay
+   * free. A failed attempt is undone (the file has its old length again) before the error is reported.
+   */
+  allocate(length: number, freeBytesMin?: number): Promise<void>;
   size(): Promise<number>;
   close(): Promise<void>;
 }
@@ -27,6 +33,20 @@ export interface FileStat {
 /** `read`: existing, read only. `write`: existing, read and write. `create`: read and write, made when missing. */
 export type OpenMode = 'read' | 'write' | 'create';
 
+/**
+ * Whose traffic an open file carries. `log`: the commit log's writes and syncs, which go through the IoLane. `other`
+ * (default): everything else, on libuv's threads.
+ */
+export type Traffic = 'log' | 'other';
+
+/** A blocking call that has not returned yet. */
+export interface InFlightOperation {
+  operation: string;
+  file: string;
+  /** Milliseconds since it was handed over. */
+  sinceMs: number;
+}
+
 export interface DiskSpace {
   totalBytes: number;
   /** Bytes that this user can still allocate. */
@@ -34,7 +54,7 @@ export interface DiskSpace {
 }
 
 export interface FileSystem {
-  open(path: string, mode: OpenMode): Promise<StoreFile>;
+  open(path: string, mode: OpenMode, traffic?: Traffic): Promise<StoreFile>;
   /** Undefined when there is no such file. */
   stat(path: string): Promise<FileStat | undefined>;
   /** Names in a directory, sorted; empty when it does not exist. */
@@ -51,4 +71,8 @@ export interface FileSystem {
   /** Makes the names in this directory durable (fsync of the directory). */
   syncDirectory(path: string): Promise<void>;
   space(path: string): Promise<DiskSpace>;
+  /** The commit log's disk calls that have not returned; a shutdown that waits says which file and since when. */
+  inFlight(): InFlightOperation[];
+  /** Counts a call made elsewhere (msync) among inFlight() until `done` settles. Returns `done`. */
+  track<T>(operation: string, file: string, done: Promise<T>): Promise<T>;
 }

@@ -20,11 +20,16 @@ export interface MappedFile {
   storeTimestamp: number;
 
   /**
-   * Writable memory for the next `size` bytes at wrotePosition, in one piece, to be filled at once (same turn of the
-   * event loop) and then published by advance(). Undefined when no buffer can be had now: backpressure, nothing changed.
-   * `size` must fit in fileSize - wrotePosition. The content before it is filled is unspecified.
+   * Finds room in memory for the next `size` bytes at wrotePosition, in one piece. True: write them now (same turn of
+   * the event loop) into `target` from index `targetStart`, then publish them with advance(). False: no buffer can be
+   * had now (all hold bytes that are not written yet): backpressure, nothing changed; commit() frees buffers.
+   * `size` must fit in fileSize - wrotePosition. The content before it is filled is unspecified. Calling it again
+   * without advance() starts over. No view is made per record, so that the hot path allocates nothing.
    */
-  reserve(size: number): Buffer | undefined;
+  reserve(size: number): boolean;
+  /** Where the last successful reserve() found room; anything outside [targetStart, targetStart + size) is not yours. */
+  readonly target: Buffer;
+  readonly targetStart: number;
   /** Publishes the first `size` bytes of the last reserve(): wrotePosition moves. `end` true also closes the file: the
    * position goes to fileSize (what follows the BLANK marker is left as it is on disk). */
   advance(size: number, end?: boolean): void;
