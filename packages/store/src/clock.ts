@@ -9,6 +9,8 @@ export interface Clock {
   monotonic(): number;
   setTimer(callback: () => void, delayMs: number): TimerHandle;
   clearTimer(handle: TimerHandle): void;
+  /** Runs the callback after the I/O events of this turn of the event loop: what came in together is handled together. */
+  defer(callback: () => void): void;
 }
 
 /** Opaque; what setTimer returned. */
@@ -19,4 +21,7 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
   setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimer: (handle) => clearTimeout(handle as NodeJS.Timeout),
+  defer: (callback) => {
+    setImmediate(callback);
+  },
 };

@@ -115,7 +115,9 @@ export interface GetMessageResult {
   minOffset: number;
   /** Exclusive: the offset the next message will get. */
   maxOffset: number;
-  /** Whole stored records, each exactly the bytes on disk, in order. Valid as long as you hold them. */
+  /** All records back to back, each exactly the bytes on disk: the body of a pull response. Yours as long as you hold it. */
+  buffer: Buffer;
+  /** The single records, views of `buffer`. */
   records: Buffer[];
   messageCount: number;
   /** Sum of the records' sizes in bytes. */
