@@ -31,3 +31,44 @@ export interface StoreMetrics {
   getMessageCountTotal: number;
   getMessageSizeTotal: number;
 }
+
+/** Fixed buckets, no allocation a sample. */
+export class Histogram {
+  readonly #bounds: readonly number[];
+  readonly #counts: Float64Array;
+  #count = 0;
+  #sum = 0;
+  #max = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#counts = new Float64Array(bounds.length + 1);
+  }
+
+  record(value: number): void {
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > this.#bounds[bucket]!) bucket++;
+    this.#counts[bucket]!++;
+    this.#count++;
+    this.#sum += value;
+    if (value > this.#max) this.#max = value;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get snapshot(): HistogramSnapshot {
+    return {
+      bounds: this.#bounds,
+      counts: [...this.#counts],
+      count: this.#count,
+      sum: this.#sum,
+      max: this.#max,
+    };
+  }
+}
+
+/** Milliseconds; a flush on flash takes a fraction of one, on a spinning disk ten, on a disk in trouble seconds. */
+export const FLUSH_TIME_BOUNDS_MS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 5_000, 10_000];
+export const GROUP_SIZE_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096];

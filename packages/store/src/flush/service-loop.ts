@@ -37,7 +37,7 @@ export abstract class ServiceLoop {
   wakeup(): void {
     if (this.#notified) return;
     this.#notified = true;
-    if (this.#wake) this.clock.defer(this.#endWait);
+    if (this.#wake) this.clock.defer(this.#endIfNotified);
   }
 
   /** Lets run() finish its last round; resolves when it has, rejects with what it threw. */
@@ -64,6 +64,11 @@ export abstract class ServiceLoop {
 
   /** What a service does at the end of each wait (GroupCommitService swaps its request lists here). */
   protected onWaitEnd(): void {}
+
+  /** When the timer ended the wait before this deferred call came, the wakeup was consumed and the next wait is not its. */
+  readonly #endIfNotified = (): void => {
+    if (this.#notified) this.#endWait();
+  };
 
   readonly #endWait = (): void => {
     const wake = this.#wake;

@@ -1,0 +1,130 @@
+import type { Clock } from '../clock.ts';
+import { StoreError } from '../errors.ts';
+import type { StoreLogger } from '../logger.ts';
+import type { PutMessageResult } from '../types.ts';
+import { type FlushListener, type FlushTarget, flushFailedReason } from './flush-target.ts';
+import { GroupCommitRequest } from './group-commit-request.ts';
+import { RequestList } from './request-list.ts';
+import { ServiceLoop } from './service-loop.ts';
+
+/** RocketMQ GroupCommitService: wait at most this long before looking again while bytes are unflushed, milliseconds. */
+const WAIT_INTERVAL_MS = 10;
+
+/**
+ * The flush service of SYNC_FLUSH (RocketMQ CommitLog.GroupCommitService): one flush answers a whole group.
+ *
+ * Invariants:
+ * - A request is answered PUT_OK only after a flush that covers its nextOffset has resolved.
+ * - After a failed flush no request is ever answered PUT_OK again.
+ * - A request is answered at the latest at its deadline, even while a flush hangs; the flush goes on.
+ * - The last group is answered on shutdown.
+ */
+export class GroupCommitService extends ServiceLoop {
+  readonly #target: FlushTarget;
+  readonly #listener: FlushListener;
+  readonly #logger: StoreLogger;
+  readonly #syncFlushTimeoutMs: number;
+  readonly #requests: RequestList;
+  #flushStartedAt: number | undefined;
+  #failure: StoreError | undefined;
+
+  constructor(
+    target: FlushTarget,
+    listener: FlushListener,
+    options: { clock: Clock; logger: StoreLogger; syncFlushTimeout: number },
+  ) {
+    super(options.clock);
+    this.#target = target;
+    this.#listener = listener;
+    this.#logger = options.logger;
+    this.#syncFlushTimeoutMs = options.syncFlushTimeout;
+    this.#requests = new RequestList(options.clock, (request) => this.#timeOut(request));
+  }
+
+  get waiterCount(): number {
+    return this.#requests.size;
+  }
+
+  /** Milliseconds that the oldest waiting request has waited; 0 when none waits. */
+  get oldestWaiterMs(): number {
+    const oldest = this.#requests.oldest;
+    return oldest ? Math.max(0, this.clock.monotonic() - (oldest.deadline - this.#syncFlushTimeoutMs)) : 0;
+  }
+
+  /** Submits an append that ends at `nextOffset`. The future resolves once the bytes are on disk, or the deadline came. */
+  submit(nextOffset: number, result: PutMessageResult): Promise<PutMessageResult> {
+    const request = new GroupCommitRequest(nextOffset, this.clock.monotonic() + this.#syncFlushTimeoutMs, result);
+    this.putRequest(request);
+    return request.future;
+  }
+
+  putRequest(request: GroupCommitRequest): void {
+    if (this.#failure) {
+      request.wakeupCustomer('UNKNOWN_ERROR', { reason: flushFailedReason(this.#failure), cause: this.#failure });
+      return;
+    }
+    this.#requests.putRequest(request);
+    this.wakeup();
+  }
+
+  protected override async run(): Promise<void> {
+    while (!this.stopped && !this.#failure) {
+      const idle = this.#requests.size === 0 && this.#target.flushedWhere === this.#target.maxOffset;
+      await this.waitForRunning(idle ? undefined : WAIT_INTERVAL_MS);
+      await this.#doCommit();
+    }
+    // What was put while the last round worked, and bytes that nobody waits for.
+    while (!this.#failure && (this.#requests.size > 0 || this.#target.flushedWhere < this.#target.maxOffset)) {
+      this.#requests.swapRequests();
+      await this.#doCommit();
+    }
+    this.#requests.close();
+  }
+
+  protected override onWaitEnd(): void {
+    this.#requests.swapRequests();
+  }
+
+  /**
+   * MappedFileQueue.flush covers one file, so a group that crosses a file roll needs two calls; the requests of the first
+   * file are answered after the first. Without requests it flushes what WAIT=false messages left.
+   */
+  async #doCommit(): Promise<void> {
+    const end = this.#requests.groupEnd || this.#target.maxOffset;
+    try {
+      while (this.#target.flushedWhere < end) {
+        this.#flushStartedAt = this.clock.monotonic();
+        const nothingAdvanced = await this.#target.flush(0);
+        this.#flushStartedAt = undefined;
+        this.#listener.onFlushed();
+        const answered = this.#requests.answerUpTo(this.#target.flushedWhere);
+        if (answered > 0) this.#listener.onGroup(answered);
+        if (nothingAdvanced) {
+          throw new StoreError('STORE_FLUSH_FAILED', 'flush reported success but nothing advanced', {
+            flushedWhere: this.#target.flushedWhere,
+            wanted: end,
+          });
+        }
+      }
+      this.#requests.answerUpTo(this.#target.flushedWhere);
+    } catch (error) {
+      this.#fail(error as StoreError);
+    }
+  }
+
+  #fail(cause: StoreError): void {
+    this.#failure = cause;
+    this.#requests.answerAll('UNKNOWN_ERROR', { reason: flushFailedReason(cause), cause });
+    this.#requests.close();
+  }
+
+  #timeOut(request: GroupCommitRequest): void {
+    const since = this.#flushStartedAt;
+    const flushMs = since === undefined ? 0 : Math.round(this.clock.monotonic() - since);
+    const reason =
+      `not on disk after ${this.#syncFlushTimeoutMs} ms (syncFlushTimeout)` +
+      (since === undefined ? '' : `, the flush in progress has taken ${flushMs} ms so far`);
+    this.#logger.warn({ nextOffset: request.nextOffset, flushedWhere: this.#target.flushedWhere, flushMs }, reason);
+    request.wakeupCustomer('FLUSH_DISK_TIMEOUT', { reason });
+  }
+}
