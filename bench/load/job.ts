@@ -1,0 +1,48 @@
+import type { ProcessMemory } from '../process-stats.ts';
+import type { LatencySummary } from './histogram.ts';
+import type { BrokerAddress } from './requests.ts';
+
+interface CommonJob extends BrokerAddress {
+  topic: string;
+  queueCount: number;
+  connections: number;
+  /** Counted as nothing. */
+  warmupMs: number;
+  durationMs: number;
+  /** The broker's process, when its CPU time and memory are wanted. */
+  brokerPid?: number;
+}
+
+export interface SendJob extends CommonJob {
+  kind: 'send';
+  inFlight: number;
+  bodySize: number;
+  /** Ends the load early, once so many messages were sent and answered (warm-up included). */
+  count?: number;
+}
+
+export interface PullJob extends CommonJob {
+  kind: 'pull';
+  batchSize: number;
+}
+
+export type Job = SendJob | PullJob;
+
+export interface LoadResult {
+  /** Messages answered or records received inside the measured time, whatever the response code. */
+  count: number;
+  seconds: number;
+  perSecond: number;
+  /** utime + stime of the broker in the measured time by message; NaN (null in JSON) without a brokerPid. */
+  brokerCpuUsPerMessage: number;
+  loadCpuUsPerMessage: number;
+  /** Of the broker, right after the load. */
+  memory: ProcessMemory | undefined;
+  /** Of a message from its write to its answer; of a pull request with its whole batch. */
+  latency: LatencySummary;
+  /** Answers by response code. */
+  codes: Record<string, number>;
+  /** Answers nobody asked for; for pulls, records that did not follow their predecessor. */
+  unexpected: number;
+  unanswered: number;
+}
