@@ -1,0 +1,333 @@
+import { dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { readInt64 } from './commit-log/message-decoder.ts';
+import type { StoreContext } from './context.ts';
+import { StoreError } from './errors.ts';
+import type { StoreFile } from './io/file-system.ts';
+
+/**
+ * The checkpoint file (RocketMQ StoreCheckpoint): one page of 4,096 bytes.
+ *
+ *      0  i64 physicMsgTimestamp    storeTimestamp of the newest record known to be on disk
+ *      8  i64 logicsMsgTimestamp    the same for the consume queues
+ *     16  i64 indexMsgTimestamp     endTimestamp of the newest index file on disk
+ *     24  i64 masterFlushedOffset
+ *     32  i64 confirmPhyOffset
+ *    512  our fields, copy A        1024  our fields, copy B
+ *         +0 8 bytes magic   +8 i64 sequence   +16 i64 durable point   +24 i64 logics point
+ *         +32 i64 physicMsgTimestamp these belong to   +40 i64 the one written before   +48 i32 CRC-32 of [0, 48)
+ *
+ * Java reads and writes the first 40 bytes alone, through a mapping; what follows survives it.
+ *
+ * Invariants:
+ * - The durable point is at most flushedWhere when it is set: every byte of the log below it is on disk.
+ * - A copy is overwritten only while the other one, of the sequence before, is on disk: whatever sectors a torn write
+ *   leaves, one copy is whole.
+ * - Java's fields are written after the copy that names them is on disk. So at any moment the first field equals the
+ *   timestamp of the newest copy or the one before; anything else means that a Java broker has stored messages here
+ *   since, and our points are void.
+ */
+export const CHECKPOINT_BYTES = 4096;
+const COPY_POSITIONS = [512, 1024] as const;
+const COPY_BYTES = 52;
+const JAVA_BYTES = 40;
+const MAGIC = Buffer.from('VRNRCKP1', 'latin1');
+/** Java's fields carry no checksum; a timestamp this far ahead of the clock is garbage and not believed. */
+const FUTURE_MS_MAX = 24 * 3_600_000;
+
+interface OwnCopy {
+  sequence: number;
+  durablePoint: number;
+  logicsPoint: number;
+  physicMsgTimestamp: number;
+  previousPhysicMsgTimestamp: number;
+}
+
+/** Why the durable point cannot be used. */
+export type DurablePointState = 'valid' | 'none' | 'java-ran-since';
+
+export class StoreCheckpoint {
+  readonly path: string;
+  readonly #context: Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'fail'>;
+  readonly #file: StoreFile;
+  #physicMsgTimestamp = 0;
+  #logicsMsgTimestamp = 0;
+  #indexMsgTimestamp = 0;
+  #masterFlushedOffset = 0;
+  #confirmPhyOffset = 0;
+  #durablePoint = 0;
+  #logicsPoint = 0;
+  #state: DurablePointState = 'none';
+  #sequence = 0;
+  /** Index of the copy that may be overwritten: never the one that was believed or written last. */
+  #nextCopy = 0;
+  /** physicMsgTimestamp as Java's field holds it on disk. */
+  #writtenPhysicMsgTimestamp = 0;
+  #dirty = false;
+  #writing: Promise<void> = Promise.resolve();
+  #failure: StoreError | undefined;
+
+  private constructor(
+    path: string,
+    context: Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'fail'>,
+    file: StoreFile,
+  ) {
+    this.path = path;
+    this.#context = context;
+    this.#file = file;
+  }
+
+  /**
+   * Opens or creates the file. A missing, short or unreadable copy is no error: the durable point is then absent and
+   * recovery starts earlier. Rejects STORE_METADATA_DAMAGED when the file itself cannot be opened, read or created.
+   */
+  static async open(
+    path: string,
+    context: Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'fail'>,
+  ): Promise<StoreCheckpoint> {
+    let file: StoreFile | undefined;
+    try {
+      file = await context.fileSystem.open(path, 'create');
+      const checkpoint = new StoreCheckpoint(path, context, file);
+      await checkpoint.#load();
+      return checkpoint;
+    } catch (error) {
+      await file?.close().catch(() => {});
+      throw new StoreError('STORE_METADATA_DAMAGED', `The checkpoint ${path} cannot be used`, { path }, error);
+    }
+  }
+
+  async #load(): Promise<void> {
+    const page = Buffer.alloc(CHECKPOINT_BYTES);
+    const bytes = await this.#file.read(page, 0);
+    if (bytes < CHECKPOINT_BYTES) {
+      // New, or its creation was cut short. Java maps 4,096 bytes, so the length is made right at once.
+      page.fill(0, bytes);
+      await this.#file.write(page, 0);
+      await this.#file.sync();
+      await this.#context.fileSystem.syncDirectory(dirname(this.path));
+    }
+    const limit = this.#context.clock.now() + FUTURE_MS_MAX;
+    const timestampAt = (at: number): number => {
+      const value = readInt64(page, at);
+      return value >= 0 && value <= limit ? value : 0;
+    };
+    this.#physicMsgTimestamp = timestampAt(0);
+    this.#logicsMsgTimestamp = timestampAt(8);
+    this.#indexMsgTimestamp = timestampAt(16);
+    this.#masterFlushedOffset = readOffset(page, 24);
+    this.#confirmPhyOffset = readOffset(page, 32);
+    this.#writtenPhysicMsgTimestamp = readInt64(page, 0);
+
+    const copies = COPY_POSITIONS.map((at, index) => readCopy(page, at, index)).filter((copy) => copy !== undefined);
+    copies.sort((a, b) => b.sequence - a.sequence);
+    this.#sequence = copies[0]?.sequence ?? 0;
+    this.#nextCopy = 1 - (copies[0]?.index ?? 1);
+    const written = this.#writtenPhysicMsgTimestamp;
+    const newest = copies.find(
+      (copy) => copy.physicMsgTimestamp === written || copy.previousPhysicMsgTimestamp === written,
+    );
+    if (newest !== undefined) {
+      this.#state = 'valid';
+      this.#nextCopy = 1 - newest.index;
+      this.#durablePoint = newest.durablePoint;
+      this.#logicsPoint = newest.logicsPoint;
+      this.#physicMsgTimestamp = Math.max(this.#physicMsgTimestamp, newest.physicMsgTimestamp);
+    } else if (copies.length > 0) {
+      this.#state = 'java-ran-since';
+      this.#context.logger.warn(
+        { path: this.path, expected: copies[0]!.physicMsgTimestamp, found: written },
+        'checkpoint: another broker has stored messages here since; its durable point is void',
+      );
+    }
+  }
+
+  /** Whether `durablePoint` and `logicsPoint` may be believed. `none`: never set, or both copies unreadable. */
+  get durablePointState(): DurablePointState {
+    return this.#state;
+  }
+  /** Offset in the log; every byte below was on disk when this was written. 0 unless the state is valid. */
+  get durablePoint(): number {
+    return this.#durablePoint;
+  }
+  /** Offset in the log; the consume-queue entries of every record below were on disk. 0 unless the state is valid. */
+  get logicsPoint(): number {
+    return this.#logicsPoint;
+  }
+  get physicMsgTimestamp(): number {
+    return this.#physicMsgTimestamp;
+  }
+  get logicsMsgTimestamp(): number {
+    return this.#logicsMsgTimestamp;
+  }
+  get indexMsgTimestamp(): number {
+    return this.#indexMsgTimestamp;
+  }
+  get masterFlushedOffset(): number {
+    return this.#masterFlushedOffset;
+  }
+  get confirmPhyOffset(): number {
+    return this.#confirmPhyOffset;
+  }
+
+  /** Every setter is monotone: a value below the present one changes nothing. In memory until flush(). */
+  setPhysicMsgTimestamp(value: number): void {
+    if (value > this.#physicMsgTimestamp) this.#physicMsgTimestamp = this.#changed(value);
+  }
+  setLogicsMsgTimestamp(value: number): void {
+    if (value > this.#logicsMsgTimestamp) this.#logicsMsgTimestamp = this.#changed(value);
+  }
+  setIndexMsgTimestamp(value: number): void {
+    if (value > this.#indexMsgTimestamp) this.#indexMsgTimestamp = this.#changed(value);
+  }
+  setMasterFlushedOffset(value: number): void {
+    if (value > this.#masterFlushedOffset) this.#masterFlushedOffset = this.#changed(value);
+  }
+  setConfirmPhyOffset(value: number): void {
+    if (value > this.#confirmPhyOffset) this.#confirmPhyOffset = this.#changed(value);
+  }
+
+  /**
+   * Every byte of the log below `offset` is on disk, the newest record of them stored at `physicMsgTimestamp` (0: not
+   * known, the field stays). `flushedWhere` is the log's own; a point above it is a programmer error and throws.
+   */
+  setDurablePoint(offset: number, flushedWhere: number, physicMsgTimestamp = 0): void {
+    if (offset > flushedWhere) throw new RangeError('StoreCheckpoint: durable point above flushedWhere');
+    this.setPhysicMsgTimestamp(physicMsgTimestamp);
+    if (offset > this.#durablePoint) this.#durablePoint = this.#changed(offset);
+  }
+
+  /** The consume-queue entries of every record below `offset` are on disk; at most what was dispatched. */
+  setLogicsPoint(offset: number): void {
+    if (offset > this.#logicsPoint) this.#logicsPoint = this.#changed(offset);
+  }
+
+  /**
+   * Recovery only: the log is known to be on disk up to `durablePoint`, the queues up to `logicsPoint`. The one place
+   * where a point may go down, as when the checkpoint's own was void. In memory until flush().
+   */
+  recovered(durablePoint: number, logicsPoint: number, physicMsgTimestamp: number): void {
+    this.#state = 'valid';
+    this.#durablePoint = this.#changed(durablePoint);
+    this.#logicsPoint = this.#changed(Math.min(logicsPoint, durablePoint));
+    this.setPhysicMsgTimestamp(physicMsgTimestamp);
+  }
+
+  /** RocketMQ StoreCheckpoint.getMinTimestamp: up to here log and queues are both complete, with 3 s to spare. */
+  get minTimestamp(): number {
+    return Math.max(0, Math.min(this.#physicMsgTimestamp, this.#logicsMsgTimestamp) - 3000);
+  }
+
+  /**
+   * Resolves when everything set before this call is *on disk*, except that Java's fields are only *written* (they get
+   * to disk with the next flush() or close(); they trail our copy on purpose). Nothing changed: no I/O. Calls queue up.
+   * A failure is never retried: it is reported through context.fail, and this and every later call rejects with it.
+   */
+  flush(): Promise<void> {
+    const run = this.#writing.then(() => this.#write());
+    // The chain itself must go on for later callers, who get the sticky failure from #write.
+    this.#writing = run.catch(() => {});
+    return run;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#dirty) return;
+    this.#dirty = false;
+    // Java's fields as they are now, so that what is set meanwhile waits for the next flush together with its copy.
+    const java = this.#javaFields();
+    const sequence = this.#sequence + 1;
+    const copy = encodeCopy({
+      sequence,
+      durablePoint: this.#durablePoint,
+      logicsPoint: this.#logicsPoint,
+      physicMsgTimestamp: this.#physicMsgTimestamp,
+      previousPhysicMsgTimestamp: this.#writtenPhysicMsgTimestamp,
+    });
+    const physicMsgTimestamp = this.#physicMsgTimestamp;
+    try {
+      await this.#file.write(copy, COPY_POSITIONS[this.#nextCopy]!);
+      await this.#file.sync();
+      this.#sequence = sequence;
+      this.#nextCopy = 1 - this.#nextCopy;
+      await this.#file.write(java, 0);
+      this.#writtenPhysicMsgTimestamp = physicMsgTimestamp;
+    } catch (error) {
+      this.#failure = new StoreError(
+        'STORE_FLUSH_FAILED',
+        `The checkpoint ${this.path} cannot be written`,
+        { path: this.path, durablePoint: this.#durablePoint },
+        error,
+      );
+      this.#context.fail(this.#failure);
+      throw this.#failure;
+    }
+  }
+
+  /** Flushes and closes. Resolves when everything, Java's fields included, is *on disk*. */
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+      await this.#file.sync();
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  /** Closes without writing: for a store that did not open or failed. */
+  async abandon(): Promise<void> {
+    await this.#writing;
+    await this.#file.close();
+  }
+
+  #changed(value: number): number {
+    this.#dirty = true;
+    return value;
+  }
+
+  #javaFields(): Buffer {
+    const fields = Buffer.alloc(JAVA_BYTES);
+    writeInt64(fields, 0, this.#physicMsgTimestamp);
+    writeInt64(fields, 8, this.#logicsMsgTimestamp);
+    writeInt64(fields, 16, this.#indexMsgTimestamp);
+    writeInt64(fields, 24, this.#masterFlushedOffset);
+    writeInt64(fields, 32, this.#confirmPhyOffset);
+    return fields;
+  }
+}
+
+function readOffset(page: Buffer, at: number): number {
+  const value = readInt64(page, at);
+  return Number.isSafeInteger(value) && value > 0 ? value : 0;
+}
+
+function writeInt64(target: Buffer, at: number, value: number): void {
+  target.writeInt32BE(Math.floor(value / 0x1_0000_0000), at);
+  target.writeUInt32BE(value % 0x1_0000_0000, at + 4);
+}
+
+function encodeCopy(copy: OwnCopy): Buffer {
+  const bytes = Buffer.alloc(COPY_BYTES);
+  MAGIC.copy(bytes, 0);
+  writeInt64(bytes, 8, copy.sequence);
+  writeInt64(bytes, 16, copy.durablePoint);
+  writeInt64(bytes, 24, copy.logicsPoint);
+  writeInt64(bytes, 32, copy.physicMsgTimestamp);
+  // Taken from disk as it is: a garbage value in Java's field may be negative.
+  bytes.writeBigInt64BE(BigInt(copy.previousPhysicMsgTimestamp), 40);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 48)), 48);
+  return bytes;
+}
+
+function readCopy(page: Buffer, at: number, index: number): (OwnCopy & { index: number }) | undefined {
+  const bytes = page.subarray(at, at + COPY_BYTES);
+  if (!bytes.subarray(0, 8).equals(MAGIC) || crc32(bytes.subarray(0, 48)) !== bytes.readUInt32BE(48)) return undefined;
+  return {
+    index,
+    sequence: readInt64(bytes, 8),
+    durablePoint: readInt64(bytes, 16),
+    logicsPoint: readInt64(bytes, 24),
+    physicMsgTimestamp: readInt64(bytes, 32),
+    previousPhysicMsgTimestamp: readInt64(bytes, 40),
+  };
+}
