@@ -20,6 +20,11 @@ export interface StoreFile {
    * free. A failed attempt is undone (the file has its old length again) before the error is reported.
    */
   allocate(length: number, freeBytesMin?: number): Promise<void>;
+  /**
+   * Makes [position, position + length) read as zeros; inside the file's length, which stays. Its blocks stay reserved.
+   * On disk only after sync().
+   */
+  zeroRange(position: number, length: number): Promise<void>;
   size(): Promise<number>;
   close(): Promise<void>;
 }
