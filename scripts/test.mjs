@@ -2,7 +2,7 @@
 // never against a build. Node 20's --test takes no globs, hence the walk. Without a PATH: every package and test/.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 
@@ -26,15 +26,18 @@ function* testFiles(path) {
 }
 
 ensureInstalled();
-// Some tests run the built command as a user does (npm start, the binary, npm pack).
-ensureBuilt();
 const wanted =
-  positionals.length > 0 ? positionals.map((path) => resolve(path)) : [join(root, 'packages'), join(root, 'test')];
+  positionals.length > 0
+    ? positionals.map((path) => resolve(path))
+    : ['packages', 'test', 'examples'].map((folder) => join(root, folder));
 const files = wanted.flatMap((path) => [...testFiles(path)]).sort();
 if (files.length === 0) {
   process.stderr.write(`no *.test.ts under ${positionals.join(', ')}\n`);
   process.exit(2);
 }
+// These run the built command as a user does (npm start, the binary); the others need no build.
+const needBuild = [join(root, 'packages', 'vernier'), join(root, 'test'), join(root, 'examples')];
+if (files.some((file) => needBuild.some((folder) => file.startsWith(folder + sep)))) ensureBuilt();
 const args = [
   '--import',
   'tsx',

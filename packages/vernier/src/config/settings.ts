@@ -1,0 +1,99 @@
+import { resolve } from 'node:path';
+import type { BrokerOptions } from '@vernier/broker';
+import type { MessageStoreOptions } from '@vernier/store';
+import { CliError } from '../errors.ts';
+import { brokerKeys, roleKeys } from './broker-keys.ts';
+import { type ConfigValue, type KeySpec, parseValue } from './key-spec.ts';
+import { type Assignment, readAssignment, readProperties } from './properties.ts';
+import { storeKeys } from './store-keys.ts';
+
+/** What `vernier start` runs with, after file, --set and flags were laid over each other. */
+export interface Settings {
+  store: MessageStoreOptions;
+  broker: BrokerOptions;
+  /** Keys of the config file that nothing here reads, in the file's order. */
+  unknownKeys: string[];
+}
+
+export interface SettingsSources {
+  /** The command's argument. It goes before storePathRootDir. */
+  dataDir?: string | undefined;
+  configFile?: string | undefined;
+  /** `key=value` as typed, in order. They go before the file. */
+  set?: readonly string[];
+  /** Flags with a key of their own. They go before everything. */
+  listen?: string | undefined;
+  brokerPort?: number | undefined;
+}
+
+export const DEFAULT_DATA_DIR = './vernier-data';
+
+const specs = new Map<string, { owner: 'store' | 'broker' | 'role'; spec: KeySpec }>();
+for (const [key, spec] of Object.entries(storeKeys)) specs.set(key, { owner: 'store', spec });
+for (const [key, spec] of Object.entries(brokerKeys)) specs.set(key, { owner: 'broker', spec });
+for (const [key, spec] of Object.entries(roleKeys)) specs.set(key, { owner: 'role', spec });
+
+export const knownKeys: ReadonlySet<string> = new Set(specs.keys());
+
+/**
+ * Reads and checks the settings; touches nothing. A key that is not known is returned when it comes from a file (a
+ * broker.conf of a Java broker has many) and refused when it was typed.
+ * @throws CliError CLI_CONFIG_UNREADABLE, CLI_CONFIG_INVALID (naming every bad value, not just the first), CLI_USAGE
+ */
+export async function loadSettings(sources: SettingsSources): Promise<Settings> {
+  const fromFile = sources.configFile === undefined ? [] : await readProperties(sources.configFile);
+  const typed = (sources.set ?? []).map(readAssignment);
+  const unknownKeys = fromFile.filter(({ key }) => !specs.has(key)).map(({ key }) => key);
+  const problems: string[] = [];
+  for (const { key, place } of typed) {
+    if (!specs.has(key)) problems.push(`${place}: there is no key ${key}${suggestion(key)}`);
+  }
+  const store: Record<string, ConfigValue> = {};
+  const broker: Record<string, ConfigValue> = {};
+  for (const assignment of [...fromFile, ...typed]) {
+    const known = specs.get(assignment.key);
+    if (known === undefined) continue;
+    const parsed = parseValue(known.spec, assignment.raw);
+    if ('problem' in parsed) problems.push(complaint(assignment, parsed.problem));
+    else if (known.owner === 'store') store[assignment.key] = parsed.value;
+    else if (known.owner === 'broker') broker[assignment.key] = parsed.value;
+  }
+  if (problems.length > 0) {
+    throw new CliError('CLI_CONFIG_INVALID', problems.join('\n'), { problems });
+  }
+  // An empty value in a properties file means "not set" for everything that is a path.
+  for (const key of ['storePathRootDir', 'storePathCommitLog']) if (store[key] === '') delete store[key];
+  const root = sources.dataDir ?? (store.storePathRootDir as string | undefined) ?? DEFAULT_DATA_DIR;
+  store.storePathRootDir = resolve(root);
+  if (store.storePathCommitLog !== undefined) store.storePathCommitLog = resolve(store.storePathCommitLog as string);
+  if (sources.listen !== undefined) broker.bindAddress = sources.listen;
+  if (sources.brokerPort !== undefined) broker.listenPort = sources.brokerPort;
+  return { store: store as unknown as MessageStoreOptions, broker: broker as BrokerOptions, unknownKeys };
+}
+
+function complaint({ key, raw, place }: Assignment, problem: string): string {
+  // What was typed after --set already shows key and value.
+  return place.startsWith('--set') ? `${place}: ${problem}` : `${place}: ${key}=${raw}: ${problem}`;
+}
+
+function suggestion(key: string): string {
+  const near = [...specs.keys()].find(
+    (known) => known.toLowerCase() === key.toLowerCase() || distanceIsSmall(known.toLowerCase(), key.toLowerCase()),
+  );
+  return near === undefined ? '; docs/reference/config.md lists them' : `; did you mean ${near}?`;
+}
+
+/** At most two letters added, left out or changed (Levenshtein's distance, cut short). */
+function distanceIsSmall(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 2) return false;
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]! <= 2;
+}

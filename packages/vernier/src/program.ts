@@ -1,0 +1,208 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { ConsumeOptions } from './commands/consume.ts';
+import type { NamesrvOptions } from './commands/namesrv.ts';
+import type { ProduceOptions } from './commands/produce.ts';
+import type { StartOptions } from './commands/start.ts';
+import type { StatusOptions } from './commands/status.ts';
+import type { TopicCreateOptions, TopicOptions } from './commands/topic.ts';
+import { CliError } from './errors.ts';
+
+/** What a command answers to the shell; undefined: it goes on running and exits by itself. */
+export type ExitCode = number | undefined;
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'help'];
+
+/**
+ * The command line. Only what is needed to read it is loaded here; each command's own modules come with its action, so
+ * that a broker does not load a consumer.
+ */
+export function createProgram(finish: (exitCode: ExitCode) => void): Command {
+  const program = new Command('vernier');
+  program
+    .description('A RocketMQ-compatible broker and nameserver in one process.')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .option('-V, --version', 'show the version')
+    .on('option:version', async () => {
+      const { version } = await import('./version.ts');
+      process.stdout.write(`${version}\n`);
+      finish(0);
+    })
+    .showHelpAfterError('(vernier --help shows what there is)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  vernier                                    broker and nameserver, data in ./vernier-data
+  vernier ./data --set flushDiskType=ASYNC_FLUSH
+  vernier produce hello --body 'first message'
+  vernier consume hello --follow
+
+Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 137 a disk call hung at the stop.`,
+    );
+
+  addStart(program, finish);
+  addNamesrv(program, finish);
+  addProduce(program, finish);
+  addConsume(program, finish);
+  addTopic(program, finish);
+  program
+    .command('status')
+    .description('what a running broker is doing: addresses, flush pipeline, bytes behind, waiters')
+    .addOption(namesrvOption())
+    .option('--broker <host:port>', 'ask this broker and no nameserver')
+    .option('--json', 'print JSON')
+    .action(async (options: StatusOptions) => finish(await (await import('./commands/status.ts')).status(options)));
+  return program;
+}
+
+function addStart(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('start', { isDefault: true })
+    .description('start broker and nameserver (this is what plain `vernier` does)')
+    .argument('[DATA_DIR]', 'where the store lies, made when it is not there; without it, ./vernier-data')
+    .option('-c, --config <file>', 'a RocketMQ broker.conf (properties; keys in docs/reference/config.md)')
+    .option(
+      '--set <key=value>',
+      'one key of it; may be given often',
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
+    .option('--listen <host>', 'address to listen on (default: 127.0.0.1)')
+    .option('--namesrv-port <port>', 'port of the nameserver, 0 = any (default: 9876)', port)
+    .option('--broker-port <port>', 'port of the broker, 0 = any (default: 10911)', port)
+    .option('--no-namesrv', 'no nameserver of our own; needs the key namesrvAddr')
+    .option('--ready-file <file>', 'JSON with pid and addresses, written when clients can connect')
+    .addOption(logLevelOption())
+    .option('--log-file <file>', 'log into this file instead of stderr')
+    .action(async (dataDir: string | undefined, options: StartOptions) => {
+      refuseMistypedCommand(dataDir);
+      finish(await (await import('./commands/start.ts')).start(dataDir, options));
+    });
+}
+
+function addNamesrv(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('namesrv')
+    .description('start a nameserver alone, for these or for Java brokers')
+    .option('--listen <host>', 'address to listen on', '127.0.0.1')
+    .option('--namesrv-port <port>', 'port, 0 = any', port, 9876)
+    .option('--ready-file <file>', 'JSON with pid and address, written when it listens')
+    .addOption(logLevelOption())
+    .option('--log-file <file>', 'log into this file instead of stderr')
+    .action(async (options: NamesrvOptions) => finish(await (await import('./commands/namesrv.ts')).namesrv(options)));
+}
+
+function addProduce(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('produce')
+    .description('send messages: --body, --file, made-up ones of --size, or each line of stdin')
+    .argument('<TOPIC>')
+    .addOption(namesrvOption())
+    .option('--body <text>', 'body of the message')
+    .option('--file <file>', 'body of the message, from a file')
+    .option('--size <bytes>', 'made-up body of this size', wholeNumber(0, 64 * 1024 * 1024))
+    .option('--count <n>', 'send it so many times', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--keys <keys>', 'keys to find the message by, blanks between them')
+    .option('--tags <tag>', 'tag to filter by')
+    .option('--timeout <ms>', 'give up waiting for an answer after', wholeNumber(1, 2_147_483_647), 10_000)
+    .option('--json', 'print one JSON object a message')
+    .action(async (topic: string, options: ProduceOptions) =>
+      finish(await (await import('./commands/produce.ts')).produce(topic, options)),
+    );
+}
+
+function addConsume(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('consume')
+    .description('print the messages of a topic; the bodies, one a line, or --json')
+    .argument('<TOPIC>')
+    .addOption(namesrvOption())
+    .option('--group <name>', 'consume as a member of this group and remember how far it got')
+    .option('--from <where>', 'first, last, or a time such as 2026-01-31T12:00:00Z; a group goes on where it was')
+    .option('--tags <expression>', "only these tags, such as 'paid || shipped'", '*')
+    .option('--count <n>', 'stop after so many messages', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--follow', 'wait for new messages instead of stopping at the end')
+    .option('--json', 'print one JSON object a message')
+    .action(async (topic: string, options: ConsumeOptions) =>
+      finish(await (await import('./commands/consume.ts')).consume(topic, options)),
+    );
+}
+
+function addTopic(program: Command, finish: (exitCode: ExitCode) => void): void {
+  const topic = program.command('topic').description('list, create, delete topics, or show one');
+  const load = () => import('./commands/topic.ts');
+  topic
+    .command('list')
+    .description('the topics that the nameserver knows')
+    .addOption(namesrvOption())
+    .option('--all', 'with the system’s own topics')
+    .option('--json', 'print JSON')
+    .action(async (options: TopicOptions & { all?: boolean }) => finish(await (await load()).listTopics(options)));
+  topic
+    .command('create')
+    .description('create a topic on every broker, or change its number of queues')
+    .argument('<TOPIC>')
+    .addOption(namesrvOption())
+    .option('--queues <n>', 'number of queues', wholeNumber(1, 65_535), 8)
+    .addOption(new Option('--perm <perm>', 'what clients may do').choices(['rw', 'r', 'w']).default('rw'))
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: TopicCreateOptions) =>
+      finish(await (await load()).createTopic(name, options)),
+    );
+  topic
+    .command('delete')
+    .description('delete a topic and its queues on every broker')
+    .argument('<TOPIC>')
+    .addOption(namesrvOption())
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: TopicOptions) => finish(await (await load()).deleteTopic(name, options)));
+  topic
+    .command('status')
+    .description('smallest and largest offset and last message of each queue')
+    .argument('<TOPIC>')
+    .addOption(namesrvOption())
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: TopicOptions) => finish(await (await load()).topicStatus(name, options)));
+}
+
+function namesrvOption(): Option {
+  return new Option('--namesrv <host:port>', 'nameservers, `;` between them')
+    .env('NAMESRV_ADDR')
+    .default('127.0.0.1:9876');
+}
+
+function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'default: warn on stderr, info into a file').choices(LOG_LEVELS);
+}
+
+function wholeNumber(min: number, max: number): (typed: string) => number {
+  return (typed) => {
+    const value = Number(typed);
+    if (!/^\d+$/.test(typed) || value < min || value > max) {
+      const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
+      throw new InvalidArgumentError(`Allowed are whole numbers from ${min}${upTo}.`);
+    }
+    return value;
+  };
+}
+
+function port(typed: string): number {
+  return wholeNumber(0, 65_535)(typed);
+}
+
+/** `vernier statsu` would otherwise start a broker with its data in ./statsu. A directory is typed as ./statsu then. */
+function refuseMistypedCommand(dataDir: string | undefined): void {
+  if (dataDir === undefined || /[./\\~]/.test(dataDir)) return;
+  const sorted = [...dataDir].sort().join('');
+  const meant = commandNames.find(
+    (name) => name.startsWith(dataDir) || dataDir.startsWith(name) || [...name].sort().join('') === sorted,
+  );
+  if (meant === undefined) return;
+  throw new CliError(
+    'CLI_USAGE',
+    `there is no command ${dataDir}; did you mean ${meant}? A data directory of that name is typed as ./${dataDir}`,
+    { typed: dataDir, meant },
+  );
+}
