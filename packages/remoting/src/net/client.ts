@@ -1,0 +1,180 @@
+import { connect, type Socket } from 'node:net';
+import { type Clock, systemClock } from '../clock.ts';
+import { RemotingError } from '../errors.ts';
+import { type RemotingLogger, silentLogger } from '../logger.ts';
+import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import { parseAddress } from './address.ts';
+import { Connection, type ConnectionHost, defaultConnectionLimits } from './connection.ts';
+import { type Deadline, Deadlines } from './deadlines.ts';
+import { IdleWatch } from './idle-watch.ts';
+import { ProcessorTable } from './processor-table.ts';
+import { definedLimits } from './server.ts';
+import type {
+  ConnectionLimits,
+  HandlerResult,
+  RemotingClientOptions,
+  RemotingConnection,
+  RequestHandler,
+} from './types.ts';
+
+/**
+ * Calls RocketMQ servers (RocketMQ NettyRemotingClient): one connection an address, made when first needed and again
+ * when a call finds it gone; any number of calls in flight on it.
+ */
+export class RemotingClient implements ConnectionHost {
+  readonly limits: ConnectionLimits;
+  readonly logger: RemotingLogger;
+  readonly deadlines: Deadlines;
+  readonly #processors: ProcessorTable;
+  readonly #connectTimeoutMs: number;
+  readonly #localHost: string | undefined;
+  readonly #connections = new Set<Connection>();
+  readonly #byAddress = new Map<string, Connection>();
+  readonly #connecting = new Map<string, Promise<Connection>>();
+  readonly #idleWatch: IdleWatch;
+  readonly #abandon = new Set<(error: RemotingError) => void>();
+  #closed = false;
+  #allClosed: (() => void) | undefined;
+
+  constructor(options: RemotingClientOptions = {}) {
+    this.limits = { ...defaultConnectionLimits, ...definedLimits(options) };
+    this.logger = options.logger ?? silentLogger;
+    const clock: Clock = options.clock ?? systemClock;
+    this.deadlines = new Deadlines(clock);
+    this.#processors = new ProcessorTable(this.logger);
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
+    this.#localHost = options.localHost;
+    this.#idleWatch = new IdleWatch(clock, options.idleTimeoutMs ?? 120_000, this.#connections);
+  }
+
+  /** Sets the handler of a request code that servers send to this client (NOTIFY_CONSUMER_IDS_CHANGED …). */
+  registerProcessor(code: number, handler: RequestHandler): void {
+    this.#processors.register(code, handler);
+  }
+
+  /**
+   * Sends a request to `address` (`host:port`) and resolves with its response, whatever its code. The timeout covers
+   * connecting too. Rejects with REMOTING_ADDRESS_INVALID, REMOTING_CONNECT_FAILED, REMOTING_CONNECTION_CLOSED,
+   * REMOTING_TIMEOUT, REMOTING_TOO_MANY_REQUESTS or REMOTING_CLOSED.
+   */
+  invoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
+    const connection = this.#byAddress.get(address);
+    if (connection !== undefined) return connection.invoke(request, timeoutMs);
+    return this.#connectAndInvoke(address, request, timeoutMs);
+  }
+
+  /** Sends a request without an answer. Resolves once it is queued on a live connection; delivery is not confirmed. */
+  async invokeOneway(address: string, request: RemotingCommand): Promise<void> {
+    const connection = this.#byAddress.get(address) ?? (await this.#connect(address, this.#connectTimeoutMs));
+    if (!connection.invokeOneway(request)) {
+      throw new RemotingError('REMOTING_CONNECTION_CLOSED', `connection to ${address} is closed`, { address });
+    }
+  }
+
+  /** The live connection to an address, made when there is none. Rejects as `invoke` does. */
+  async connection(address: string): Promise<RemotingConnection> {
+    return this.#byAddress.get(address) ?? (await this.#connect(address, this.#connectTimeoutMs));
+  }
+
+  /** Closes every connection; waiting calls reject with REMOTING_CONNECTION_CLOSED, later ones with REMOTING_CLOSED. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      for (const abandon of [...this.#abandon]) abandon(this.#closedError());
+      for (const connection of [...this.#connections]) connection.end('the client was closed');
+    }
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#allClosed = resolve;
+      });
+    }
+    this.deadlines.close();
+  }
+
+  async #connectAndInvoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
+    const started = performance.now();
+    const connection = await this.#connect(address, Math.min(timeoutMs, this.#connectTimeoutMs));
+    return connection.invoke(request, Math.max(1, timeoutMs - (performance.now() - started)));
+  }
+
+  #connect(address: string, timeoutMs: number): Promise<Connection> {
+    if (this.#closed) return Promise.reject(this.#closedError());
+    let connecting = this.#connecting.get(address);
+    if (connecting === undefined) {
+      connecting = this.#dial(address, timeoutMs).finally(() => this.#connecting.delete(address));
+      this.#connecting.set(address, connecting);
+    }
+    return connecting;
+  }
+
+  async #dial(address: string, timeoutMs: number): Promise<Connection> {
+    const { host, port } = parseAddress(address);
+    const socket = connect({ host, port, noDelay: true, localAddress: this.#localHost });
+    await this.#connected(socket, address, timeoutMs);
+    const connection = new Connection(
+      this,
+      socket,
+      { host: socket.remoteAddress ?? host, port: socket.remotePort ?? port },
+      { host: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+      false,
+    );
+    this.#connections.add(connection);
+    this.#byAddress.set(address, connection);
+    this.#idleWatch.update();
+    return connection;
+  }
+
+  #connected(socket: Socket, address: string, timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let deadline: Deadline | undefined;
+      const done = (error?: RemotingError): void => {
+        this.#abandon.delete(done);
+        if (deadline !== undefined) this.deadlines.remove(deadline);
+        if (error === undefined) {
+          socket.off('error', onError);
+          resolve();
+        } else {
+          socket.destroy();
+          reject(error);
+        }
+      };
+      const fail = (reason: string, cause?: unknown): void =>
+        done(
+          new RemotingError('REMOTING_CONNECT_FAILED', `cannot connect to ${address}: ${reason}`, { address }, cause),
+        );
+      const onError = (cause: Error): void => fail(cause.message, cause);
+      deadline = this.deadlines.add(timeoutMs, () => fail(`no answer in ${timeoutMs} ms`));
+      this.#abandon.add(done);
+      socket.on('error', onError);
+      socket.once('connect', () => done());
+    });
+  }
+
+  #closedError(): RemotingError {
+    return new RemotingError('REMOTING_CLOSED', 'the client was closed');
+  }
+
+  /** @internal */
+  dispatch(request: RemotingCommand, connection: RemotingConnection): HandlerResult {
+    return this.#processors.dispatch(request, connection);
+  }
+
+  /** @internal */
+  failed(request: RemotingCommand, connection: RemotingConnection, cause: unknown): RemotingCommand {
+    return this.#processors.failed(request, connection, cause);
+  }
+
+  /** @internal */
+  settled(): void {}
+
+  /** @internal */
+  closed(connection: Connection, reason: string): void {
+    if (!this.#connections.delete(connection)) return;
+    for (const [address, known] of this.#byAddress) {
+      if (known === connection) this.#byAddress.delete(address);
+    }
+    this.#idleWatch.update();
+    this.logger.debug({ remoteAddress: connection.remoteAddress, reason }, `connection closed: ${reason}`);
+    if (this.#connections.size === 0) this.#allClosed?.();
+  }
+}
