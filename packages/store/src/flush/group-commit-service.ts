@@ -24,6 +24,8 @@ export class GroupCommitService extends ServiceLoop {
   readonly #listener: FlushListener;
   readonly #logger: StoreLogger;
   readonly #syncFlushTimeoutMs: number;
+  /** Beside FlushRealTimeService it serves single `sync` appends and leaves everybody else's bytes alone. */
+  readonly #onlyOnRequest: boolean;
   readonly #requests: RequestList;
   #flushStartedAt: number | undefined;
   #failure: StoreError | undefined;
@@ -31,13 +33,14 @@ export class GroupCommitService extends ServiceLoop {
   constructor(
     target: FlushTarget,
     listener: FlushListener,
-    options: { clock: Clock; logger: StoreLogger; syncFlushTimeout: number },
+    options: { clock: Clock; logger: StoreLogger; syncFlushTimeout: number; onlyOnRequest?: boolean },
   ) {
     super(options.clock);
     this.#target = target;
     this.#listener = listener;
     this.#logger = options.logger;
     this.#syncFlushTimeoutMs = options.syncFlushTimeout;
+    this.#onlyOnRequest = options.onlyOnRequest ?? false;
     this.#requests = new RequestList(options.clock, (request) => this.#timeOut(request));
   }
 
@@ -69,16 +72,19 @@ export class GroupCommitService extends ServiceLoop {
 
   protected override async run(): Promise<void> {
     while (!this.stopped && !this.#failure) {
-      const idle = this.#requests.size === 0 && this.#target.flushedWhere === this.#target.maxOffset;
-      await this.waitForRunning(idle ? undefined : WAIT_INTERVAL_MS);
+      await this.waitForRunning(this.#hasWork ? WAIT_INTERVAL_MS : undefined);
       await this.#doCommit();
     }
     // What was put while the last round worked, and bytes that nobody waits for.
-    while (!this.#failure && (this.#requests.size > 0 || this.#target.flushedWhere < this.#target.maxOffset)) {
+    while (!this.#failure && this.#hasWork) {
       this.#requests.swapRequests();
       await this.#doCommit();
     }
     this.#requests.close();
+  }
+
+  get #hasWork(): boolean {
+    return this.#requests.size > 0 || (!this.#onlyOnRequest && this.#target.flushedWhere < this.#target.maxOffset);
   }
 
   protected override onWaitEnd(): void {
@@ -90,7 +96,7 @@ export class GroupCommitService extends ServiceLoop {
    * file are answered after the first. Without requests it flushes what WAIT=false messages left.
    */
   async #doCommit(): Promise<void> {
-    const end = this.#requests.groupEnd || this.#target.maxOffset;
+    const end = this.#requests.groupEnd || (this.#onlyOnRequest ? 0 : this.#target.maxOffset);
     try {
       while (this.#target.flushedWhere < end) {
         this.#flushStartedAt = this.clock.monotonic();

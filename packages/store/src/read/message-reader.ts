@@ -1,0 +1,163 @@
+import type { StoreContext } from '../context.ts';
+import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
+import type { ConsumeQueue } from '../queue/consume-queue.ts';
+import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
+import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
+import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../types.ts';
+import type { LogReader, RecordList } from './log-reader.ts';
+
+/** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
+const FILTER_BYTES = 16_000;
+
+export interface GetMessageOptions {
+  maxBytes?: number;
+  filter?: MessageFilter;
+}
+
+/** Reads messages of one queue (RocketMQ DefaultMessageStore.getMessage). */
+export class MessageReader {
+  readonly #context: StoreContext;
+  readonly #log: MappedFileQueue;
+  readonly #reader: LogReader;
+  readonly #queues: ConsumeQueueStore;
+  /** Bytes from the end of the log that count as being in memory. */
+  readonly #memoryBytes: number;
+  timesTotal = 0;
+  countTotal = 0;
+  sizeTotal = 0;
+  foundTotal = 0;
+
+  constructor(
+    context: StoreContext,
+    log: MappedFileQueue,
+    reader: LogReader,
+    queues: ConsumeQueueStore,
+    totalMemoryBytes: number,
+  ) {
+    this.#context = context;
+    this.#log = log;
+    this.#reader = reader;
+    this.#queues = queues;
+    this.#memoryBytes = (totalMemoryBytes * context.config.accessMessageInMemoryMaxRatio) / 100;
+  }
+
+  async getMessage(
+    topic: string,
+    queueId: number,
+    offset: number,
+    maxMsgNums: number,
+    options: GetMessageOptions,
+  ): Promise<GetMessageResult> {
+    this.timesTotal++;
+    const queue = this.#queues.findConsumeQueue(topic, queueId);
+    if (!queue) return nothing('NO_MATCHED_LOGIC_QUEUE', 0, 0, 0);
+    const minOffset = queue.minOffsetInQueue;
+    const maxOffset = queue.maxOffsetInQueue;
+    if (maxOffset === 0) return nothing('NO_MESSAGE_IN_QUEUE', 0, minOffset, maxOffset);
+    if (offset < minOffset) return nothing('OFFSET_TOO_SMALL', minOffset, minOffset, maxOffset);
+    if (offset === maxOffset) return nothing('OFFSET_OVERFLOW_ONE', offset, minOffset, maxOffset);
+    if (offset > maxOffset) return nothing('OFFSET_OVERFLOW_BADLY', maxOffset, minOffset, maxOffset);
+
+    const wanted = Math.max(FILTER_BYTES / CQ_STORE_UNIT_SIZE, maxMsgNums);
+    // Without a filter nothing is dropped, and no more entries than messages are looked at.
+    const count = Math.min(options.filter ? wanted : maxMsgNums, maxOffset - offset);
+    const units = queue.readHot(offset, count) ?? (await queue.read(offset, count));
+    if (units.length === 0) {
+      const next = queue.rollNextFile(offset);
+      return nothing('OFFSET_FOUND_NULL', next, minOffset, maxOffset);
+    }
+    return this.#collect(queue, units, offset, maxMsgNums, options);
+  }
+
+  async #collect(
+    queue: ConsumeQueue,
+    units: Buffer,
+    offset: number,
+    maxMsgNums: number,
+    options: GetMessageOptions,
+  ): Promise<GetMessageResult> {
+    const { filter } = options;
+    const { config } = this.#context;
+    const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
+    const maxPhyOffset = this.#log.maxOffset;
+    const minPhyOffset = this.#log.minOffset;
+    const list: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
+    let status: GetMessageStatus = 'NO_MATCHED_MESSAGE';
+    let nextBeginOffset = offset;
+    let fromDisk = false;
+
+    for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
+      const phyOffset = unitPhyOffset(units, at);
+      const size = unitSize(units, at);
+      if (isFillerUnit(units, at)) {
+        nextBeginOffset++;
+        continue;
+      }
+      if (phyOffset < minPhyOffset) {
+        status = list.count === 0 ? 'MESSAGE_WAS_REMOVING' : status;
+        nextBeginOffset++;
+        continue;
+      }
+      fromDisk = maxPhyOffset - phyOffset > this.#memoryBytes;
+      const byteLimit = fromDisk ? config.maxTransferBytesOnMessageInDisk : config.maxTransferBytesOnMessageInMemory;
+      const countLimit = fromDisk ? config.maxTransferCountOnMessageInDisk : config.maxTransferCountOnMessageInMemory;
+      // The first match is returned whatever its size, or a large message could never be consumed.
+      if (list.count > 0) {
+        const bytes = list.totalSize + size;
+        const full = list.count >= Math.min(maxMsgNums, countLimit) || bytes > Math.min(byteLimit, maxBytes);
+        if (full) break;
+      }
+      nextBeginOffset++;
+      if (filter && !filter.isMatchedByConsumeQueue(unitTagsCode(units, at))) continue;
+      list.offsets.push(phyOffset);
+      list.sizes.push(size);
+      list.count++;
+      list.totalSize += size;
+    }
+
+    let { buffer, records } = list.count > 0 ? await this.#reader.readRecords(list) : NO_RECORDS;
+    if (filter?.isMatchedByCommitLog) {
+      records = records.filter((record) => filter.isMatchedByCommitLog!(record));
+      buffer = Buffer.concat(records);
+    }
+    if (records.length > 0) {
+      status = 'FOUND';
+      this.foundTotal++;
+      this.countTotal += records.length;
+      this.sizeTotal += buffer.length;
+    }
+    return {
+      status,
+      nextBeginOffset,
+      minOffset: queue.minOffsetInQueue,
+      maxOffset: queue.maxOffsetInQueue,
+      buffer,
+      records,
+      messageCount: records.length,
+      bufferTotalSize: buffer.length,
+      fromDisk,
+    };
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const NO_RECORDS = { buffer: EMPTY, records: [] as Buffer[] };
+
+function nothing(
+  status: GetMessageStatus,
+  nextBeginOffset: number,
+  minOffset: number,
+  maxOffset: number,
+): GetMessageResult {
+  return {
+    status,
+    nextBeginOffset,
+    minOffset,
+    maxOffset,
+    buffer: EMPTY,
+    records: [],
+    messageCount: 0,
+    bufferTotalSize: 0,
+    fromDisk: false,
+  };
+}

@@ -1,0 +1,26 @@
+import {
+  crc32Masked,
+  MESSAGE_MAGIC_CODE,
+  MESSAGE_MAGIC_CODE_V2,
+  RECORD_BYTES_MIN,
+} from '../commit-log/message-decoder.ts';
+import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from '../commit-log/sys-flag.ts';
+import { readInt32, readInt64 } from '../int64.ts';
+
+/**
+ * Whether the bytes at `at` are the record that its consume-queue entry promises: magic, size, own offset, and the body's
+ * checksum. Made for every record that comes from the disk, so that no reader is ever given a wrong byte of a body.
+ */
+export function isRecordSound(source: Buffer, at: number, size: number, commitLogOffset: number): boolean {
+  if (size < RECORD_BYTES_MIN || readInt32(source, at) !== size) return false;
+  const magic = readInt32(source, at + 4);
+  if (magic !== MESSAGE_MAGIC_CODE && magic !== MESSAGE_MAGIC_CODE_V2) return false;
+  if (readInt64(source, at + 28) !== commitLogOffset) return false;
+  const sysFlag = readInt32(source, at + 36);
+  const bodyLengthAt =
+    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  const bodyLength = readInt32(source, bodyLengthAt);
+  const bodyAt = bodyLengthAt + 4;
+  if (bodyLength < 0 || bodyAt + bodyLength > at + size) return false;
+  return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);
+}
