@@ -1,0 +1,250 @@
+/**
+ * What every client must find true of the broker, whatever its language: 20,000 messages sent in each way the client
+ * knows, received complete and intact, offsets that survive a restart, a second consumer that joins. Run for both flush
+ * types; the parts that only some clients can do are switched by `abilities`.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { BrokerPeer } from './peers/broker-peer.ts';
+import { brokerKind, createTopic, type FlushDiskType, flushDiskTypes, startBroker } from './peers/brokers.ts';
+import { askUntil } from './peers/child.ts';
+import type { ClientPeer, ReceiveReport, SendReport } from './peers/client-peer.ts';
+import { note, skipUnless, unique } from './peers/suite.ts';
+
+export interface ClientUnderTest {
+  name: string;
+  missing: string | undefined;
+  start: () => ClientPeer;
+  /** How the 20,000 messages are sent; a way that the client lacks is left out and said in the name. */
+  modes: Record<'sync' | 'async' | 'oneway' | 'batch', number>;
+  abilities: {
+    orderly: boolean;
+    /** Answers how many queues a consumer holds, so that a suite can wait for a rebalance. */
+    queues: boolean;
+    /** Asks for a failed message again. */
+    retry: boolean;
+  };
+  /** More tests for this client, within the suite of one flush type. */
+  more?: (context: SuiteContext) => void;
+}
+
+export interface SuiteContext {
+  readonly peer: ClientPeer;
+  readonly broker: BrokerPeer;
+  /** The topic that holds the 20,000 messages of run `run`. */
+  readonly topic: string;
+  readonly run: string;
+  readonly sent: Partial<Record<string, SendReport>>;
+  readonly messageCount: number;
+}
+
+const queueCount = 4;
+
+/** Messages of 0 ≤ index < count with this tag; the tags take turns. */
+export function taggedCount(count: number, ...tags: number[]): number {
+  return tags.reduce((sum, tag) => sum + Math.floor((count + 2 - tag) / 3), 0);
+}
+
+/** Complete, intact and each once: what a consumer reports that missed nothing. */
+export function assertAllOnce(report: ReceiveReport, count: number): void {
+  assert.deepEqual(report.faults, []);
+  assert.equal(report.faulty, 0);
+  assert.equal(report.distinct, count, 'distinct messages received');
+  assert.equal(report.duplicates, 0, 'duplicates');
+  assert.equal(report.foreign, 0, 'messages of an earlier run');
+}
+
+function suite(client: ClientUnderTest, flushDiskType: FlushDiskType): void {
+  let peer: ClientPeer;
+  let broker: BrokerPeer;
+  const topic = unique('topic');
+  const run = unique('run');
+  const sent: Partial<Record<string, SendReport>> = {};
+  const messageCount = Object.values(client.modes).reduce((sum, count) => sum + count, 0);
+  const mainGroup = unique('group');
+
+  before(async () => {
+    broker = await startBroker(flushDiskType);
+    peer = client.start();
+    await createTopic(broker, topic, queueCount);
+  });
+  after(async () => {
+    await peer?.stop();
+    await broker?.stop();
+  });
+
+  const consumer = async (values: Record<string, string | number | boolean>): Promise<string> => {
+    const name = unique('consumer');
+    await peer.call('consumer.start', { name, namesrv: broker.namesrvAddr, topic, run, ...values });
+    return name;
+  };
+  const awaitDistinct = (name: string, distinct: number, timeout = 60_000): Promise<ReceiveReport> =>
+    peer.call<ReceiveReport>('consumer.await', { name, distinct, timeout });
+  const stopConsumer = (name: string): Promise<ReceiveReport> => peer.call<ReceiveReport>('consumer.stop', { name });
+  const producer = async (): Promise<string> => {
+    const name = unique('producer');
+    await peer.call('producer.start', { name, group: unique('pgroup'), namesrv: broker.namesrvAddr });
+    return name;
+  };
+  /** Sends and asserts that everything was acknowledged as stored. */
+  const send = async (values: Record<string, string | number>): Promise<SendReport> => {
+    const report = await peer.call<SendReport>('producer.send', { topic, run, ...values });
+    assert.deepEqual(report.errors, {}, 'errors while sending');
+    const acknowledged = values.mode === 'oneway' ? {} : { SEND_OK: values.count };
+    assert.deepEqual(report.status, acknowledged);
+    return report;
+  };
+
+  it(`a push consumer receives ${messageCount} messages (${Object.entries(client.modes)
+    .filter(([, count]) => count > 0)
+    .map(([mode, count]) => `${count} ${mode}`)
+    .join(', ')}) complete, intact and each once`, async (t) => {
+    const receiver = await consumer({ group: mainGroup });
+    const sender = await producer();
+    let from = 0;
+    for (const [mode, count] of Object.entries(client.modes)) {
+      if (count === 0) continue;
+      sent[mode] = await send({ name: sender, mode, from, count, threads: mode === 'oneway' ? 1 : 4 });
+      from += count;
+    }
+    note(
+      t,
+      `sent in ${Object.entries(sent)
+        .map(([mode, report]) => `${mode} ${report!.millis} ms`)
+        .join(', ')}`,
+    );
+    await awaitDistinct(receiver, messageCount, 90_000);
+    await peer.call('producer.stop', { name: sender });
+    const report = await stopConsumer(receiver);
+    assertAllOnce(report, messageCount);
+    assert.equal(report.gaps, 0, 'queue offsets missing');
+    assert.equal(Object.keys(report.queues).length, queueCount);
+  });
+
+  it('offsets survive an orderly restart of the broker: the group continues where it was', async () => {
+    await broker.stopBroker();
+    await broker.startBroker();
+    const next = unique('run');
+    const receiver = await consumer({ group: mainGroup, run: next });
+    const sender = await producer();
+    await send({ name: sender, mode: 'sync', run: next, count: 400, threads: 2 });
+    await awaitDistinct(receiver, 400);
+    await peer.call('producer.stop', { name: sender });
+    assertAllOnce(await stopConsumer(receiver), 400);
+  });
+
+  it('a new group reads everything from the start after the restart', {
+    skip: !client.abilities.orderly && 'the client has no orderly consumer',
+  }, async () => {
+    const receiver = await consumer({ group: unique('group'), orderly: true, batch: 16 });
+    await awaitDistinct(receiver, messageCount, 90_000);
+    const report = await stopConsumer(receiver);
+    assert.equal(report.disordered, 0, 'messages out of order within a queue');
+    // The 400 messages of the test before are in the topic too.
+    assert.equal(report.foreign <= 400, true);
+    assertAllOnce({ ...report, foreign: 0 }, messageCount);
+  });
+
+  it('a tag expression is filtered by the broker', async () => {
+    const receiver = await consumer({ group: unique('group'), tags: 'TagA || 标签' });
+    const wanted = taggedCount(messageCount, 0, 2);
+    await awaitDistinct(receiver, wanted);
+    const report = await stopConsumer(receiver);
+    assertAllOnce({ ...report, foreign: 0 }, wanted);
+    assert.deepEqual(Object.keys(report.tags).sort(), ['TagA', '标签'].sort());
+  });
+
+  it('a second consumer joins and leaves under load: nothing is missed', async (t) => {
+    const shared = unique('topic');
+    const load = unique('run');
+    const group = unique('group');
+    await createTopic(broker, shared, queueCount);
+    const first = await consumer({ group, topic: shared, run: load });
+    const sender = await producer();
+    const count = 4_000;
+    await send({ name: sender, topic: shared, mode: 'sync', run: load, from: 0, count: count / 4, threads: 2 });
+    const sending = send({
+      name: sender,
+      topic: shared,
+      mode: 'sync',
+      run: load,
+      from: count / 4,
+      count: count / 2,
+      threads: 1,
+    });
+    const second = await consumer({ group, topic: shared, run: load });
+    if (client.abilities.queues) {
+      await askUntil('rebalance to two consumers', 60_000, undefined, async () => {
+        const held = await Promise.all(
+          [first, second].map((name) => peer.call<number>('consumer.queues', { name, topic: shared })),
+        );
+        return held.every((queues) => queues === queueCount / 2) ? true : undefined;
+      });
+    }
+    await sending;
+    const beforeLeaving = await peer.call<ReceiveReport>('consumer.stop', { name: second, indexes: true });
+    await send({
+      name: sender,
+      topic: shared,
+      mode: 'sync',
+      run: load,
+      from: (count / 4) * 3,
+      count: count / 4,
+      threads: 2,
+    });
+    await peer.call('producer.stop', { name: sender });
+    const indexes = new Set(beforeLeaving.indexes);
+    const report = await askUntil('all messages at either consumer', 60_000, undefined, async () => {
+      const now = await peer.call<ReceiveReport>('consumer.await', { name: first, distinct: 0, indexes: true });
+      return new Set([...indexes, ...now.indexes!]).size === count ? now : undefined;
+    });
+    await stopConsumer(first);
+    assert.equal(report.faulty + beforeLeaving.faulty, 0);
+    note(
+      t,
+      `${brokerKind}: ${report.total + beforeLeaving.total - count} duplicates of ${count} while consumers joined and left`,
+    );
+  });
+
+  it('a message that a listener fails once comes again', {
+    skip: !client.abilities.retry && 'the client cannot ask for a message again',
+  }, async () => {
+    const retried = unique('topic');
+    const load = unique('run');
+    await createTopic(broker, retried, 1);
+    const receiver = await consumer({ group: unique('group'), topic: retried, run: load, failOnce: 7 });
+    const sender = await producer();
+    await send({ name: sender, topic: retried, mode: 'sync', run: load, count: 20, threads: 1 });
+    await peer.call('producer.stop', { name: sender });
+    const report = await askUntil('the failed message again', 60_000, undefined, async () => {
+      const now = await awaitDistinct(receiver, 20);
+      return now.total > 20 ? now : undefined;
+    });
+    await stopConsumer(receiver);
+    assert.deepEqual([report.distinct, report.total, report.faulty], [20, 21, 0]);
+  });
+
+  client.more?.({
+    get peer() {
+      return peer;
+    },
+    get broker() {
+      return broker;
+    },
+    topic,
+    run,
+    sent,
+    messageCount,
+  });
+}
+
+/** Declares the suites of one client, one for each flush type. */
+export function clientSuite(client: ClientUnderTest): void {
+  for (const flushDiskType of flushDiskTypes) {
+    describe(
+      `${client.name} with ${brokerKind}, ${flushDiskType}`,
+      { skip: skipUnless(client.missing), timeout: 400_000 },
+      () => suite(client, flushDiskType),
+    );
+  }
+}

@@ -1,0 +1,41 @@
+/** Which broker the suites talk to, and the topics they make on it. */
+import type { BrokerPeer } from './broker-peer.ts';
+import { askUntil } from './child.ts';
+import { startApacheRocketMQ } from './java-broker.ts';
+import { ask, hasRoute } from './remoting-ask.ts';
+import { startVernier } from './vernier.ts';
+
+export type FlushDiskType = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
+
+export const flushDiskTypes: readonly FlushDiskType[] = ['SYNC_FLUSH', 'ASYNC_FLUSH'];
+
+/** `npm run interop -- --broker apache` proves the suites against RocketMQ itself. */
+export const brokerKind: 'apache' | 'vernier' = process.env.INTEROP_BROKER === 'apache' ? 'apache' : 'vernier';
+
+export function startBroker(
+  flushDiskType: FlushDiskType,
+  extraConfig: Record<string, string | number | boolean> = {},
+  kind: 'apache' | 'vernier' = brokerKind,
+): Promise<BrokerPeer> {
+  return kind === 'apache'
+    ? startApacheRocketMQ({ flushDiskType, extraConfig })
+    : startVernier({ flushDiskType, extraConfig });
+}
+
+/** RequestCode 17 UPDATE_AND_CREATE_TOPIC; resolves once the nameserver gives a route to it. */
+export async function createTopic(broker: BrokerPeer, topic: string, queues = 4): Promise<void> {
+  const answer = await ask(broker.brokerAddr, 17, {
+    topic,
+    defaultTopic: 'TBW102',
+    readQueueNums: String(queues),
+    writeQueueNums: String(queues),
+    perm: '6',
+    topicFilterType: 'SINGLE_TAG',
+    topicSysFlag: '0',
+    order: 'false',
+  });
+  if (answer.code !== 0) throw new Error(`creating topic ${topic}: code ${answer.code} ${answer.remark ?? ''}`);
+  await askUntil(`route of ${topic}`, 30_000, undefined, async () =>
+    (await hasRoute(broker.namesrvAddr, topic)) ? true : undefined,
+  );
+}

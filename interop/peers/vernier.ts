@@ -1,0 +1,91 @@
+/** The built `vernier start` as a child process, as a user runs it. */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BrokerPeer } from './broker-peer.ts';
+import { askUntil, end, hasExited, track } from './child.ts';
+import { repositoryRoot } from './java.ts';
+
+export interface VernierOptions {
+  flushDiskType: 'SYNC_FLUSH' | 'ASYNC_FLUSH';
+  /** The data directory; kept by stop(). Without it a folder that stop() removes. */
+  storeDir?: string;
+  /** Handed on as `--set key=value`. */
+  extraConfig?: Record<string, string | number | boolean>;
+  env?: Record<string, string>;
+}
+
+/** The file that `--ready-file` names, written when the broker is routable. */
+interface ReadyFile {
+  pid: number;
+  broker: string;
+  namesrv: string;
+}
+
+const bin = join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js');
+
+export async function startVernier(options: VernierOptions): Promise<BrokerPeer & { log(): string }> {
+  const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
+  const storeDir = options.storeDir ?? join(home, 'store');
+  const settings = { flushDiskType: options.flushDiskType, ...options.extraConfig };
+  let child: ChildProcess;
+  let output = '';
+  let ready: ReadyFile | undefined;
+
+  const start = async (): Promise<void> => {
+    const readyFile = join(home, 'ready.json');
+    rmSync(readyFile, { force: true });
+    const port = (address: string | undefined): string => address?.split(':').at(-1) ?? '0';
+    child = track(
+      spawn(
+        process.execPath,
+        [
+          ...[bin, 'start', storeDir, '--ready-file', readyFile],
+          ...['--broker-port', port(ready?.broker), '--namesrv-port', port(ready?.namesrv)],
+          ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+        ],
+        { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
+      ),
+    );
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        output = (output + chunk).slice(-50_000);
+      });
+    }
+    try {
+      ready = await askUntil('vernier start', 30_000, child, async () => JSON.parse(readFileSync(readyFile, 'utf8')));
+    } catch (error) {
+      await end(child, 0);
+      throw new Error(`vernier start did not become ready:\n${output}`, { cause: error });
+    }
+  };
+  await start();
+
+  return {
+    kind: 'vernier',
+    namesrvAddr: ready!.namesrv,
+    brokerAddr: ready!.broker,
+    storeDir,
+    get pid() {
+      return child.pid!;
+    },
+    get exited() {
+      return hasExited(child);
+    },
+    log: () => output,
+    async stopBroker() {
+      const ended = await end(child, 30_000);
+      if (ended !== 0) throw new Error(`vernier ended with ${ended} on SIGTERM:\n${output}`);
+    },
+    async killBroker() {
+      await end(child, 0, 'SIGKILL');
+    },
+    startBroker: start,
+    async stop() {
+      await end(child, 30_000);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}

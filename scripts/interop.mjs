@@ -1,0 +1,62 @@
+// `npm run interop [-- --only NAME] [--broker apache|vernier]`: the suites of interop/*.test.ts, in which other people's
+// clients, tools and stores meet Vernier. --only keeps the files whose name contains NAME; --broker apache runs the same
+// suites against Apache RocketMQ, which proves the suites and not Vernier. What is missing on this machine (Java, Maven,
+// Go) skips its suites with a reason, and fails them when CI is set.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+
+const folder = join(root, 'interop');
+
+function usage(message) {
+  process.stderr.write(`${message}\nusage: npm run interop -- [--only NAME] [--broker apache|vernier]\n`);
+  process.exit(2);
+}
+
+let values;
+try {
+  ({ values } = parseArgs({ options: { only: { type: 'string' }, broker: { type: 'string', default: 'vernier' } } }));
+} catch (error) {
+  usage(error.message);
+}
+if (values.broker !== 'apache' && values.broker !== 'vernier') usage(`unknown broker '${values.broker}'`);
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.test.ts') && name.includes(values.only ?? ''))
+  .sort();
+if (files.length === 0) usage(`no suite in interop/ has '${values.only}' in its name`);
+
+/** The npm clients under test have a lockfile of their own, so that `npm ci` of the project does not install them. */
+function ensurePeersInstalled() {
+  const installed = join(folder, 'node_modules', '.package-lock.json');
+  const lockfile = join(folder, 'package-lock.json');
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lockfile).mtimeMs) return;
+  process.stderr.write('installing the npm clients under test (npm ci in interop/) ...\n');
+  const result = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'], {
+    cwd: folder,
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
+  if (result.status !== 0) {
+    process.stderr.write(`npm ci in interop/ failed with ${result.status ?? result.error ?? result.signal}\n`);
+    process.exit(1);
+  }
+}
+
+ensureInstalled();
+ensureBuilt();
+ensurePeersInstalled();
+process.stderr.write(`${files.length} suites against ${values.broker}: ${files.join(', ')}\n`);
+const child = spawn(
+  process.execPath,
+  [
+    ...['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
+    // One file at a time: each has JVMs of its own, and what is timed must not wait for another's.
+    ...['--test', '--test-reporter=spec', '--test-concurrency=1'],
+    ...files.map((name) => join('interop', name)),
+  ],
+  { cwd: root, stdio: 'inherit', env: { ...process.env, INTEROP_BROKER: values.broker } },
+);
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+child.on('exit', (code, signal) => process.exit(signal ? 1 : code));
