@@ -207,10 +207,12 @@ export class StoreCheckpoint {
    * where a point may go down, as when the checkpoint's own was void. In memory until flush().
    */
   recovered(durablePoint: number, logicsPoint: number, physicMsgTimestamp: number): void {
+    this.setPhysicMsgTimestamp(physicMsgTimestamp);
+    const same = this.#durablePoint === durablePoint && this.#logicsPoint === logicsPoint;
+    if (this.#state === 'valid' && same) return;
     this.#state = 'valid';
     this.#durablePoint = this.#changed(durablePoint);
-    this.#logicsPoint = this.#changed(Math.min(logicsPoint, durablePoint));
-    this.setPhysicMsgTimestamp(physicMsgTimestamp);
+    this.#logicsPoint = this.#changed(logicsPoint);
   }
 
   /** RocketMQ StoreCheckpoint.getMinTimestamp: up to here log and queues are both complete, with 3 s to spare. */

@@ -309,6 +309,22 @@ export class MappedFileQueue {
     this.#setWhere(Math.min(this.#flushedWhere, end), Math.min(this.#committedWhere, end));
   }
 
+  /**
+   * Recovery only, for a damaged store: the log ends at `offset` for readers; what lies behind stays on disk as it is.
+   * The store must be failed, so that nothing is ever appended there. Later files are let go of, not removed.
+   */
+  endReadOnlyAt(offset: number): void {
+    while (this.#last !== undefined && this.#last.fileFromOffset > offset) {
+      this.#files.pop();
+      this.#last = this.#files.at(-1);
+    }
+    const last = this.#last;
+    if (last !== undefined && offset < last.fileFromOffset + this.mappedFileSize) {
+      last.setPositions(offset - last.fileFromOffset);
+    }
+    this.#setWhere(this.maxOffset, this.maxOffset);
+  }
+
   /** Removes the last file, whatever is in it, durably. */
   async deleteLastMappedFile(): Promise<void> {
     if (this.#last === undefined) return;
