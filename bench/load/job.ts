@@ -29,7 +29,7 @@ export interface PullJob extends CommonJob {
 export type Job = SendJob | PullJob;
 
 export interface LoadResult {
-  /** Messages answered or records received inside the measured time, whatever the response code. */
+  /** Messages answered with SUCCESS, or records received, inside the measured time. */
   count: number;
   seconds: number;
   perSecond: number;
@@ -40,8 +40,8 @@ export interface LoadResult {
   memory: ProcessMemory | undefined;
   /** Of a message from its write to its answer; of a pull request with its whole batch. */
   latency: LatencySummary;
-  /** Answers by response code. */
-  codes: Record<string, number>;
+  /** Answers other than SUCCESS inside the measured time, by their response code. */
+  refusals: Record<string, number>;
   /** Answers nobody asked for; for pulls, records that did not follow their predecessor. */
   unexpected: number;
   unanswered: number;

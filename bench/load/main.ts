@@ -15,7 +15,7 @@ interface RunningLoad {
   reset(): void;
   /** Sends nothing more; resolves when every answer is in, or the drain timed out. */
   finish(): Promise<void>;
-  result(): Pick<LoadResult, 'latency' | 'codes' | 'unexpected' | 'unanswered'>;
+  result(): Pick<LoadResult, 'latency' | 'refusals' | 'unexpected' | 'unanswered'>;
   /** Resolves when the load ends by itself, because its count was reached. */
   ended: Promise<void>;
 }
@@ -41,7 +41,7 @@ async function sendLoad(job: SendJob, fail: (error: Error) => void): Promise<Run
     start: () => {
       for (const connection of connections) connection.start();
     },
-    done: () => stats.answered,
+    done: () => stats.succeeded,
     reset: () => stats.reset(),
     finish: async () => {
       stats.stopping = true;
@@ -50,7 +50,7 @@ async function sendLoad(job: SendJob, fail: (error: Error) => void): Promise<Run
     },
     result: () => ({
       latency: stats.latency.summary(),
-      codes: Object.fromEntries(stats.codes),
+      refusals: Object.fromEntries(stats.refusals),
       unexpected: stats.unexpected,
       unanswered: stats.inFlight,
     }),
@@ -95,7 +95,7 @@ async function pullLoad(job: PullJob, fail: (error: Error) => void): Promise<Run
     },
     result: () => ({
       latency: stats.latency.summary(),
-      codes: Object.fromEntries(stats.codes),
+      refusals: {},
       unexpected: stats.outOfOrder,
       unanswered: stats.inFlight,
     }),

@@ -14,7 +14,6 @@ export interface PullLoadOptions extends BrokerAddress {
 
 export class PullStats {
   readonly latency = new LatencyHistogram();
-  readonly codes = new Map<number, number>();
   /** Records, not requests. */
   records = 0;
   requests = 0;
@@ -26,7 +25,6 @@ export class PullStats {
 
   reset(): void {
     this.latency.reset();
-    this.codes.clear();
     this.records = 0;
     this.requests = 0;
     this.bytes = 0;
@@ -119,7 +117,6 @@ export class PullConnection {
     const cursor = this.cursors.get(this.opaqueField.number(bytes, headerStart, bodyStart));
     if (!cursor) throw new Error('answer to a pull that was never sent');
     const code = this.codeField.number(bytes, headerStart, bodyStart);
-    stats.codes.set(code, (stats.codes.get(code) ?? 0) + 1);
     stats.requests += 1;
     stats.bytes += end - bodyStart;
     stats.inFlight -= 1;

@@ -14,6 +14,8 @@ export interface SendLoadOptions extends BrokerAddress {
   bodySize: number;
 }
 
+/** ResponseCode.SUCCESS; everything else is a refusal and no message of any rate. */
+const SUCCESS = 0;
 /** Opaques have ten digits, so that a frame keeps its length; Java's `int` ends at 2,147,483,647. */
 const OPAQUE_BASE = 1_000_000_000;
 const OPAQUE_RANGE = 1_000_000_000;
@@ -21,9 +23,9 @@ const OPAQUE_RANGE = 1_000_000_000;
 /** What all connections of one load count together. */
 export class SendStats {
   readonly latency = new LatencyHistogram();
-  /** Answers by response code. */
-  readonly codes = new Map<number, number>();
-  answered = 0;
+  /** Answers other than SUCCESS by their response code. */
+  readonly refusals = new Map<number, number>();
+  succeeded = 0;
   sent = 0;
   /** Answers to a request that nobody waits for. */
   unexpected = 0;
@@ -34,8 +36,8 @@ export class SendStats {
 
   reset(): void {
     this.latency.reset();
-    this.codes.clear();
-    this.answered = 0;
+    this.refusals.clear();
+    this.succeeded = 0;
   }
 }
 
@@ -182,9 +184,12 @@ export class SendConnection {
     this.expected[slot] = -1;
     this.free[this.freeCount++] = slot;
     stats.inFlight -= 1;
-    stats.answered += 1;
-    stats.codes.set(code, (stats.codes.get(code) ?? 0) + 1);
-    stats.latency.record((this.now - this.sentAtMs[slot]!) * 1000);
+    if (code === SUCCESS) {
+      stats.succeeded += 1;
+      stats.latency.record((this.now - this.sentAtMs[slot]!) * 1000);
+    } else {
+      stats.refusals.set(code, (stats.refusals.get(code) ?? 0) + 1);
+    }
   }
 
   private sendFree(): void {

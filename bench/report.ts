@@ -1,0 +1,243 @@
+import { type BenchResults, find, median, type Run, type Series } from './results.ts';
+import { JAVA_WORKLOAD, PULL_WORKLOAD, sendWorkloads } from './side-by-side.ts';
+
+const APACHE = 'Apache RocketMQ 5.5.0';
+const VERNIER = 'Vernier';
+
+type Cell = string | number;
+
+function table(head: Cell[], rows: Cell[][]): string {
+  const line = (cells: Cell[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function count(value: number): string {
+  return Number.isFinite(value) ? Math.round(value).toLocaleString('en') : '–';
+}
+
+function decimal(value: number, digits = 1): string {
+  return Number.isFinite(value) ? value.toFixed(digits) : '–';
+}
+
+/** Median, and the extremes where there is more than one value. */
+function spread(values: number[], format: (value: number) => string): string {
+  if (values.length === 0) return '–';
+  if (values.length === 1) return format(values[0]!);
+  return `${format(median(values))} (${format(Math.min(...values))}–${format(Math.max(...values))})`;
+}
+
+const pick = (series: Series, value: (run: Run) => number) => series.runs.map(value);
+const milliseconds = (micros: number) => (micros / 1000).toFixed(micros < 10_000 ? 2 : 1);
+
+function seriesRow(series: Series): Cell[] {
+  return [
+    series.broker,
+    spread(
+      pick(series, (run) => run.perSecond),
+      count,
+    ),
+    decimal(median(pick(series, (run) => run.brokerCpuUsPerMessage))),
+    milliseconds(median(pick(series, (run) => run.latency.p50Us))),
+    milliseconds(median(pick(series, (run) => run.latency.p99Us))),
+    milliseconds(median(pick(series, (run) => run.latency.p999Us))),
+    milliseconds(Math.max(...pick(series, (run) => run.latency.maxUs))),
+    count(pick(series, (run) => run.refused).reduce((sum, one) => sum + one, 0)),
+    decimal(median(pick(series, (run) => run.rssAnonMiB ?? Number.NaN)), 0),
+    decimal(median(pick(series, (run) => run.rssMiB ?? Number.NaN)), 0),
+  ];
+}
+
+const seriesHead = (first: string) => [
+  first,
+  'messages/s, median (min–max)',
+  'broker CPU, µs a message',
+  'p50 ms',
+  'p99 ms',
+  'p99.9 ms',
+  'max ms',
+  'refused',
+  'RssAnon MiB',
+  'RSS MiB',
+];
+
+/** Vernier's median rate over Apache's; NaN when one of them was not measured. */
+function ratio(list: readonly Series[], mode: Series['flushDiskType'], workload: string): number {
+  const rate = (broker: string) => median((find(list, mode, workload, broker)?.runs ?? []).map((run) => run.perSecond));
+  return rate(VERNIER) / rate(APACHE);
+}
+
+export interface Budget {
+  name: string;
+  /** What was measured, with its unit. */
+  measured: string;
+  /** Undefined when this run did not measure it. */
+  met: boolean | undefined;
+}
+
+/** The budgets of the first release and what this run says to each of them. */
+export function budgets(results: BenchResults): Budget[] {
+  const pullMode = results.load.find((series) => series.workload === PULL_WORKLOAD)?.flushDiskType ?? 'ASYNC_FLUSH';
+  const atLeast = (name: string, value: number, limit: number): Budget => ({
+    name,
+    measured: Number.isNaN(value) ? 'not measured' : `${decimal(value, 2)} ×`,
+    met: Number.isNaN(value) ? undefined : value >= limit,
+  });
+  const below = (name: string, value: number | undefined, limit: number, unit: string, digits = 0): Budget => ({
+    name,
+    measured: value === undefined || Number.isNaN(value) ? 'not measured' : `${decimal(value, digits)} ${unit}`,
+    met: value === undefined || Number.isNaN(value) ? undefined : value <= limit,
+  });
+  const cpu = (mode: Series['flushDiskType']) =>
+    median((find(results.load, mode, '16 × 16', VERNIER)?.runs ?? []).map((run) => run.brokerCpuUsPerMessage));
+  const { startup, idle, memory, restart } = results;
+  return [
+    atLeast('SYNC_FLUSH, 16 × 16: at least 2 × Apache RocketMQ', ratio(results.load, 'SYNC_FLUSH', '16 × 16'), 2),
+    atLeast('SYNC_FLUSH, 1 × 1: at least 2 × Apache RocketMQ', ratio(results.load, 'SYNC_FLUSH', '1 × 1'), 2),
+    atLeast('pull: at least 2 × Apache RocketMQ', ratio(results.load, pullMode, PULL_WORKLOAD), 2),
+    below('CPU a message at 16 × 16, SYNC_FLUSH: at most 14 µs', cpu('SYNC_FLUSH'), 14, 'µs', 1),
+    below('CPU a message at 16 × 16, ASYNC_FLUSH: at most 14 µs', cpu('ASYNC_FLUSH'), 14, 'µs', 1),
+    below('process start to ready: under 400 ms', startup && median(startup.readyMs), 400, 'ms'),
+    below('idle: below 0.5 % of a core', idle && Math.max(idle.cpuPercent, idle.fresh), 0.5, '%', 2),
+    below(
+      'RssAnon after ten million messages: under 150 MB',
+      memory && (memory.rssAnonMiB * 1024 ** 2) / 1e6,
+      150,
+      'MB',
+    ),
+    below(
+      'restart after SIGKILL with 2 GB in the log: under 1.5 s',
+      restart && Math.max(...restart.readyMs),
+      1500,
+      'ms',
+    ),
+  ];
+}
+
+/** The whole of docs/benchmarks.md. */
+export function renderReport(results: BenchResults): string {
+  const { hardware, disk } = results;
+  const parts: string[] = [
+    '# Benchmarks',
+    'Written by `npm run bench`; every number is from that one run, and the raw results are in `benchmarks.json`.',
+    `Command: \`${results.command}\` · ${results.date} · ${results.rounds} round${results.rounds === 1 ? '' : 's'}, ` +
+      `${results.seconds} s a measured window.`,
+    '## Where',
+    table(
+      ['', ''],
+      [
+        ['processor', `${hardware.cpu}, ${hardware.cores} cores, shared by the broker and the load`],
+        ['memory', `${hardware.memoryGiB} GiB`],
+        ['kernel, file system', `${hardware.kernel}, ${hardware.fileSystem}`],
+        ...(disk.length === 0
+          ? []
+          : [
+              [
+                'the disk alone',
+                `4 KiB appended and fdatasync: p50 ${spread(
+                  disk.map((one) => one.p50Us),
+                  count,
+                )} µs, ` +
+                  `p99 ${spread(
+                    disk.map((one) => one.p99Us),
+                    count,
+                  )} µs, measured before each broker's turn`,
+              ],
+            ]),
+        ['busy before the run', `${decimal(results.busyBefore * 100)} % of all cores`],
+        ...Object.entries(results.versions),
+      ],
+    ),
+    '## Budgets',
+    table(
+      ['Budget', 'Measured', ''],
+      budgets(results).map(({ name, measured, met }) => [
+        name,
+        measured,
+        met === undefined ? 'not measured' : met ? 'met' : '**missed**',
+      ]),
+    ),
+    '## Side by side',
+    'Messages of 1 KiB with a unique key and a tag, one topic with 8 queues, indexes on. The load generator speaks the remoting ' +
+      'protocol over raw sockets: C × F means C connections with F requests in flight on each, the next one sent when one ' +
+      'is answered. Both brokers have the same flush settings (500 ms, 4 pages, thorough 10 s) and otherwise their own ' +
+      'defaults (Apache RocketMQ with a heap of 2 GiB). They take turns, each round starts both anew on an empty store, ' +
+      'and warms each up before it measures. Every answer is matched to its request; refused are those with ' +
+      'a code other than SUCCESS, which count in no rate and no latency (Apache RocketMQ answers SYSTEM_BUSY to what has ' +
+      'waited for 200 ms). Broker CPU is user ' +
+      'and system time of the whole process; RssAnon is private memory, RSS includes mapped files.',
+  ];
+  for (const flushDiskType of ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const) {
+    for (const workload of [...Object.keys(sendWorkloads), PULL_WORKLOAD]) {
+      const both = results.load.filter((one) => one.flushDiskType === flushDiskType && one.workload === workload);
+      if (both.length === 0) continue;
+      const times = ratio(results.load, flushDiskType, workload);
+      parts.push(
+        `### ${workload === PULL_WORKLOAD ? 'Reading: ' : `${flushDiskType}, `}${workload}`,
+        table(seriesHead('Broker'), both.map(seriesRow)),
+        ...(Number.isNaN(times) ? [] : [`Ratio of the medians: **${decimal(times, 2)}**.`]),
+        ...(workload === PULL_WORKLOAD
+          ? ['Batches of 32; rate and CPU are by message, latencies by pull request with its batch.']
+          : []),
+      );
+    }
+  }
+  if (results.javaClient.length > 0) {
+    parts.push(
+      "## RocketMQ's own client",
+      `rocketmq-client 5.5.0, ${JAVA_WORKLOAD} of one producer, each sending synchronously. The client itself takes a good part of the two ` +
+        'cores, so the rates are its limit as much as the broker’s.',
+    );
+    for (const flushDiskType of ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const) {
+      const both = results.javaClient.filter((one) => one.flushDiskType === flushDiskType);
+      if (both.length === 0) continue;
+      parts.push(
+        `### ${flushDiskType}`,
+        table(seriesHead('Broker'), both.map(seriesRow)),
+        `Ratio of the medians: **${decimal(ratio(results.javaClient, flushDiskType, JAVA_WORKLOAD), 2)}**.`,
+      );
+    }
+  }
+  if (results.engines.length > 0) {
+    parts.push(
+      '## Write engines',
+      'The three ways to write the log (`writeWithoutMmap=true`, `writeWithoutMmap=false`, `transientStorePoolEnable=true`) ' +
+        'at 16 × 16, interleaved.',
+      table(
+        ['Flush', ...seriesHead('Engine')],
+        results.engines.map((series) => [series.flushDiskType, ...seriesRow(series)]),
+      ),
+    );
+  }
+  parts.push(...aloneParts(results));
+  return `${parts.join('\n\n')}\n`;
+}
+
+function aloneParts({ startup, idle, memory, restart }: BenchResults): string[] {
+  const rows: Cell[][] = [];
+  if (startup) {
+    rows.push([
+      'process start to ready, empty directory',
+      `${spread(startup.readyMs, count)} ms, ${startup.readyMs.length} starts`,
+    ]);
+  }
+  if (idle) {
+    const { seconds, fresh, cpuPercent } = idle;
+    rows.push([
+      `CPU without requests, over ${seconds} s`,
+      `${decimal(fresh, 2)} % of a core fresh, ${decimal(cpuPercent, 2)} % after load`,
+    ]);
+  }
+  if (memory) {
+    rows.push([
+      `after ${count(memory.messages)} messages of ${memory.bodySize} bytes under ASYNC_FLUSH (${count(memory.seconds)} s)`,
+      `RssAnon ${decimal(memory.rssAnonMiB, 0)} MiB, RSS ${decimal(memory.rssMiB, 0)} MiB`,
+    ]);
+  }
+  if (restart) {
+    rows.push([
+      `restart after SIGKILL with ${decimal(restart.logBytes / 1e9)} GB in the log, process start to ready`,
+      `${spread(restart.readyMs, count)} ms, ${restart.readyMs.length} kills`,
+    ]);
+  }
+  return rows.length === 0 ? [] : ['## Vernier alone', table(['', ''], rows)];
+}
