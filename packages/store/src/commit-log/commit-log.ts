@@ -52,6 +52,9 @@ export class CommitLog implements FlushListener {
   readonly #stalled: StalledAppends;
   readonly #onFlushedTo: CommitLogParts['onFlushed'];
   readonly #confirmAtFlush: boolean;
+  /** Messages and bytes appended since the store was opened. */
+  appendCount = 0;
+  appendBytes = 0;
   #lastStoreTimestamp = 0;
   #closing = false;
   readonly #onePart: EncodedPart[] = [];
@@ -263,6 +266,8 @@ export class CommitLog implements FlushListener {
     }
     // An engine whose appends are written at once, read by readers that need no flush, dispatches at once.
     if (!this.#confirmAtFlush) this.#advanceDispatch();
+    this.appendCount += appender.count;
+    this.appendBytes += appender.totalSize;
     const result: PutMessageResult = {
       status: 'UNKNOWN_ERROR',
       wroteOffset: appender.offsets[0]!,

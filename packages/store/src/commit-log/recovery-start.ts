@@ -13,10 +13,9 @@ export interface RecoveryFacts {
   minTimestamp: number;
   /** End of the record behind the newest entry of all consume queues (dispatchFromPhyOffset); below 0 without one. */
   consumeQueueMaxOffset: number;
-  /** Every record that ends at or below has its entry on disk. */
+  /** Queues and index have every record that ends at or below on disk (the checkpoint's logics point, as far as the
+   * queues bear it out). */
   consumeQueueCompleteWhere: number;
-  /** End of what the index holds on disk; undefined without an index. */
-  indexMaxOffset: number | undefined;
 }
 
 /** Bytes that were on disk and are not good records any more. */
@@ -68,8 +67,7 @@ export async function chooseStart(facts: RecoveryFacts, options: ScanOptions): P
   if (point.kind === 'inside') return javaStart(facts, options, `it is inside the record at ${point.start}`);
   if (point.kind === 'damage') damage = { ...point.damage, to: damage === undefined ? point.damage.to : durablePoint };
   // What queues and index have decides nothing about the log: an earlier start is right too, whatever is wrong with it.
-  const derivedEnd = Math.min(facts.consumeQueueCompleteWhere, facts.indexMaxOffset ?? Number.MAX_SAFE_INTEGER);
-  let dispatchFrom = Math.max(minOffset, Math.min(present, derivedEnd));
+  let dispatchFrom = Math.max(minOffset, Math.min(present, facts.consumeQueueCompleteWhere));
   if (dispatchFrom < present) {
     const derived = await checkPoint(facts.files, dispatchFrom, options);
     if (derived.kind === 'inside') dispatchFrom = derived.start;

@@ -3,6 +3,7 @@ import { StoreError } from '../errors.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
 import type { DispatchRequest } from '../queue/dispatch-request.ts';
+import type { IndexService } from '../queue/index-service.ts';
 import type { StoreCheckpoint } from '../store-checkpoint.ts';
 import type { DelayLevels } from './delay-levels.ts';
 import { endOf, type LogFile, logFileOf } from './log-file.ts';
@@ -21,7 +22,7 @@ import { chooseStart, damageAt, type LogDamage, type RecoveryStart, type StartRu
  *   2 rewrite   what was accepted above the durable point, same bytes, fdatasync
  *   3 quarantine  good records behind the end go to a side file, durably
  *   4 cut       later files removed newest first, the rest of the last one zeroed durably
- *   5 truncate  queue entries at or above the first offset that is dispatched again, durably
+ *   5 truncate  queue and index entries at or above the first offset that is dispatched again, durably
  *   6 note      flushedWhere, then the checkpoint: on disk up to the end
  *   7 dispatch  in log order
  *
@@ -34,8 +35,8 @@ export interface RecoveryParts {
   mappedFileQueue: Pick<MappedFileQueue, 'mappedFiles' | 'truncateDirtyFiles' | 'setFlushedWhere' | 'endReadOnlyAt'>;
   /** Loaded. */
   consumeQueueStore: Pick<ConsumeQueueStore, 'recover' | 'truncateDirty' | 'destroy' | 'correctMinOffsets'>;
-  /** Loaded. Drops what it already has by itself; undefined with messageIndexEnable=false. */
-  indexService?: RecoverableIndex | undefined;
+  /** Loaded; undefined with messageIndexEnable=false. */
+  indexService?: Pick<IndexService, 'truncateDirty' | 'destroy'> | undefined;
   checkpoint: StoreCheckpoint;
   /** The abort file was absent: the last process shut the store down cleanly. */
   lastExitOk: boolean;
@@ -46,11 +47,6 @@ export interface RecoveryParts {
   delayLevels?: DelayLevels | undefined;
   /** Bytes of one read; tests make it small. */
   chunkBytes?: number;
-}
-
-export interface RecoverableIndex {
-  /** End in the log of what is indexed on disk; everything from here on has to be dispatched again. */
-  readonly maxPhyOffset: number;
 }
 
 export interface RecoveryResult {
@@ -81,7 +77,7 @@ export interface RecoveryResult {
  * Rejects STORE_DAMAGED (damagedStorePolicy refuse, or the whole log is missing) without having changed anything, and
  * STORE_RECOVERY_FAILED when a read, a write or a sync failed: the store must not be opened; a later start begins anew.
  */
-export async function recoverCommitLog(parts: RecoveryParts): Promise<RecoveryResult> {
+export async function recoverStore(parts: RecoveryParts): Promise<RecoveryResult> {
   return await new Recovery(parts).run();
 }
 
@@ -150,6 +146,10 @@ class Recovery {
       );
     }
     await consumeQueueStore.destroy();
+    // The index takes no record below its own end, so an index of another log would refuse the records of this one.
+    await this.#parts.indexService?.destroy();
+    checkpoint.recovered(0, 0, 0);
+    await checkpoint.flush();
     const none = {
       from: 0,
       records: 0,
@@ -162,7 +162,7 @@ class Recovery {
   }
 
   async #chooseStart(): Promise<RecoveryStart> {
-    const { checkpoint, consumeQueueStore, indexService, lastExitOk } = this.#parts;
+    const { checkpoint, consumeQueueStore, lastExitOk } = this.#parts;
     const valid = checkpoint.durablePointState === 'valid';
     const queues = await consumeQueueStore.recover(valid ? checkpoint.logicsPoint : undefined);
     const start = await chooseStart(
@@ -174,7 +174,6 @@ class Recovery {
         minTimestamp: checkpoint.minTimestamp,
         consumeQueueMaxOffset: queues.maxPhysicOffset,
         consumeQueueCompleteWhere: queues.completeWhere,
-        indexMaxOffset: indexService?.maxPhyOffset,
       },
       this.#scanOptions,
     );
@@ -279,9 +278,10 @@ class Recovery {
 
   /** Steps 5 and 6. */
   async #note(start: RecoveryStart, scan: ScanResult): Promise<void> {
-    const { checkpoint, consumeQueueStore, mappedFileQueue } = this.#parts;
+    const { checkpoint, consumeQueueStore, indexService, mappedFileQueue } = this.#parts;
     const dispatchFrom = Math.min(start.dispatchFrom, scan.end);
     await consumeQueueStore.truncateDirty(dispatchFrom);
+    await indexService?.truncateDirty(dispatchFrom);
     mappedFileQueue.setFlushedWhere(scan.end);
     const last = mappedFileQueue.mappedFiles.at(-1);
     if (last !== undefined) last.storeTimestamp = scan.lastStoreTimestamp;
