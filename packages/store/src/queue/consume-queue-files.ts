@@ -1,0 +1,191 @@
+import { join } from 'node:path';
+import type { StoreContext } from '../context.ts';
+import { StoreError } from '../errors.ts';
+import { forEachLimited } from './limited.ts';
+import { OpenFiles } from './open-files.ts';
+import { errnoOf, failStore, toStoreError } from './queue-failure.ts';
+import { CQ_STORE_UNIT_SIZE, fillWithFiller } from './unit.ts';
+
+/** Blocking calls this part has under way at once; more would only queue up on the I/O lane, in front of the log's. */
+export const QUEUE_IO_CONCURRENCY = 4;
+
+/**
+ * The files under `<root>/consumequeue/<topic>/<queueId>/`, each of fileSize bytes, named by its first byte's place in
+ * the queue in 20 digits. They are sparse: made by ftruncate, blocks appear where units are written.
+ *
+ * A file that is missing between two others reads as filler (a gap so wide that the file was never made).
+ * Failed writes and syncs stop the store, once and for good; failed reads do not.
+ */
+export class ConsumeQueueFiles {
+  /** Bytes of one file: mappedFileSizeConsumeQueue rounded up to whole units. */
+  readonly fileSize: number;
+  readonly directory: string;
+  readonly #context: StoreContext;
+  readonly #files: OpenFiles;
+  /** Paths written since their last fdatasync. */
+  #unsynced = new Set<string>();
+  /** Directories with names that a power cut could still take. */
+  #unsyncedDirectories = new Set<string>();
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+    this.fileSize = Math.ceil(context.config.mappedFileSizeConsumeQueue / CQ_STORE_UNIT_SIZE) * CQ_STORE_UNIT_SIZE;
+    this.directory = join(context.config.storePathRootDir, 'consumequeue');
+    this.#files = new OpenFiles(context.fileSystem, context.config.consumeQueueOpenFilesMax);
+  }
+
+  get hasUnsynced(): boolean {
+    return this.#unsynced.size > 0 || this.#unsyncedDirectories.size > 0;
+  }
+
+  get openCount(): number {
+    return this.#files.openCount;
+  }
+
+  queueDirectory(topic: string, queueId: number): string {
+    return `${this.directory}/${topic}/${queueId}`;
+  }
+
+  filePath(topic: string, queueId: number, fileFromOffset: number): string {
+    return `${this.directory}/${topic}/${queueId}/${String(fileFromOffset).padStart(20, '0')}`;
+  }
+
+  /** First byte of the file that holds byte `where` of a queue. */
+  fileFromOffset(where: number): number {
+    return where - (where % this.fileSize);
+  }
+
+  /** Resolves when the chunks, which lie in one file from byte `where` of the queue, are *written*. Makes the file. */
+  async write(topic: string, queueId: number, where: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const fileFromOffset = this.fileFromOffset(where);
+    const path = this.filePath(topic, queueId, fileFromOffset);
+    try {
+      this.#unsynced.add(path);
+      try {
+        await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+        await this.#create(topic, queueId, path);
+        await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
+      }
+    } catch (error) {
+      throw failStore(this.#context, 'STORE_WRITE_FAILED', 'writing consume queue file', path, error);
+    }
+  }
+
+  /** Fills `target` from byte `where` of the queue, over as many files as it takes. Rejects with STORE_READ_FAILED. */
+  async read(topic: string, queueId: number, where: number, target: Buffer): Promise<void> {
+    for (let done = 0; done < target.length; ) {
+      const fileFromOffset = this.fileFromOffset(where + done);
+      const position = where + done - fileFromOffset;
+      const length = Math.min(target.length - done, this.fileSize - position);
+      const part = target.subarray(done, done + length);
+      const path = this.filePath(topic, queueId, fileFromOffset);
+      try {
+        const count = await this.#files.use(path, (file) => file.read(part, position));
+        if (count !== length) {
+          throw new StoreError('STORE_READ_FAILED', `${path} ends at ${position + count}, expected ${this.fileSize}`, {
+            path,
+            position,
+            expected: length,
+            found: count,
+          });
+        }
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT')
+          throw toStoreError('STORE_READ_FAILED', 'reading consume queue file', path, error);
+        fillWithFiller(part, 0, length);
+      }
+      done += length;
+    }
+  }
+
+  /** Durably zeroes [from, to) of a queue, which lies in one file: stale units must never pass for entries later. */
+  async zero(topic: string, queueId: number, from: number, to: number): Promise<void> {
+    if (to <= from) return;
+    const fileFromOffset = this.fileFromOffset(from);
+    const path = this.filePath(topic, queueId, fileFromOffset);
+    try {
+      await this.#files.use(path, async (file) => {
+        await file.write(Buffer.alloc(to - from), from - fileFromOffset);
+        await file.sync();
+      });
+    } catch (error) {
+      throw failStore(this.#context, 'STORE_WRITE_FAILED', 'zeroing the tail of', path, error);
+    }
+  }
+
+  /**
+   * Resolves when everything written before the call is *on disk*, names of new files and directories included. A failed
+   * sync stops the store and is never tried again.
+   */
+  async sync(): Promise<void> {
+    const paths = this.#unsynced;
+    this.#unsynced = new Set();
+    await forEachLimited(paths, QUEUE_IO_CONCURRENCY, async (path) => {
+      try {
+        await this.#files.use(path, (file) => file.sync());
+      } catch (error) {
+        // A topic deleted meanwhile has nothing left that should be on disk.
+        if (errnoOf(error) === 'ENOENT') return;
+        throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fdatasync of consume queue file', path, error);
+      }
+    });
+    const directories = this.#unsyncedDirectories;
+    this.#unsyncedDirectories = new Set();
+    await forEachLimited(directories, QUEUE_IO_CONCURRENCY, async (directory) => {
+      try {
+        await this.#context.fileSystem.syncDirectory(directory);
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') return;
+        throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fsync of directory', directory, error);
+      }
+    });
+  }
+
+  async removeFile(topic: string, queueId: number, fileFromOffset: number): Promise<void> {
+    const path = this.filePath(topic, queueId, fileFromOffset);
+    this.#files.forget(path);
+    this.#unsynced.delete(path);
+    await this.#remove(path, () => this.#context.fileSystem.remove(path));
+    this.#unsyncedDirectories.add(this.queueDirectory(topic, queueId));
+  }
+
+  /** Removes a topic's directory, or that of one queue. */
+  async removeDirectory(topic: string, queueId?: number): Promise<void> {
+    const path = queueId === undefined ? `${this.directory}/${topic}` : this.queueDirectory(topic, queueId);
+    this.#files.forget(`${path}/`);
+    for (const set of [this.#unsynced, this.#unsyncedDirectories]) {
+      for (const name of set) if (name === path || name.startsWith(`${path}/`)) set.delete(name);
+    }
+    await this.#remove(path, () => this.#context.fileSystem.removeDirectory(path));
+    this.#unsyncedDirectories.add(queueId === undefined ? this.directory : `${this.directory}/${topic}`);
+  }
+
+  async close(): Promise<void> {
+    await this.#files.close();
+  }
+
+  async #create(topic: string, queueId: number, path: string): Promise<void> {
+    const directory = this.queueDirectory(topic, queueId);
+    await this.#context.fileSystem.makeDirectory(directory);
+    const file = await this.#context.fileSystem.open(path, 'create');
+    try {
+      await file.truncate(this.fileSize);
+    } finally {
+      await file.close();
+    }
+    this.#unsyncedDirectories.add(directory);
+    this.#unsyncedDirectories.add(`${this.directory}/${topic}`);
+    this.#unsyncedDirectories.add(this.directory);
+    this.#unsyncedDirectories.add(this.#context.config.storePathRootDir);
+  }
+
+  async #remove(path: string, remove: () => Promise<void>): Promise<void> {
+    try {
+      await remove();
+    } catch (error) {
+      throw toStoreError('STORE_WRITE_FAILED', 'removing', path, error);
+    }
+  }
+}

@@ -1,0 +1,355 @@
+import type { StoreLogger } from '../logger.ts';
+import type { ConsumeQueueFiles } from './consume-queue-files.ts';
+import { recoverUnits } from './consume-queue-recovery.ts';
+import type { DispatchRequest } from './dispatch-request.ts';
+import { GatheredUnits, type GatherSpace } from './gathered-units.ts';
+import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize } from './unit.ts';
+
+/** What a queue needs of the store it belongs to; one object for all queues. */
+export interface ConsumeQueueOwner {
+  readonly files: ConsumeQueueFiles;
+  readonly space: GatherSpace;
+  readonly logger: StoreLogger;
+  /** The queue has gathered units since it was last clean. */
+  markDirty(queue: ConsumeQueue): void;
+  /** Everything is written and nothing is held in memory. */
+  markClean(queue: ConsumeQueue): void;
+  /** The queue has filled a block: worth a write. */
+  markReady(queue: ConsumeQueue): void;
+}
+
+/** Units read at a time when looking for one by its content. */
+const SCAN_BYTES = 200 * CQ_STORE_UNIT_SIZE;
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The entries of one queue of one topic (RocketMQ ConsumeQueue). All places inside are bytes of the queue, entry number
+ * × 20. Invariants:
+ *
+ *   firstWhere ≤ minWhere ≤ endWhere; firstWhere is the start of a file, -1 while the queue has neither file nor entry
+ *   [firstWhere, endWhere) is in the files or gathered in memory, without a hole (places without an entry are filler)
+ *   commit-log offsets of the entries rise strictly; maxPhysicOffset is the end of the last one's record
+ *
+ * An idle queue holds no descriptor, no mapping and no buffer.
+ */
+export class ConsumeQueue {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly #owner: ConsumeQueueOwner;
+  #gathered: GatheredUnits | undefined = undefined;
+  #dirty = false;
+  #firstWhere = -1;
+  #minWhere = 0;
+  #endWhere = 0;
+  /** Commit-log offset of the entry at minWhere when known, else -1: correctMinOffset then needs no read. */
+  #minPhysicOffset = -1;
+  #maxPhysicOffset = -1;
+
+  constructor(owner: ConsumeQueueOwner, topic: string, queueId: number) {
+    this.#owner = owner;
+    this.topic = topic;
+    this.queueId = queueId;
+  }
+
+  /** First entry that readers may ask for. */
+  get minOffsetInQueue(): number {
+    return this.#minWhere / CQ_STORE_UNIT_SIZE;
+  }
+
+  /** Exclusive end: the offset that the next entry gets. */
+  get maxOffsetInQueue(): number {
+    return this.#endWhere / CQ_STORE_UNIT_SIZE;
+  }
+
+  /** End in the log of the newest record that has an entry here; -1 without one. */
+  get maxPhysicOffset(): number {
+    return this.#maxPhysicOffset;
+  }
+
+  /** Gathered units wait for their write. */
+  get hasUnwritten(): boolean {
+    return this.#gathered?.hasUnwritten ?? false;
+  }
+
+  /** Memory holds a buffer for this queue. */
+  get holdsBuffer(): boolean {
+    return this.#gathered !== undefined;
+  }
+
+  /**
+   * Adds the entry of one record, in memory (RocketMQ putMessagePositionInfo). False when the queue has it already: the
+   * record ends at or below maxPhysicOffset, or its place is taken. A place beyond the end is an order error, logged;
+   * the gap becomes filler, so that every entry stands at its own number.
+   */
+  append(request: DispatchRequest): boolean {
+    const end = request.commitLogOffset + request.msgSize;
+    if (end <= this.#maxPhysicOffset) return false;
+    const where = request.consumeQueueOffset * CQ_STORE_UNIT_SIZE;
+    if (where !== this.#endWhere && !this.#skipTo(where)) return false;
+    const gathered = this.#gathered ?? this.#startGathering(where);
+    if (!this.#dirty) {
+      this.#dirty = true;
+      this.#owner.markDirty(this);
+    }
+    const filled = gathered.put(where, request.commitLogOffset, request.msgSize, request.tagsCode);
+    this.#endWhere = where + CQ_STORE_UNIT_SIZE;
+    this.#maxPhysicOffset = end;
+    if (filled) this.#owner.markReady(this);
+    return true;
+  }
+
+  /**
+   * Up to `maxCount` entries from `queueOffset` when memory holds all of them, without I/O: whole units, none at or past
+   * maxOffsetInQueue. Empty when there is none to read; undefined when read() is needed. Valid as long as it is held.
+   */
+  readHot(queueOffset: number, maxCount: number): Buffer | undefined {
+    const from = queueOffset * CQ_STORE_UNIT_SIZE;
+    const to = Math.min(this.#endWhere, from + maxCount * CQ_STORE_UNIT_SIZE);
+    if (to <= from || from < this.#firstWhere) return NOTHING;
+    return this.#gathered?.view(from, to);
+  }
+
+  /** As readHot, from the files where memory does not hold the range. Rejects with STORE_READ_FAILED. */
+  async read(queueOffset: number, maxCount: number): Promise<Buffer> {
+    const from = queueOffset * CQ_STORE_UNIT_SIZE;
+    const to = Math.min(this.#endWhere, from + maxCount * CQ_STORE_UNIT_SIZE);
+    if (to <= from || from < this.#firstWhere) return NOTHING;
+    const units = await this.#readWhere(from, to);
+    // Files deleted while the read was under way: what was asked for is gone, not filler.
+    return from < this.#firstWhere ? NOTHING : units;
+  }
+
+  /**
+   * Writes what has been gathered. Resolves when it is *written*. The newest block stays in memory while the queue is
+   * busy, so that readers at its end find it there; a call that finds nothing new, or `releaseAll`, lets go of it.
+   */
+  async writeGathered(releaseAll: boolean): Promise<void> {
+    const gathered = this.#gathered;
+    if (gathered !== undefined) {
+      const idle = !gathered.hasUnwritten;
+      if (!idle) {
+        await gathered.writeOut((where, chunks) => this.#owner.files.write(this.topic, this.queueId, where, chunks));
+      }
+      gathered.release(idle || releaseAll);
+      if (!gathered.isEmpty) return;
+      this.#gathered = undefined;
+    }
+    this.#dirty = false;
+    this.#owner.markClean(this);
+  }
+
+  /** load(): the names of the queue's first and last file. */
+  attachFiles(firstFileFromOffset: number, lastFileFromOffset: number): void {
+    this.#firstWhere = firstFileFromOffset;
+    this.#minWhere = firstFileFromOffset;
+    this.#endWhere = lastFileFromOffset + this.#owner.files.fileSize;
+  }
+
+  /**
+   * Finds the end of the queue in its files (RocketMQ recover): behind the last good entry. Removes files past the end,
+   * durably zeroes stale bytes there. `durableWhere`: see ConsumeQueueStore.recover.
+   */
+  async recover(durableWhere: number | undefined): Promise<void> {
+    if (this.#firstWhere < 0) return;
+    const found = await recoverUnits(
+      this.#owner.files,
+      this.topic,
+      this.queueId,
+      this.#firstWhere,
+      this.#endWhere,
+      durableWhere,
+    );
+    this.#endWhere = found.endWhere;
+    this.#maxPhysicOffset = found.maxPhysicOffset;
+    this.#minWhere = Math.min(found.minWhere ?? this.#minWhere, found.endWhere);
+    this.#minPhysicOffset = found.minWhere === undefined ? -1 : found.minPhysicOffset;
+  }
+
+  /** minOffsetInQueue goes to the first entry whose record starts at or above `minPhyOffset`; to the end when there is
+   * none, so that the number of the next entry is kept. */
+  async correctMinOffset(minPhyOffset: number): Promise<void> {
+    if (this.#firstWhere < 0 || this.#minPhysicOffset >= minPhyOffset) return;
+    const end = this.#endWhere;
+    let low = Math.max(this.#minWhere, this.#firstWhere);
+    const real = await this.#nextEntry(low, end);
+    if (real !== undefined && real.phyOffset < minPhyOffset) {
+      low = real.where + CQ_STORE_UNIT_SIZE;
+      const found = await this.#firstEntryAtOrAbove(minPhyOffset, low, end);
+      this.#setMin(found);
+    } else this.#setMin(real);
+  }
+
+  /**
+   * Removes the files, oldest first and never the last, whose newest entry stands for a record below `minPhyOffset`
+   * (RocketMQ deleteExpiredFile), then corrects the min offset. Resolves with the number of files removed.
+   */
+  async deleteExpired(minPhyOffset: number): Promise<number> {
+    const { files } = this.#owner;
+    let count = 0;
+    for (;;) {
+      const next = this.#firstWhere + files.fileSize;
+      // Never past what is written: the file behind the last one may not exist yet.
+      if (this.#firstWhere < 0 || next >= this.#endWhere || next > (this.#gathered?.start ?? next)) break;
+      const lastUnit = await this.#readWhere(next - CQ_STORE_UNIT_SIZE, next);
+      if (unitPhyOffset(lastUnit, 0) >= minPhyOffset) break;
+      const expired = this.#firstWhere;
+      this.#firstWhere = next;
+      if (this.#minWhere < next) {
+        this.#minWhere = next;
+        this.#minPhysicOffset = -1;
+      }
+      await files.removeFile(this.topic, this.queueId, expired);
+      count++;
+    }
+    await this.correctMinOffset(minPhyOffset);
+    return count;
+  }
+
+  /** Removes the entries of records that start at or above `phyOffset` (RocketMQ truncateDirtyLogicFiles), durably. Only
+   * while nothing appends: in recovery. */
+  async truncateDirty(phyOffset: number): Promise<void> {
+    if (this.#maxPhysicOffset <= phyOffset || this.#firstWhere < 0) return;
+    await this.writeGathered(true);
+    const oldEnd = this.#endWhere;
+    const cut = await this.#firstEntryAtOrAbove(phyOffset, this.#firstWhere, oldEnd);
+    if (cut === undefined) return;
+    const { files } = this.#owner;
+    const { topic, queueId } = this;
+    const end = cut.where;
+    const kept = await this.#lastEntryBefore(end);
+    // Newest first, so that a crash in between leaves a queue that ends earlier and not one with a hole.
+    for (let file = files.fileFromOffset(oldEnd - 1); file >= end; file -= files.fileSize) {
+      if (file === this.#firstWhere && end > 0) break;
+      await files.removeFile(topic, queueId, file);
+    }
+    if (end === 0) this.#firstWhere = -1;
+    else if (end % files.fileSize !== 0 || end === this.#firstWhere) {
+      await files.zero(topic, queueId, end, Math.min(oldEnd, files.fileFromOffset(end) + files.fileSize));
+    }
+    this.#endWhere = end;
+    this.#maxPhysicOffset = kept === undefined ? -1 : kept.end;
+    if (this.#minWhere > end) {
+      this.#minWhere = end;
+      this.#minPhysicOffset = -1;
+    }
+  }
+
+  /** Forgets what was gathered; the caller removes the directory. */
+  discard(): void {
+    this.#gathered?.discard();
+    this.#gathered = undefined;
+    this.#dirty = false;
+    this.#firstWhere = -1;
+    this.#minWhere = 0;
+    this.#endWhere = 0;
+    this.#minPhysicOffset = -1;
+    this.#maxPhysicOffset = -1;
+  }
+
+  #startGathering(where: number): GatheredUnits {
+    if (this.#firstWhere < 0) this.#firstWhere = this.#owner.files.fileFromOffset(where);
+    this.#gathered = new GatheredUnits(this.#owner.space);
+    return this.#gathered;
+  }
+
+  /** Brings the end to `where`; false when that place is taken. */
+  #skipTo(where: number): boolean {
+    const { files, logger } = this.#owner;
+    const end = this.#endWhere;
+    const fields = {
+      topic: this.topic,
+      queueId: this.queueId,
+      expected: where / CQ_STORE_UNIT_SIZE,
+      found: end / CQ_STORE_UNIT_SIZE,
+    };
+    if (where < end) {
+      logger.debug(fields, 'consume queue entry built repeatedly, ignored');
+      return false;
+    }
+    const starts = this.#firstWhere < 0;
+    if (starts) logger.info(fields, 'consume queue starts at a later offset, filler before it');
+    else logger.error(fields, 'consume queue order error, the gap becomes filler');
+    const gathered = this.#gathered ?? this.#startGathering(where);
+    const fileFromOffset = files.fileFromOffset(where);
+    if (!starts && end < fileFromOffset) {
+      // Files wholly inside the gap are not made; they read as filler. The one that the gap begins in is filled.
+      if (end % files.fileSize !== 0) gathered.putFiller(end, files.fileFromOffset(end) + files.fileSize);
+      gathered.putFiller(fileFromOffset, where);
+    } else gathered.putFiller(starts ? fileFromOffset : end, where);
+    if (this.#minWhere === end) {
+      this.#minWhere = where;
+      this.#minPhysicOffset = -1;
+    }
+    this.#endWhere = where;
+    return true;
+  }
+
+  #setMin(entry: { where: number; phyOffset: number } | undefined): void {
+    this.#minWhere = Math.max(entry?.where ?? this.#endWhere, this.#firstWhere);
+    this.#minPhysicOffset = entry?.phyOffset ?? -1;
+  }
+
+  /** [from, to), which must lie within the queue: memory where it holds it, the files for the rest. */
+  async #readWhere(from: number, to: number): Promise<Buffer> {
+    const gathered = this.#gathered;
+    if (gathered === undefined || gathered.isEmpty || to <= gathered.start) {
+      const units = Buffer.allocUnsafe(to - from);
+      await this.#owner.files.read(this.topic, this.queueId, from, units);
+      return units;
+    }
+    const hot = gathered.view(from, to);
+    if (hot !== undefined) return hot;
+    const units = Buffer.allocUnsafe(to - from);
+    // Memory first, in this turn: a block may be let go of while the files are read.
+    const hotStart = gathered.start;
+    gathered.copy(hotStart, to, units, hotStart - from);
+    await this.#owner.files.read(this.topic, this.queueId, from, units.subarray(0, hotStart - from));
+    return units;
+  }
+
+  /** First entry in [from, to) that is not filler. */
+  async #nextEntry(from: number, to: number): Promise<{ where: number; phyOffset: number } | undefined> {
+    // The first look is at one unit: nearly always it is an entry.
+    for (let where = from, bytes = CQ_STORE_UNIT_SIZE; where < to; bytes = SCAN_BYTES) {
+      const units = await this.#readWhere(where, Math.min(to, where + bytes));
+      for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
+        if (!isFillerUnit(units, at)) return { where: where + at, phyOffset: unitPhyOffset(units, at) };
+      }
+      where += units.length;
+    }
+    return undefined;
+  }
+
+  async #lastEntryBefore(to: number): Promise<{ end: number } | undefined> {
+    for (let where = to; where > this.#firstWhere; ) {
+      const from = Math.max(this.#firstWhere, where - SCAN_BYTES);
+      const units = await this.#readWhere(from, where);
+      for (let at = units.length - CQ_STORE_UNIT_SIZE; at >= 0; at -= CQ_STORE_UNIT_SIZE) {
+        if (!isFillerUnit(units, at)) return { end: unitPhyOffset(units, at) + unitSize(units, at) };
+      }
+      where = from;
+    }
+    return undefined;
+  }
+
+  /** Binary search over entries, whose commit-log offsets rise; filler is stepped over. */
+  async #firstEntryAtOrAbove(
+    phyOffset: number,
+    from: number,
+    to: number,
+  ): Promise<{ where: number; phyOffset: number } | undefined> {
+    let low = from / CQ_STORE_UNIT_SIZE;
+    let high = to / CQ_STORE_UNIT_SIZE;
+    let found: { where: number; phyOffset: number } | undefined;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const entry = await this.#nextEntry(middle * CQ_STORE_UNIT_SIZE, high * CQ_STORE_UNIT_SIZE);
+      if (entry === undefined) high = middle;
+      else if (entry.phyOffset >= phyOffset) {
+        found = entry;
+        high = middle;
+      } else low = entry.where / CQ_STORE_UNIT_SIZE + 1;
+    }
+    return found;
+  }
+}

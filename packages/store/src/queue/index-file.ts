@@ -1,0 +1,364 @@
+import { dirname } from 'node:path';
+import type { StoreContext } from '../context.ts';
+import { StoreError } from '../errors.ts';
+import type { StoreFile } from '../io/file-system.ts';
+import {
+  decodeIndexHeader,
+  decodeIndexUnit,
+  encodeIndexHeader,
+  HASH_SLOT_SIZE,
+  INDEX_HEADER_SIZE,
+  INDEX_SIZE,
+  type IndexHeader,
+  type IndexUnit,
+  indexFileSize,
+} from './index-layout.ts';
+import { IndexSlots } from './index-slots.ts';
+import { IndexUnits } from './index-units.ts';
+import { failStore, toStoreError } from './queue-failure.ts';
+
+const MAX_INT32 = 0x7fff_ffff;
+const READ_BYTES = 3_276 * INDEX_SIZE;
+
+/**
+ * One index file (RocketMQ IndexFile); layout in index-layout.ts. The live one keeps its slots and its new units in
+ * memory; a flush makes durable, in this order, each step synced before the next begins:
+ *
+ *   units → slots → header
+ *
+ * so at any moment the header on disk counts only units that are on disk, and a slot on disk points to a unit that is.
+ * A crash between slots and header leaves slots that point past the header's count; the units they point to are there,
+ * and activate() follows them back to the newest unit that counts.
+ */
+export class IndexFile {
+  readonly path: string;
+  readonly hashSlotNum: number;
+  readonly indexNum: number;
+  readonly #context: StoreContext;
+  readonly #header: IndexHeader;
+  #units: IndexUnits;
+  /** Only of a file that can still take keys or has some to flush. */
+  #slots: IndexSlots | undefined;
+  #file: Promise<StoreFile> | undefined;
+  #onDisk: boolean;
+  /** indexCount of the header on disk. */
+  #flushedCount: number;
+
+  private constructor(context: StoreContext, path: string, header: IndexHeader, onDisk: boolean) {
+    this.#context = context;
+    this.path = path;
+    this.hashSlotNum = context.config.maxHashSlotNum;
+    this.indexNum = context.config.maxIndexNum;
+    this.#header = header;
+    this.#onDisk = onDisk;
+    this.#flushedCount = onDisk ? header.indexCount : 1;
+    this.#units = new IndexUnits(header.indexCount);
+  }
+
+  /** A new, empty file; on disk it appears with its first flush. It starts where its predecessor ends. */
+  static create(context: StoreContext, path: string, endPhyOffset: number, endTimestamp: number): IndexFile {
+    const header: IndexHeader = {
+      beginTimestamp: endTimestamp,
+      endTimestamp,
+      beginPhyOffset: endPhyOffset,
+      endPhyOffset,
+      hashSlotCount: 0,
+      indexCount: 1,
+    };
+    const file = new IndexFile(context, path, header, false);
+    file.#slots = new IndexSlots(file.hashSlotNum);
+    return file;
+  }
+
+  /** Reads the header of an existing file. Rejects with STORE_FILE_SIZE_MISMATCH or STORE_READ_FAILED. */
+  static async load(context: StoreContext, path: string, size: number): Promise<IndexFile> {
+    const expected = indexFileSize(context.config.maxHashSlotNum, context.config.maxIndexNum);
+    if (size !== expected) {
+      throw new StoreError(
+        'STORE_FILE_SIZE_MISMATCH',
+        `${path} has ${size} bytes, expected ${expected} (maxHashSlotNum ${context.config.maxHashSlotNum}, maxIndexNum ${context.config.maxIndexNum})`,
+        { path, expected, found: size },
+      );
+    }
+    const file = new IndexFile(context, path, decodeIndexHeader(new Uint8Array(INDEX_HEADER_SIZE)), true);
+    try {
+      const bytes = Buffer.alloc(INDEX_HEADER_SIZE);
+      await file.#read(bytes, 0);
+      const { indexCount } = Object.assign(file.#header, decodeIndexHeader(bytes));
+      if (indexCount > file.indexNum) {
+        throw new StoreError('STORE_DAMAGED', `${path}: indexCount ${indexCount}, expected at most ${file.indexNum}`, {
+          path,
+          expected: file.indexNum,
+          found: indexCount,
+        });
+      }
+      file.#flushedCount = indexCount;
+      file.#units = new IndexUnits(indexCount);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get beginTimestamp(): number {
+    return this.#header.beginTimestamp;
+  }
+  get endTimestamp(): number {
+    return this.#header.endTimestamp;
+  }
+  get beginPhyOffset(): number {
+    return this.#header.beginPhyOffset;
+  }
+  get endPhyOffset(): number {
+    return this.#header.endPhyOffset;
+  }
+  get indexCount(): number {
+    return this.#header.indexCount;
+  }
+  get hashSlotCount(): number {
+    return this.#header.hashSlotCount;
+  }
+  get isWriteFull(): boolean {
+    return this.#header.indexCount >= this.indexNum;
+  }
+  /** Units that a crash would lose. */
+  get unflushedCount(): number {
+    return this.#header.indexCount - this.#flushedCount;
+  }
+
+  /** Adds one key, in memory. False when the file is full. Needs activate() after load(). */
+  putKey(keyHash: number, phyOffset: number, storeTimestamp: number): boolean {
+    const header = this.#header;
+    const number = header.indexCount;
+    if (number >= this.indexNum) return false;
+    const slot = keyHash % this.hashSlotNum;
+    const previous = this.#slots!.replace(slot, number);
+    let timeDiff = 0;
+    if (header.beginTimestamp > 0) {
+      timeDiff = Math.trunc((storeTimestamp - header.beginTimestamp) / 1000);
+      timeDiff = Math.min(MAX_INT32, Math.max(0, timeDiff));
+    }
+    this.#units.append(keyHash, phyOffset, timeDiff, previous);
+    if (number <= 1) {
+      header.beginPhyOffset = phyOffset;
+      header.beginTimestamp = storeTimestamp;
+    }
+    if (previous === 0) header.hashSlotCount++;
+    header.indexCount = number + 1;
+    header.endPhyOffset = phyOffset;
+    header.endTimestamp = storeTimestamp;
+    return true;
+  }
+
+  /** The file may hold records of [begin, end] (RocketMQ isTimeMatched). */
+  isTimeMatched(begin: number, end: number): boolean {
+    return begin <= this.#header.endTimestamp && end >= this.#header.beginTimestamp;
+  }
+
+  /** Appends to `phyOffsets` the log offsets filed under the hash, newest first, until it holds maxNum (RocketMQ
+   * selectPhyOffset). Different keys may share a hash: whoever asks compares the keys. */
+  async selectPhyOffset(
+    phyOffsets: number[],
+    keyHash: number,
+    maxNum: number,
+    begin: number,
+    end: number,
+  ): Promise<void> {
+    const slot = keyHash % this.hashSlotNum;
+    let number = this.#slots ? this.#slots.get(slot) : await this.#readSlot(slot);
+    let bound = this.#header.indexCount;
+    while (number > 0 && number < bound && phyOffsets.length < maxNum) {
+      const unit = await this.#unit(number);
+      if (unit.timeDiff < 0) return;
+      const time = this.#header.beginTimestamp + unit.timeDiff * 1000;
+      if (unit.keyHash === keyHash && time >= begin && time <= end) phyOffsets.push(unit.phyOffset);
+      if (time < begin) return;
+      // A chain only leads to lower numbers; anything else is damage and must not make this loop for ever.
+      bound = number;
+      number = unit.previous;
+    }
+  }
+
+  /** Resolves when every key put before the call is *on disk*. A failure stops the store. One call at a time. */
+  async flush(): Promise<void> {
+    const slots = this.#slots;
+    const count = this.#header.indexCount;
+    if (slots === undefined || count === this.#flushedCount) return;
+    const header = encodeIndexHeader(this.#header);
+    let step = 'creating index file';
+    try {
+      if (!this.#onDisk) await this.#createOnDisk();
+      const file = await this.#open();
+      step = 'writing units of index file';
+      const unitsAt = this.#unitPosition(0);
+      await this.#units.writeOut(count, (first, chunks) => file.write(chunks, unitsAt + first * INDEX_SIZE));
+      await file.sync();
+      step = 'writing slots of index file';
+      await slots.writeOut(
+        // A slot that moved on meanwhile is written as it was: its newer units are in memory and lead back.
+        (number) => {
+          let older = number;
+          while (older >= count) older = this.#units.get(older)!.previous;
+          return older;
+        },
+        count,
+        (firstSlot, bytes) => file.write(bytes, INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE),
+      );
+      await file.sync();
+      step = 'writing header of index file';
+      await file.write(header, 0);
+      await file.sync();
+    } catch (error) {
+      throw failStore(this.#context, 'STORE_FLUSH_FAILED', step, this.path, error);
+    }
+    this.#flushedCount = count;
+    this.#units.release(count);
+    if (this.isWriteFull && count === this.#header.indexCount) this.#slots = undefined;
+  }
+
+  /**
+   * Makes a loaded file take keys: reads the slots and repairs those that point past indexCount. Resolves with the hashes
+   * already filed for the newest record, so that dispatching it again does not file them twice.
+   */
+  async activate(): Promise<Set<number>> {
+    const header = this.#header;
+    if (this.#slots === undefined) {
+      const slots = new IndexSlots(this.hashSlotNum);
+      await slots.load((bytes, firstSlot) => this.#read(bytes, INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE));
+      await this.#repairSlots(slots);
+      this.#slots = slots;
+    }
+    const newest = new Set<number>();
+    for (let number = header.indexCount - 1; number > 0; number--) {
+      const unit = await this.#unit(number);
+      if (unit.phyOffset !== header.endPhyOffset) break;
+      newest.add(unit.keyHash);
+    }
+    return newest;
+  }
+
+  /**
+   * Removes the units of records at or above `phyOffset`, durably. Recovery only. False when none would be left; the
+   * caller then destroys the file.
+   */
+  async truncateDirty(phyOffset: number): Promise<boolean> {
+    if (this.#slots === undefined) await this.activate();
+    await this.flush();
+    let low = 1;
+    let high = this.#header.indexCount;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if ((await this.#unit(middle)).phyOffset >= phyOffset) high = middle;
+      else low = middle + 1;
+    }
+    if (low === 1) return false;
+    const last = await this.#unit(low - 1);
+    const header = this.#header;
+    header.indexCount = low;
+    header.endPhyOffset = last.phyOffset;
+    // Units keep seconds only; the end may be up to one late, never early.
+    header.endTimestamp = Math.min(header.endTimestamp, header.beginTimestamp + (last.timeDiff + 1) * 1000);
+    this.#units = new IndexUnits(low);
+    try {
+      const file = await this.#open();
+      // The header first: once units behind it are overwritten, the old count would take them for the old ones.
+      await file.write(encodeIndexHeader(header), 0);
+      await file.sync();
+    } catch (error) {
+      throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'truncating index file', this.path, error);
+    }
+    this.#flushedCount = low;
+    await this.#repairSlots(this.#slots!);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    const opening = this.#file;
+    this.#file = undefined;
+    if (opening) await opening.then((file) => file.close()).catch(() => {});
+  }
+
+  async destroy(): Promise<void> {
+    await this.close();
+    this.#slots = undefined;
+    if (!this.#onDisk) return;
+    try {
+      await this.#context.fileSystem.remove(this.path);
+    } catch (error) {
+      throw toStoreError('STORE_WRITE_FAILED', 'removing index file', this.path, error);
+    }
+  }
+
+  /** Leads every slot that points at or past indexCount back to its newest unit that counts. */
+  async #repairSlots(slots: IndexSlots): Promise<void> {
+    const { indexCount } = this.#header;
+    let end = Math.min(slots.highest() + 1, this.indexNum);
+    while (end > indexCount) {
+      const first = Math.max(indexCount, end - READ_BYTES / INDEX_SIZE);
+      const bytes = Buffer.allocUnsafe((end - first) * INDEX_SIZE);
+      await this.#read(bytes, this.#unitPosition(first));
+      // Downwards: the previous unit of one that is taken off may be one to take off itself.
+      for (let number = end - 1; number >= first; number--) {
+        const unit = decodeIndexUnit(bytes, (number - first) * INDEX_SIZE);
+        const slot = unit.keyHash % this.hashSlotNum;
+        if (unit.keyHash < 0 || slots.get(slot) !== number) continue;
+        slots.replace(slot, unit.previous >= 0 && unit.previous < number ? unit.previous : 0);
+      }
+      end = first;
+    }
+    this.#header.hashSlotCount = slots.clearAbove(indexCount - 1);
+  }
+
+  async #unit(number: number): Promise<IndexUnit> {
+    const held = this.#units.get(number);
+    if (held) return held;
+    const bytes = Buffer.allocUnsafe(INDEX_SIZE);
+    await this.#read(bytes, this.#unitPosition(number));
+    return decodeIndexUnit(bytes, 0);
+  }
+
+  async #readSlot(slot: number): Promise<number> {
+    const bytes = Buffer.allocUnsafe(HASH_SLOT_SIZE);
+    await this.#read(bytes, INDEX_HEADER_SIZE + slot * HASH_SLOT_SIZE);
+    return bytes.readInt32BE(0);
+  }
+
+  #unitPosition(number: number): number {
+    return INDEX_HEADER_SIZE + this.hashSlotNum * HASH_SLOT_SIZE + number * INDEX_SIZE;
+  }
+
+  async #read(target: Buffer, position: number): Promise<void> {
+    try {
+      const file = await this.#open();
+      const count = await file.read(target, position);
+      if (count !== target.length) throw new Error(`ends at ${position + count}, expected ${position + target.length}`);
+    } catch (error) {
+      throw toStoreError('STORE_READ_FAILED', 'reading index file', this.path, error);
+    }
+  }
+
+  #open(): Promise<StoreFile> {
+    if (this.#file === undefined) {
+      const opening = this.#context.fileSystem.open(this.path, 'write');
+      this.#file = opening;
+      opening.catch(() => {
+        if (this.#file === opening) this.#file = undefined;
+      });
+    }
+    return this.#file;
+  }
+
+  /** Sparse, at its full size, its name durable before anything counts on it. */
+  async #createOnDisk(): Promise<void> {
+    const { fileSystem, config } = this.#context;
+    const directory = dirname(this.path);
+    await fileSystem.makeDirectory(directory);
+    const file = await fileSystem.open(this.path, 'create');
+    this.#file = Promise.resolve(file);
+    this.#onDisk = true;
+    await file.truncate(indexFileSize(this.hashSlotNum, this.indexNum));
+    await fileSystem.syncDirectory(directory);
+    await fileSystem.syncDirectory(config.storePathRootDir);
+  }
+}

@@ -1,0 +1,296 @@
+import { join } from 'node:path';
+import { TRANSACTION_ROLLBACK_TYPE, transactionType } from '../commit-log/sys-flag.ts';
+import type { StoreContext } from '../context.ts';
+import type { DispatchRequest } from './dispatch-request.ts';
+import { IndexFile } from './index-file.ts';
+import { indexFileName } from './index-layout.ts';
+import { javaStringHashCode } from './tags-code.ts';
+
+/** Keys that may wait in memory for a flush; also what a restart has to file again, 5 MiB of units. */
+export const UNFLUSHED_KEYS_MAX = 262_144;
+const CACHED_TOPICS_MAX = 8_192;
+const BLANK = 0x20;
+const MIN_INT32 = -0x8000_0000;
+
+export interface QueryOffsetResult {
+  /** Offsets in the log, newest first. Different keys can share a hash: compare the keys of the records. */
+  phyOffsets: number[];
+  /** storeTimestamp and offset of the record indexed last; 0 without one. */
+  indexLastUpdateTimestamp: number;
+  indexLastUpdatePhyoffset: number;
+}
+
+/** RocketMQ IndexFile.indexKeyHashMethod: the absolute value, 0 for the one number that has none. */
+export function indexKeyHash(hashCode: number): number {
+  return hashCode === MIN_INT32 ? 0 : Math.abs(hashCode);
+}
+
+/**
+ * Finds messages by key (RocketMQ IndexService): `<root>/index/`, one live file that takes keys and full ones behind it.
+ * A file's first header reaches the disk only after its predecessor is wholly on disk, so of all files only the last one
+ * with a header can be short of keys.
+ */
+export class IndexService {
+  readonly #context: StoreContext;
+  readonly #directory: string;
+  /** Oldest first; the last one is live unless it is full. */
+  #files: IndexFile[] = [];
+  #live: IndexFile | undefined;
+  readonly #topicHashes = new Map<string, number>();
+  /** Key hashes already on disk for the record at `#resumedPhyOffset`. */
+  #resumedPhyOffset = -1;
+  #resumedHashes = new Set<number>();
+  #indexMsgTimestamp = 0;
+  #dirty = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  #completeWhere = 0;
+
+  /** Called when the first key since a flush is put, and when a flush is overdue. */
+  onWork: (() => void) | undefined;
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+    this.#directory = join(context.config.storePathRootDir, 'index');
+  }
+
+  /** For the checkpoint, by RocketMQ's rule: endTimestamp of the newest file that is full and flushed; 0 without one. */
+  get indexMsgTimestamp(): number {
+    return this.#indexMsgTimestamp;
+  }
+
+  /** Offset of the record indexed last; records below it are not indexed again. 0 without one. */
+  get endPhyOffset(): number {
+    return this.#files.at(-1)?.endPhyOffset ?? 0;
+  }
+
+  /** Every record that ends at or below this offset has its keys filed; dispatch has to go on from here at the latest. */
+  get maxPhyOffset(): number {
+    return Math.max(this.endPhyOffset, this.#completeWhere);
+  }
+
+  get fileCount(): number {
+    return this.#files.length;
+  }
+
+  get isDirty(): boolean {
+    return this.#dirty;
+  }
+
+  /** More keys wait than UNFLUSHED_KEYS_MAX. */
+  get isOverfull(): boolean {
+    return this.#unflushedCount() > UNFLUSHED_KEYS_MAX;
+  }
+
+  /**
+   * Opens the files. After an unclean exit of a broker that does not keep our order of writes, pass the checkpoint's
+   * indexMsgTimestamp as `safeTimestamp`: files that end later are removed, as RocketMQ does, and their records have to be
+   * dispatched again. Without it every file is trusted as far as its header counts.
+   * `completeWhere`: the log offset up to which the index is known to be on disk, the dispatchedWhere at the start of the
+   * last thorough flush; the files alone cannot tell when records have no keys. It counts only when no file is removed.
+   * Rejects with STORE_FILE_SIZE_MISMATCH, STORE_DAMAGED or STORE_READ_FAILED.
+   */
+  async load(options: { safeTimestamp?: number | undefined; completeWhere?: number | undefined } = {}): Promise<void> {
+    const { fileSystem, logger } = this.#context;
+    this.#completeWhere = options.completeWhere ?? 0;
+    for (const name of await fileSystem.list(this.#directory)) {
+      const path = join(this.#directory, name);
+      const stat = await fileSystem.stat(path);
+      if (stat === undefined || stat.isDirectory) continue;
+      if (!/^\d{17}$/.test(name)) {
+        logger.warn({ path }, 'not an index file, ignored');
+        continue;
+      }
+      if (stat.size === 0) {
+        logger.warn({ path }, 'empty index file removed, a crash interrupted its making');
+        await fileSystem.remove(path);
+        continue;
+      }
+      const file = await IndexFile.load(this.#context, path, stat.size);
+      const unsafe = options.safeTimestamp !== undefined && file.endTimestamp > options.safeTimestamp;
+      if (unsafe || (file.indexCount === 1 && file.endPhyOffset === 0)) {
+        logger.info(
+          { path, endTimestamp: file.endTimestamp, indexCount: file.indexCount, unsafe },
+          'index file removed',
+        );
+        if (unsafe) this.#completeWhere = 0;
+        await file.destroy();
+        continue;
+      }
+      this.#files.push(file);
+      if (file.isWriteFull) this.#indexMsgTimestamp = file.endTimestamp;
+    }
+    await this.#resume();
+  }
+
+  /** Files the keys of one record, in memory (RocketMQ buildIndex): UNIQ_KEY, then each of KEYS. */
+  buildIndex(request: DispatchRequest): void {
+    const { uniqKey, keys } = request;
+    if (uniqKey === undefined && keys.length === 0) return;
+    const phyOffset = request.commitLogOffset;
+    const last = this.#live ?? this.#files.at(-1);
+    if (last !== undefined && phyOffset < last.endPhyOffset) return;
+    if (transactionType(request.sysFlag) === TRANSACTION_ROLLBACK_TYPE) return;
+    const prefix = this.#topicHash(request.topic);
+    if (uniqKey !== undefined) this.#put(javaStringHashCode(uniqKey, prefix), phyOffset, request.storeTimestamp);
+    for (let from = 0; from < keys.length; ) {
+      let to = from;
+      while (to < keys.length && keys.charCodeAt(to) !== BLANK) to++;
+      if (to > from) this.#put(javaStringHashCode(keys, prefix, from, to), phyOffset, request.storeTimestamp);
+      from = to + 1;
+    }
+  }
+
+  /**
+   * Log offsets of the records of a topic filed under a key with a storeTimestamp in [begin, end], at most `maxNum` and
+   * maxMsgsNumBatch. Keys not yet flushed are found too. Rejects with STORE_READ_FAILED.
+   */
+  async queryOffset(
+    topic: string,
+    key: string,
+    maxNum: number,
+    begin: number,
+    end: number,
+  ): Promise<QueryOffsetResult> {
+    const newest = this.#files.at(-1);
+    const phyOffsets: number[] = [];
+    const result: QueryOffsetResult = {
+      phyOffsets,
+      indexLastUpdateTimestamp: newest?.endTimestamp ?? 0,
+      indexLastUpdatePhyoffset: newest?.endPhyOffset ?? 0,
+    };
+    const count = Math.min(maxNum, this.#context.config.maxMsgsNumBatch);
+    const keyHash = indexKeyHash(javaStringHashCode(key, this.#topicHash(topic)));
+    for (const file of [...this.#files].reverse()) {
+      if (phyOffsets.length >= count) break;
+      if (file.isTimeMatched(begin, end)) await file.selectPhyOffset(phyOffsets, keyHash, count, begin, end);
+      if (file.beginTimestamp < begin) break;
+    }
+    return result;
+  }
+
+  /** Resolves when every key put before the call is *on disk*. A failure stops the store and rejects. */
+  flush(): Promise<void> {
+    return this.#exclusive(() => this.#flushFiles());
+  }
+
+  /** Removes the keys of records at or above `phyOffset`, durably. Recovery only. */
+  truncateDirty(phyOffset: number): Promise<void> {
+    return this.#exclusive(async () => {
+      this.#completeWhere = Math.min(this.#completeWhere, phyOffset);
+      if (this.endPhyOffset < phyOffset) return;
+      await this.#flushFiles();
+      this.#live = undefined;
+      for (let file = this.#files.at(-1); file !== undefined && file.endPhyOffset >= phyOffset; ) {
+        if (await file.truncateDirty(phyOffset)) break;
+        this.#files.pop();
+        await file.destroy();
+        file = this.#files.at(-1);
+      }
+      await this.#resume();
+    });
+  }
+
+  /** Removes the files, oldest first and never the last, that end below `minPhyOffset`. Resolves with their number. */
+  deleteExpired(minPhyOffset: number): Promise<number> {
+    return this.#exclusive(async () => {
+      let count = 0;
+      while (this.#files.length > 1 && this.#files[0]!.endPhyOffset < minPhyOffset) {
+        const expired = this.#files.shift()!;
+        await expired.destroy();
+        count++;
+      }
+      return count;
+    });
+  }
+
+  /** Removes every file. */
+  destroy(): Promise<void> {
+    return this.#exclusive(async () => {
+      const files = this.#files;
+      this.#files = [];
+      this.#live = undefined;
+      this.#dirty = false;
+      this.#resumedPhyOffset = -1;
+      for (const file of files) await file.destroy();
+    });
+  }
+
+  /** Closes the descriptors. Does not flush. */
+  async close(): Promise<void> {
+    await this.#exclusive(async () => {
+      for (const file of this.#files) await file.close();
+    });
+  }
+
+  #put(hashCode: number, phyOffset: number, storeTimestamp: number): void {
+    const keyHash = indexKeyHash(hashCode);
+    if (phyOffset === this.#resumedPhyOffset && this.#resumedHashes.has(keyHash)) return;
+    let file = this.#live;
+    if (file === undefined || file.isWriteFull) file = this.#roll();
+    file.putKey(keyHash, phyOffset, storeTimestamp);
+    if (!this.#dirty) {
+      this.#dirty = true;
+      this.onWork?.();
+    }
+  }
+
+  /** The file to put into when there is none or it is full (RocketMQ getAndCreateLastIndexFile). */
+  #roll(): IndexFile {
+    const previous = this.#files.at(-1);
+    let name = indexFileName(this.#context.clock.now());
+    const previousName = previous?.path.slice(-17) ?? '';
+    // The clock may step back, or two files be made in one millisecond; the order of names is the order of files.
+    if (name <= previousName) name = String(BigInt(previousName) + 1n).padStart(17, '0');
+    const file = IndexFile.create(
+      this.#context,
+      join(this.#directory, name),
+      previous?.endPhyOffset ?? 0,
+      previous?.endTimestamp ?? 0,
+    );
+    this.#files.push(file);
+    this.#live = file;
+    this.onWork?.();
+    return file;
+  }
+
+  /** Makes the last file live when it can take keys. */
+  async #resume(): Promise<void> {
+    const last = this.#files.at(-1);
+    if (last === undefined) return;
+    this.#resumedPhyOffset = last.endPhyOffset;
+    this.#resumedHashes = await last.activate();
+    if (!last.isWriteFull) this.#live = last;
+  }
+
+  async #flushFiles(): Promise<void> {
+    if (this.#context.failure) throw this.#context.failure;
+    this.#dirty = false;
+    for (const file of [...this.#files]) {
+      await file.flush();
+      if (file.isWriteFull && file.unflushedCount === 0) this.#indexMsgTimestamp = file.endTimestamp;
+    }
+    if (this.#unflushedCount() > 0) this.#dirty = true;
+  }
+
+  #unflushedCount(): number {
+    let count = 0;
+    for (const file of this.#files) count += file.unflushedCount;
+    return count;
+  }
+
+  #topicHash(topic: string): number {
+    const known = this.#topicHashes.get(topic);
+    if (known !== undefined) return known;
+    if (this.#topicHashes.size >= CACHED_TOPICS_MAX) this.#topicHashes.clear();
+    const hash = javaStringHashCode('#', javaStringHashCode(topic));
+    this.#topicHashes.set(topic, hash);
+    return hash;
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work, work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
