@@ -30,6 +30,8 @@ export interface StoreMetrics {
   getMessageTimesTotal: number;
   getMessageCountTotal: number;
   getMessageSizeTotal: number;
+  /** Records that could not be served because the bytes on disk are not what was stored. */
+  damagedRecordCount: number;
 }
 
 /** Fixed buckets, no allocation a sample. */

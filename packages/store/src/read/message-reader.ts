@@ -49,7 +49,7 @@ export class MessageReader {
     options: GetMessageOptions,
   ): Promise<GetMessageResult> {
     this.timesTotal++;
-    const queue = this.#queues.findConsumeQueue(topic, queueId);
+    const queue = this.#queues.find(topic, queueId);
     if (!queue) return nothing('NO_MATCHED_LOGIC_QUEUE', 0, 0, 0);
     const minOffset = queue.minOffsetInQueue;
     const maxOffset = queue.maxOffsetInQueue;
@@ -63,8 +63,8 @@ export class MessageReader {
     const count = Math.min(options.filter ? wanted : maxMsgNums, maxOffset - offset);
     const units = queue.readHot(offset, count) ?? (await queue.read(offset, count));
     if (units.length === 0) {
-      const next = queue.rollNextFile(offset);
-      return nothing('OFFSET_FOUND_NULL', next, minOffset, maxOffset);
+      // The files under the offset were deleted since the bounds were read: go on with what is there now.
+      return nothing('OFFSET_FOUND_NULL', Math.max(offset, queue.minOffsetInQueue), minOffset, maxOffset);
     }
     return this.#collect(queue, units, offset, maxMsgNums, options);
   }

@@ -1,0 +1,79 @@
+import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../src/io/file-system.ts';
+
+/** Lets the test hold or fail the log's writes, syncs and allocations. Everything else goes through. */
+export class Faults {
+  writes = 0;
+  syncs = 0;
+  failWrite: NodeJS.ErrnoException | undefined;
+  failSync: NodeJS.ErrnoException | undefined;
+  failAllocate: NodeJS.ErrnoException | undefined;
+  #heldSync: Promise<void> | undefined;
+  #release: () => void = () => {};
+  #begun: (() => void)[] = [];
+
+  /** Syncs that begin from now on wait for release(). */
+  holdSync(): void {
+    this.#heldSync = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  release(): void {
+    this.#heldSync = undefined;
+    this.#release();
+  }
+
+  syncBegun(): Promise<void> {
+    return new Promise((resolve) => this.#begun.push(resolve));
+  }
+
+  wrap(fileSystem: FileSystem): FileSystem {
+    const faults = this;
+    return new Proxy(fileSystem, {
+      get(target, key) {
+        if (key === 'open') {
+          return async (path: string, mode: OpenMode, traffic?: Traffic) =>
+            faults.#wrapFile(await target.open(path, mode, traffic), traffic);
+        }
+        const value = Reflect.get(target, key) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+
+  #wrapFile(file: StoreFile, traffic: Traffic | undefined): StoreFile {
+    const faults = this;
+    return new Proxy(file, {
+      get(target, key) {
+        if (key === 'write' && traffic === 'log') {
+          return async (data: Uint8Array, position: number) => {
+            faults.writes++;
+            if (faults.failWrite) throw faults.failWrite;
+            await target.write(data, position);
+          };
+        }
+        if (key === 'sync' && traffic === 'log') {
+          return async () => {
+            faults.syncs++;
+            for (const begun of faults.#begun.splice(0)) begun();
+            await faults.#heldSync;
+            if (faults.failSync) throw faults.failSync;
+            await target.sync();
+          };
+        }
+        if (key === 'allocate') {
+          return async (length: number, floor?: number) => {
+            if (faults.failAllocate) throw faults.failAllocate;
+            await target.allocate(length, floor);
+          };
+        }
+        const value = Reflect.get(target, key) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+}
+
+export function errno(code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: injected`), { code });
+}
