@@ -1,9 +1,13 @@
 export { type Clock, systemClock } from './clock.ts';
 export { defaultMessageStoreConfig, type MessageStoreConfig, type MessageStoreOptions } from './config.ts';
+export type { Message } from './embedding/message.ts';
 export { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from './errors.ts';
+export type { InFlightOperation } from './io/file-system.ts';
 export { type StoreLogger, silentLogger } from './logger.ts';
-export { MessageStore, type MessageStoreEvents, type OpenOptions } from './message-store.ts';
+export { type Arrival, MessageStore, type MessageStoreEvents, type OpenOptions } from './message-store.ts';
 export type { HistogramSnapshot, StoreMetrics } from './metrics.ts';
+export type { GetMessageOptions } from './read/message-reader.ts';
+export type { ReadQueueOptions } from './read/read-queue.ts';
 export type {
   BoundaryType,
   Durability,

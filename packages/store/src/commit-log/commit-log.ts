@@ -69,11 +69,17 @@ export class CommitLog implements FlushListener {
     this.#encoder = new MessageEncoder(config);
     this.#appender = new MessageAppender(this.#encoder);
     this.#confirmAtFlush = config.flushDiskType === 'SYNC_FLUSH' && !config.readUnCommitted;
-    this.#reput = new ReputMessageService(this.mappedFileQueue.maxOffset, parts.dispatch);
+    this.#reput = new ReputMessageService(parts.dispatch);
     this.flushManager = new FlushManager(this.#timedTarget(), this, config, context);
     this.#stalled = new StalledAppends(context, this.mappedFileQueue, (message, messageParts) =>
       this.#append(message, messageParts),
     );
+  }
+
+  /** After recovery: everything below `offset` is on disk and dispatched. */
+  resumeAt(offset: number, lastStoreTimestamp: number): void {
+    this.#reput.resumeAt(offset);
+    this.#lastStoreTimestamp = lastStoreTimestamp;
   }
 
   start(): void {
@@ -95,6 +101,11 @@ export class CommitLog implements FlushListener {
 
   get dispatchedWhere(): number {
     return this.#reput.reputFromOffset;
+  }
+
+  /** storeTimestamp of the newest record dispatched since the log was opened, 0 before the first. */
+  get dispatchedTimestamp(): number {
+    return this.#reput.dispatchedTimestamp;
   }
 
   /** Appends that wait for room: for the next file, or for a buffer. */

@@ -13,11 +13,21 @@ export class ReputMessageService {
   readonly #dispatch: (request: DispatchRequest) => void;
   #requests: DispatchRequest[] = [];
   #head = 0;
-  #reputFromOffset: number;
+  #reputFromOffset = 0;
+  #dispatchedTimestamp = 0;
 
-  constructor(reputFromOffset: number, dispatch: (request: DispatchRequest) => void) {
-    this.#reputFromOffset = reputFromOffset;
+  constructor(dispatch: (request: DispatchRequest) => void) {
     this.#dispatch = dispatch;
+  }
+
+  /** storeTimestamp of the request dispatched last, 0 before the first. */
+  get dispatchedTimestamp(): number {
+    return this.#dispatchedTimestamp;
+  }
+
+  /** Recovery has dispatched everything below this offset. */
+  resumeAt(reputFromOffset: number): void {
+    this.#reputFromOffset = reputFromOffset;
   }
 
   /** Everything below this offset in the log has been dispatched. */
@@ -46,6 +56,7 @@ export class ReputMessageService {
       // Before the dispatch: a listener may ask how far dispatch has come.
       this.#head = head;
       this.#reputFromOffset = end;
+      this.#dispatchedTimestamp = request.storeTimestamp;
       this.#dispatch(request);
     }
     if (head === requests.length) {

@@ -37,7 +37,8 @@ export async function* readQueue(
     const result = await source.getMessage(topic, queueId, offset, BATCH);
     for (const record of result.records) {
       if (signal?.aborted) return;
-      yield decodeMessage(record);
+      const message = decodeMessage(record);
+      if (message) yield message;
     }
     const moved = result.nextBeginOffset > offset;
     if (result.messageCount > 0 || moved) {
