@@ -1,0 +1,358 @@
+/**
+ * A FileSystem in memory that forgets, as a machine does whose power is cut: every file has a volatile and a durable
+ * image, every name and every length too. `crash(seed)` gives a new file system with what survived. Faults, bit flips
+ * and calls that hang until the test lets them go are injected by operation and path.
+ */
+import { dirname } from 'node:path';
+import type { DiskSpace, FileStat, FileSystem, InFlightOperation, OpenMode, StoreFile } from '../io/file-system.ts';
+import { Inode, seededRandom } from './simulated-file.ts';
+import { Names } from './simulated-names.ts';
+
+export type SimulatedOperation =
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'sync'
+  | 'truncate'
+  | 'allocate'
+  | 'zeroRange'
+  | 'rename'
+  | 'remove'
+  | 'removeDirectory'
+  | 'makeDirectory'
+  | 'syncDirectory'
+  | 'readFile'
+  | 'list'
+  | 'stat';
+
+export interface FaultRule {
+  operation: SimulatedOperation;
+  /** Part of the path, or a pattern; every path without. */
+  path?: string | RegExp;
+  /** Errno code of the error, for example 'EIO'. */
+  code: string;
+  /** How often it strikes; default 1, Infinity for ever. */
+  times?: number;
+  /** Calls that pass first; default 0. */
+  skip?: number;
+}
+
+/** A call that hangs. */
+export interface Held {
+  /** Resolves when a call has come and hangs. */
+  readonly entered: Promise<void>;
+  /** Lets it, and those that came after it, go on. */
+  release(): void;
+}
+
+interface Gate {
+  matches(operation: SimulatedOperation, path: string): boolean;
+  entered(): void;
+  released: Promise<void>;
+}
+
+const DISK_BYTES = 1024 ** 4;
+
+export interface SimulatedFileSystemOptions {
+  /** Stamp of mtimeMs; default Date.now. */
+  now?: () => number;
+}
+
+export class SimulatedFileSystem implements FileSystem {
+  /** Bytes that can still be allocated; set it to run out. */
+  freeBytes = DISK_BYTES;
+  /** Every call so far, in order. */
+  readonly operations: { operation: SimulatedOperation; path: string }[] = [];
+  /** Called before each call has any effect; throw to make it fail, for tests that go through every step. */
+  intercept: ((operation: SimulatedOperation, path: string) => void) | undefined;
+  readonly #now: () => number;
+  readonly #names: Names;
+  readonly #rules: (FaultRule & { times: number; skip: number })[] = [];
+  readonly #gates = new Set<Gate>();
+  readonly #flips: { path: string; position: number; mask: number }[] = [];
+  readonly #running = new Set<{ operation: string; file: string; startMs: number }>();
+
+  constructor(options: SimulatedFileSystemOptions = {}) {
+    this.#now = options.now ?? Date.now;
+    this.#names = new Names();
+    for (const directory of ['/']) {
+      this.#names.directories.add(directory);
+      this.#names.durableDirectories.add(directory);
+    }
+  }
+
+  /** Makes matching calls fail. A failed sync leaves its bytes marked clean and not durable, as Linux does. */
+  inject(rule: FaultRule): void {
+    this.#rules.push({ ...rule, times: rule.times ?? 1, skip: rule.skip ?? 0 });
+  }
+
+  /** Makes matching calls hang, before they have any effect but after a sync has looked at what it covers. */
+  hold(operation: SimulatedOperation, path: string | RegExp = ''): Held {
+    let enter = (): void => {};
+    let release = (): void => {};
+    const entered = new Promise<void>((resolve) => {
+      enter = resolve;
+    });
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const gate: Gate = {
+      matches: (called, at) => called === operation && pathMatches(path, at),
+      entered: enter,
+      released,
+    };
+    this.#gates.add(gate);
+    return {
+      entered,
+      release: () => {
+        this.#gates.delete(gate);
+        release();
+      },
+    };
+  }
+
+  /** From now on every read of this byte comes back with the bits of `mask` turned over. */
+  flipOnRead(path: string, position: number, mask = 1): void {
+    this.#flips.push({ path, position, mask });
+  }
+
+  /** What a power cut now would leave, as a file system of its own. The same seed gives the same remains. */
+  crash(seed: number): SimulatedFileSystem {
+    const random = seededRandom(seed);
+    const left = new SimulatedFileSystem({ now: this.#now });
+    const { files, directories } = this.#names.crash(random);
+    for (const directory of directories) {
+      left.#names.directories.add(directory);
+      left.#names.durableDirectories.add(directory);
+    }
+    for (const [path, inode] of files) {
+      const survivor = inode.afterCrash(random, inode.mtimeMs);
+      left.#names.files.set(path, survivor);
+      left.#names.durableFiles.set(path, survivor);
+    }
+    left.freeBytes = this.freeBytes;
+    return left;
+  }
+
+  /** Bytes that a process killed now would leave; for assertions. */
+  volatileContent(path: string): Buffer {
+    const inode = this.#inode(path, 'read');
+    return Buffer.from(inode.content.subarray(0, inode.size));
+  }
+
+  async open(path: string, mode: OpenMode): Promise<StoreFile> {
+    await this.#call('open', path);
+    if (mode === 'create' && !this.#names.files.has(path)) {
+      this.#needDirectory(path, 'open');
+      this.#names.add(path, new Inode(this.#now()));
+    }
+    return new SimulatedStoreFile(this, path, this.#inode(path, 'open'));
+  }
+
+  async stat(path: string): Promise<FileStat | undefined> {
+    await this.#call('stat', path);
+    const inode = this.#names.files.get(path);
+    if (inode !== undefined) return { size: inode.size, mtimeMs: inode.mtimeMs, isDirectory: false };
+    return this.#names.directories.has(path) ? { size: 0, mtimeMs: 0, isDirectory: true } : undefined;
+  }
+
+  async list(directory: string): Promise<string[]> {
+    await this.#call('list', directory);
+    const names = [...this.#names.files.keys(), ...this.#names.directories]
+      .filter((path) => path !== '/' && dirname(path) === directory)
+      .map((path) => path.slice(path.lastIndexOf('/') + 1));
+    return names.sort();
+  }
+
+  async readFile(path: string): Promise<Buffer | undefined> {
+    await this.#call('readFile', path);
+    if (!this.#names.files.has(path)) return undefined;
+    const content = this.volatileContent(path);
+    this.flip(path, content, 0);
+    return content;
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await this.#call('makeDirectory', path);
+    this.#names.makeDirectory(path);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#call('rename', to);
+    this.#needDirectory(to, 'rename');
+    this.#names.rename(from, to, this.#inode(from, 'rename'));
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#call('remove', path);
+    this.freeBytes += this.#names.files.get(path)?.size ?? 0;
+    this.#names.remove(path);
+  }
+
+  async removeDirectory(path: string): Promise<void> {
+    await this.#call('removeDirectory', path);
+    this.#names.removeDirectory(path);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    await this.#call('syncDirectory', path);
+    if (!this.#names.directories.has(path)) throw errnoOf('ENOENT', 'syncDirectory', path);
+    this.#names.syncDirectory(path);
+  }
+
+  async space(): Promise<DiskSpace> {
+    return { totalBytes: DISK_BYTES, freeBytes: this.freeBytes };
+  }
+
+  inFlight(): InFlightOperation[] {
+    const now = performance.now();
+    return [...this.#running].map(({ operation, file, startMs }) => ({ operation, file, sinceMs: now - startMs }));
+  }
+
+  async track<T>(operation: string, file: string, done: Promise<T>): Promise<T> {
+    const entry = { operation, file, startMs: performance.now() };
+    this.#running.add(entry);
+    try {
+      return await done;
+    } finally {
+      this.#running.delete(entry);
+    }
+  }
+
+  /** Counts the call, lets it hang, lets it fail. For the file objects. */
+  call(operation: SimulatedOperation, path: string): Promise<void> {
+    return this.track(operation, path, this.#call(operation, path));
+  }
+
+  /** Turns over the bits a test asked for. For the file objects. */
+  flip(path: string, bytes: Uint8Array, position: number): void {
+    for (const flip of this.#flips) {
+      const at = flip.position - position;
+      if (flip.path === path && at >= 0 && at < bytes.length) bytes[at]! ^= flip.mask;
+    }
+  }
+
+  /** The stamp of a change. For the file objects. */
+  stamp(): number {
+    return this.#now();
+  }
+
+  async #call(operation: SimulatedOperation, path: string): Promise<void> {
+    this.operations.push({ operation, path });
+    // Not even an operation that nothing holds up is done in the turn that asked for it.
+    await null;
+    for (const gate of [...this.#gates]) {
+      if (!gate.matches(operation, path)) continue;
+      gate.entered();
+      await gate.released;
+    }
+    this.intercept?.(operation, path);
+    for (const rule of this.#rules) {
+      if (rule.operation !== operation || rule.times <= 0 || !pathMatches(rule.path ?? '', path)) continue;
+      if (rule.skip > 0) {
+        rule.skip--;
+        continue;
+      }
+      rule.times--;
+      throw errnoOf(rule.code, operation, path);
+    }
+  }
+
+  #inode(path: string, operation: SimulatedOperation): Inode {
+    const inode = this.#names.files.get(path);
+    if (inode === undefined) throw errnoOf('ENOENT', operation, path);
+    return inode;
+  }
+
+  #needDirectory(path: string, operation: SimulatedOperation): void {
+    if (!this.#names.directories.has(dirname(path))) throw errnoOf('ENOENT', operation, path);
+  }
+}
+
+class SimulatedStoreFile implements StoreFile {
+  readonly path: string;
+  readonly fd = undefined;
+  readonly #owner: SimulatedFileSystem;
+  readonly #inode: Inode;
+
+  constructor(owner: SimulatedFileSystem, path: string, inode: Inode) {
+    this.#owner = owner;
+    this.path = path;
+    this.#inode = inode;
+  }
+
+  /** The bytes are taken when the call ends, not when it begins: a buffer reused too early shows. */
+  async write(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void> {
+    const pieces = data instanceof Uint8Array ? [data] : data;
+    try {
+      await this.#owner.call('write', this.path);
+    } catch (error) {
+      // A write that fails may have written a part of it.
+      const first = pieces[0];
+      if (first !== undefined) this.#inode.write(first.subarray(0, Math.floor(first.length / 2)), position);
+      throw error;
+    }
+    let at = position;
+    for (const piece of pieces) {
+      this.#inode.write(piece, at);
+      at += piece.length;
+    }
+    this.#inode.mtimeMs = this.#owner.stamp();
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    await this.#owner.call('read', this.path);
+    const end = Math.min(this.#inode.size, position + target.length);
+    const count = Math.max(0, end - position);
+    target.set(this.#inode.content.subarray(position, position + count));
+    this.#owner.flip(this.path, target.subarray(0, count), position);
+    return count;
+  }
+
+  async sync(): Promise<void> {
+    const snapshot = this.#inode.beginSync();
+    try {
+      await this.#owner.call('sync', this.path);
+    } catch (error) {
+      this.#inode.failSync(snapshot);
+      throw error;
+    }
+    this.#inode.endSync(snapshot);
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#owner.call('truncate', this.path);
+    this.#inode.resize(length);
+  }
+
+  async allocate(length: number, freeBytesMin = 0): Promise<void> {
+    await this.#owner.call('allocate', this.path);
+    const wanted = length - this.#inode.size;
+    if (wanted <= 0) return;
+    if (wanted + freeBytesMin > this.#owner.freeBytes) throw errnoOf('ENOSPC', 'allocate', this.path);
+    this.#owner.freeBytes -= wanted;
+    this.#inode.resize(length);
+  }
+
+  async zeroRange(position: number, length: number): Promise<void> {
+    await this.#owner.call('zeroRange', this.path);
+    this.#inode.zero(position, length);
+  }
+
+  async size(): Promise<number> {
+    return this.#inode.size;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function pathMatches(wanted: string | RegExp, path: string): boolean {
+  return typeof wanted === 'string' ? path.includes(wanted) : wanted.test(path);
+}
+
+function errnoOf(code: string, operation: string, path: string): NodeJS.ErrnoException {
+  const error: NodeJS.ErrnoException = new Error(`${code}: ${operation} '${path}' (simulated)`);
+  error.code = code;
+  error.syscall = operation;
+  return error;
+}

@@ -1,0 +1,128 @@
+/**
+ * One simulated file: what reads see (volatile) and what a power cut leaves (durable), in sectors of 512 bytes.
+ * A sector is dirty from the write until a sync that began after it has ended. The length is dirty likewise.
+ */
+export const SECTOR_BYTES = 512;
+
+/** A small seeded generator (mulberry32): the same seed, the same crash. Returns numbers in [0, 1). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** What a sync that has begun will make durable when it ends. */
+export interface SyncSnapshot {
+  sectors: Map<number, { version: number; bytes: Buffer }>;
+  size: number;
+}
+
+export class Inode {
+  content = Buffer.alloc(0);
+  size = 0;
+  durableContent = Buffer.alloc(0);
+  durableSize = 0;
+  mtimeMs: number;
+  /** Sector number → version of its last write; versions only grow. */
+  readonly #dirty = new Map<number, number>();
+  #version = 0;
+
+  constructor(mtimeMs: number) {
+    this.mtimeMs = mtimeMs;
+  }
+
+  get dirtySectorCount(): number {
+    return this.#dirty.size;
+  }
+
+  write(data: Uint8Array, position: number): void {
+    this.#ensure(position + data.length);
+    this.content.set(data, position);
+    this.size = Math.max(this.size, position + data.length);
+    this.#touch(position, data.length);
+  }
+
+  zero(position: number, length: number): void {
+    this.#ensure(position + length);
+    this.content.fill(0, position, position + length);
+    this.#touch(position, length);
+  }
+
+  resize(length: number): void {
+    this.#ensure(length);
+    // What was cut off must not come back when the file grows again.
+    if (length < this.size) this.zero(length, this.size - length);
+    this.size = length;
+  }
+
+  beginSync(): SyncSnapshot {
+    const sectors: SyncSnapshot['sectors'] = new Map();
+    for (const [sector, version] of this.#dirty) {
+      const bytes = Buffer.from(this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+      sectors.set(sector, { version, bytes });
+    }
+    return { sectors, size: this.size };
+  }
+
+  endSync(snapshot: SyncSnapshot): void {
+    for (const [sector, { version, bytes }] of snapshot.sectors) {
+      this.#setDurable(sector, bytes);
+      if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
+    }
+    this.durableSize = snapshot.size;
+  }
+
+  /** As Linux after a failed fsync: the pages count as clean, the disk has the old bytes, a later sync succeeds. */
+  failSync(snapshot: SyncSnapshot): void {
+    for (const [sector, { version }] of snapshot.sectors) {
+      if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
+    }
+  }
+
+  /** What is left after a power cut: of each dirty sector, and of the length, `random` decides. */
+  afterCrash(random: () => number, mtimeMs: number): Inode {
+    const left = new Inode(mtimeMs);
+    left.durableContent = Buffer.from(this.durableContent);
+    for (const sector of this.#dirty.keys()) {
+      if (random() < 0.5) continue;
+      left.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+    }
+    left.durableSize = this.size !== this.durableSize && random() < 0.5 ? this.size : this.durableSize;
+    left.durableContent = grown(left.durableContent, left.durableSize);
+    left.durableContent.fill(0, left.durableSize);
+    left.content = Buffer.from(left.durableContent);
+    left.size = left.durableSize;
+    return left;
+  }
+
+  #ensure(length: number): void {
+    this.content = grown(this.content, length);
+  }
+
+  #setDurable(sector: number, bytes: Uint8Array): void {
+    this.durableContent = grown(this.durableContent, (sector + 1) * SECTOR_BYTES);
+    this.durableContent.set(bytes, sector * SECTOR_BYTES);
+  }
+
+  #touch(position: number, length: number): void {
+    if (length === 0) return;
+    this.#version++;
+    const last = Math.floor((position + length - 1) / SECTOR_BYTES);
+    for (let sector = Math.floor(position / SECTOR_BYTES); sector <= last; sector++) {
+      this.#dirty.set(sector, this.#version);
+    }
+  }
+}
+
+/** At least `length` bytes in whole sectors, zeros behind what was there. */
+function grown(buffer: Buffer<ArrayBuffer>, length: number): Buffer<ArrayBuffer> {
+  if (buffer.length >= length) return buffer;
+  const wanted = Math.max(length, Math.min(buffer.length * 2, buffer.length + 4 * 1024 * 1024));
+  const larger = Buffer.alloc(Math.ceil(wanted / SECTOR_BYTES) * SECTOR_BYTES);
+  larger.set(buffer);
+  return larger;
+}
