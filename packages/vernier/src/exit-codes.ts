@@ -25,9 +25,15 @@ const badInput = new Set<string>([
   'STORE_METADATA_DAMAGED',
   'STORE_NATIVE_UNAVAILABLE',
   'STORE_MEMORY_INSUFFICIENT',
+  'REMOTING_ADDRESS_INVALID',
+  'REMOTING_PORT_IN_USE',
+  'REMOTING_PORT_FORBIDDEN',
+  'REMOTING_ADDRESS_UNAVAILABLE',
+  'BROKER_CONFIG_INVALID',
+  'BROKER_METADATA_DAMAGED',
 ]);
 
-/** Only these are bad input at start and a failure later: a disk that is full when the store opens was full before. */
+/** Bad input at start and a failure later: a disk that is full when the store opens was full before. */
 const badInputAtStart = new Set<string>(['STORE_DISK_FULL', 'STORE_ALLOCATE_FAILED']);
 
 /** The exit code for an error; `starting` says that it came up before the broker was ready. */

@@ -33,6 +33,8 @@ export function createProgram(finish: (exitCode: ExitCode) => void): Command {
     .addHelpText(
       'after',
       `
+\`vernier help start\` shows the flags of a broker.
+
 Examples:
   vernier                                    broker and nameserver, data in ./vernier-data
   vernier ./data --set flushDiskType=ASYNC_FLUSH
@@ -63,12 +65,7 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
     .description('start broker and nameserver (this is what plain `vernier` does)')
     .argument('[DATA_DIR]', 'where the store lies, made when it is not there; without it, ./vernier-data')
     .option('-c, --config <file>', 'a RocketMQ broker.conf (properties; keys in docs/reference/config.md)')
-    .option(
-      '--set <key=value>',
-      'one key of it; may be given often',
-      (value: string, before: string[]) => [...before, value],
-      [],
-    )
+    .option('--set <key=value>', 'one key of it; may be given often', collect)
     .option('--listen <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--namesrv-port <port>', 'port of the nameserver, 0 = any (default: 9876)', port)
     .option('--broker-port <port>', 'port of the broker, 0 = any (default: 10911)', port)
@@ -186,6 +183,10 @@ function wholeNumber(min: number, max: number): (typed: string) => number {
     }
     return value;
   };
+}
+
+function collect(typed: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), typed];
 }
 
 function port(typed: string): number {

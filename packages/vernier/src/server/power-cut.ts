@@ -1,4 +1,5 @@
 import type { MessageStoreConfig } from '@vernier/store';
+import { milliseconds } from '../output/table.ts';
 
 /**
  * The settings that decide what is lost. The transient pool counts only when it is really in use: RocketMQ and the store
@@ -46,25 +47,25 @@ const GROUP_COMMIT_WAIT_MS = 10;
  * - ASYNC_FLUSH answers once written. A look for new bytes happens every flushIntervalCommitLog; it passes over fewer
  *   than flushCommitLogLeastPages new pages until flushCommitLogThoroughInterval has gone by since the last thorough
  *   flush, which the look after that notices. The interval is counted from the end of a flush, hence two flushes more.
- * - With the transient pool the answer comes when the message is in a buffer of the process: the commit's own interval
+ * - ASYNC_FLUSH with the transient pool answers when the message is in a buffer of the process: the commit's own interval
  *   comes first, by the same rule, and a killed process takes what is not committed.
  * Waking by messages (wakeFlushWhenPutMessage, wakeCommitWhenPutMessage) makes the usual loss smaller and not the
  * largest, because too few pages are passed over all the same.
  */
 export function lossesOf(settings: LossSettings): Losses {
+  if (settings.flushDiskType === 'SYNC_FLUSH') {
+    return {
+      powerCut: nothing,
+      processKill: nothing,
+      powerCutWithoutWait: { windowMs: GROUP_COMMIT_WAIT_MS, flushes: 2 },
+      processKillWithoutWait: nothing,
+    };
+  }
   const commitMs = settings.transientPoolInUse
     ? settings.commitIntervalCommitLog +
       (settings.commitCommitLogLeastPages > 0 ? settings.commitCommitLogThoroughInterval : 0)
     : 0;
   const commit = { windowMs: commitMs, flushes: 0 };
-  if (settings.flushDiskType === 'SYNC_FLUSH') {
-    return {
-      powerCut: nothing,
-      processKill: nothing,
-      powerCutWithoutWait: { windowMs: commitMs + GROUP_COMMIT_WAIT_MS, flushes: 2 },
-      processKillWithoutWait: commit,
-    };
-  }
   const flushMs =
     settings.flushIntervalCommitLog +
     (settings.flushCommitLogLeastPages > 0 ? settings.flushCommitLogThoroughInterval : 0);
@@ -80,7 +81,7 @@ export function duration(ms: number): string {
 /** The lines of the start-up that say what can be lost; `flushTimeMs` is the disk's measured one, when known. */
 export function describeLosses(settings: LossSettings, flushTimeMs?: number): string[] {
   const losses = lossesOf(settings);
-  const flushes = flushTimeMs === undefined ? '' : ` (${flushTimeMs.toFixed(1)} ms each, measured)`;
+  const flushes = flushTimeMs === undefined ? '' : ` (${milliseconds(flushTimeMs)} each, measured)`;
   const lines: string[] = [];
   if (settings.flushDiskType === 'SYNC_FLUSH') {
     lines.push('takes no message that was answered SEND_OK, as far as the drive keeps what it confirms');
@@ -95,12 +96,9 @@ export function describeLosses(settings: LossSettings, flushTimeMs?: number): st
       `takes up to the last ${duration(losses.powerCut.windowMs)} of acknowledged messages${few}, and what came during two flushes${flushes}`,
     );
   }
-  const killed = Math.max(losses.processKill.windowMs, losses.processKillWithoutWait.windowMs);
-  if (killed > 0) {
-    const which = losses.processKill.windowMs > 0 ? 'acknowledged messages' : 'messages sent with WAIT=false';
-    lines.push(
-      `a killed process alone takes up to the last ${duration(killed)} of ${which} (transientStorePoolEnable)`,
-    );
+  if (losses.processKill.windowMs > 0) {
+    const window = duration(losses.processKill.windowMs);
+    lines.push(`a killed process alone takes up to the last ${window} of them (transientStorePoolEnable)`);
   }
   return lines;
 }

@@ -1,0 +1,50 @@
+import { Namesrv } from '@vernier/broker';
+import { EXIT_OK } from '../exit-codes.ts';
+import { createLogger, type LogLevel } from '../log.ts';
+import { report } from '../main.ts';
+import { checkAddress } from '../server/ports.ts';
+import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
+import { StopControl } from '../server/stop.ts';
+import { version } from '../version.ts';
+
+export interface NamesrvOptions {
+  listen: string;
+  namesrvPort: number;
+  readyFile?: string;
+  logLevel?: LogLevel;
+  logFile?: string;
+}
+
+/** `vernier namesrv`: a nameserver alone. Resolves with an exit code when it was stopped or could not start. */
+export async function namesrv(options: NamesrvOptions): Promise<number> {
+  try {
+    return await run(options);
+  } catch (error) {
+    return report(error, true);
+  }
+}
+
+async function run(options: NamesrvOptions): Promise<number> {
+  await checkAddress(options.listen, options.namesrvPort, 'nameserver', '--namesrv-port');
+  const logger = createLogger({ level: options.logLevel, file: options.logFile });
+  if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
+  const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger });
+  await server.start();
+  const readyMs = Math.round(performance.now());
+  if (options.readyFile !== undefined) {
+    writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });
+  }
+  process.stdout.write(
+    `Vernier ${version}\n\n  nameserver  ${server.address}\n\nready after ${readyMs} ms; Ctrl-C stops it\n`,
+  );
+  await new Promise<void>((resolve, reject) => {
+    const control = new StopControl({
+      diskCalls: () => [],
+      onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
+      stop: () => server.shutdown().then(resolve, reject),
+    });
+    control.listen();
+  });
+  if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  return EXIT_OK;
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Cluster } from '../client/cluster.ts';
+import { routeForSending, Sender, type SendResult } from '../client/send.ts';
+import { CliError } from '../errors.ts';
+import { EXIT_OK } from '../exit-codes.ts';
+import { Progress } from '../output/progress.ts';
+import { grouped } from '../output/table.ts';
+
+export interface ProduceOptions {
+  namesrv: string;
+  body?: string;
+  file?: string;
+  size?: number;
+  count?: number;
+  keys?: string;
+  tags?: string;
+  timeout: number;
+  json?: boolean;
+}
+
+/** Messages under way at once: enough for one flush to take many, little enough for any broker. */
+const IN_FLIGHT_MAX = 64;
+
+/** `vernier produce`: rejects with CLI_NOT_ACKNOWLEDGED when any message was answered something else than SEND_OK. */
+export async function produce(topic: string, options: ProduceOptions): Promise<number> {
+  const bodies = await bodiesOf(options);
+  const cluster = new Cluster(options.namesrv);
+  const progress = new Progress();
+  try {
+    const route = await routeForSending(cluster, topic);
+    if (route.every(({ perm, writeQueueNums }) => (perm & 2) === 0 || writeQueueNums === 0)) {
+      throw new CliError(
+        'CLI_NO_ROUTE',
+        `no broker takes messages for the topic ${topic}; vernier topic create makes it`,
+        {
+          topic,
+        },
+      );
+    }
+    const sender = new Sender(cluster, topic, route, options.timeout);
+    const tally = new Tally();
+    const began = performance.now();
+    const inFlight = new Set<Promise<void>>();
+    for await (const body of bodies) {
+      const sending = sender.send({ body, keys: options.keys, tags: options.tags }).then((result) => {
+        inFlight.delete(sending);
+        tally.add(result);
+        if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+        progress.update(
+          () => `${grouped(tally.total)} answered${options.count ? ` of ${grouped(options.count)}` : ''}`,
+        );
+      });
+      inFlight.add(sending);
+      if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
+    }
+    await Promise.all(inFlight);
+    progress.clear();
+    if (!options.json) process.stdout.write(`${summary(tally, (performance.now() - began) / 1_000)}\n`);
+    if (tally.total !== tally.acknowledged) throw notAcknowledged(tally);
+    return EXIT_OK;
+  } finally {
+    progress.clear();
+    await cluster.close();
+  }
+}
+
+/** What to send, one at a time: a line of stdin is not read before there is room for it. */
+async function bodiesOf({
+  body,
+  file,
+  size,
+  count,
+}: ProduceOptions): Promise<AsyncIterable<Buffer> | Iterable<Buffer>> {
+  const given = [body, file, size].filter((value) => value !== undefined).length;
+  if (given > 1) throw new CliError('CLI_USAGE', 'only one of --body, --file and --size gives the body');
+  if (body !== undefined) return repeat(Buffer.from(body), count ?? 1);
+  if (file !== undefined) return repeat(await bodyFromFile(file), count ?? 1);
+  if (size !== undefined)
+    return repeat(
+      randomBytes(Math.ceil(size / 2))
+        .toString('hex')
+        .slice(0, size),
+      count ?? 1,
+    );
+  if (count !== undefined)
+    throw new CliError('CLI_USAGE', '--count needs --body, --file or --size; stdin is sent once');
+  if (process.stdin.isTTY) process.stderr.write('one message a line, Ctrl-D ends\n');
+  return lines();
+}
+
+function* repeat(body: Buffer | string, count: number): Iterable<Buffer> {
+  const bytes = Buffer.from(body);
+  for (let index = 0; index < count; index += 1) yield bytes;
+}
+
+async function* lines(): AsyncIterable<Buffer> {
+  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+    // An empty line is no message: brokers of the Java kind refuse an empty body.
+    if (line !== '') yield Buffer.from(line);
+  }
+}
+
+async function bodyFromFile(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError('CLI_INPUT_UNREADABLE', `${file} cannot be read: ${code}`, { file, code }, error);
+  }
+}
+
+/** Counts answers; of those that are no SEND_OK it keeps one reason each. */
+class Tally {
+  total = 0;
+  readonly #byStatus = new Map<string, { count: number; reason: string | undefined }>();
+
+  add({ status, reason }: SendResult): void {
+    this.total += 1;
+    const entry = this.#byStatus.get(status) ?? { count: 0, reason };
+    entry.count += 1;
+    this.#byStatus.set(status, entry);
+  }
+
+  get acknowledged(): number {
+    return this.#byStatus.get('SEND_OK')?.count ?? 0;
+  }
+
+  get others(): string[] {
+    return [...this.#byStatus]
+      .filter(([status]) => status !== 'SEND_OK')
+      .map(([status, { count, reason }]) => `${grouped(count)} ${status}${reason ? ` (${reason})` : ''}`);
+  }
+}
+
+function summary(tally: Tally, seconds: number): string {
+  const { acknowledged } = tally;
+  const messages = `${grouped(acknowledged)} ${acknowledged === 1 ? 'message' : 'messages'} acknowledged`;
+  const rate = acknowledged > 1 ? `, ${grouped(Math.round(acknowledged / seconds))} a second` : '';
+  return `${messages} in ${seconds.toFixed(2)} s${rate}`;
+}
+
+function notAcknowledged(tally: Tally): CliError {
+  return new CliError(
+    'CLI_NOT_ACKNOWLEDGED',
+    `${grouped(tally.total - tally.acknowledged)} of ${grouped(tally.total)} messages were not acknowledged: ${tally.others.join('; ')}`,
+    { total: tally.total, acknowledged: tally.acknowledged },
+  );
+}

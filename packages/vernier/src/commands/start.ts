@@ -1,0 +1,146 @@
+import { loadSettings } from '../config/settings.ts';
+import { CliError } from '../errors.ts';
+import { EXIT_OK } from '../exit-codes.ts';
+import { createLogger, type LogLevel } from '../log.ts';
+import { report } from '../main.ts';
+import { Progress } from '../output/progress.ts';
+import { bytes } from '../output/table.ts';
+import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
+import { measureFlushTime } from '../server/disk-flush-time.ts';
+import { checkAddress } from '../server/ports.ts';
+import { syncFlushTimeoutWarning } from '../server/power-cut.ts';
+import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
+import { startUpText } from '../server/start-up-text.ts';
+import { StopControl } from '../server/stop.ts';
+import { version } from '../version.ts';
+
+export interface StartOptions {
+  config?: string;
+  set?: string[];
+  listen?: string;
+  namesrvPort?: number;
+  brokerPort?: number;
+  /** Commander's name for the absence of --no-namesrv. */
+  namesrv: boolean;
+  readyFile?: string;
+  logLevel?: LogLevel;
+  logFile?: string;
+}
+
+const DEFAULT_NAMESRV_PORT = 9876;
+const DEFAULT_BROKER_PORT = 10911;
+
+/**
+ * `vernier start`: everything that can be wrong is looked at before anything is made. Resolves with an exit code when the
+ * start failed or the broker was stopped.
+ */
+export async function start(dataDir: string | undefined, options: StartOptions): Promise<number> {
+  try {
+    return await run(dataDir, options);
+  } catch (error) {
+    return report(error, true);
+  }
+}
+
+async function run(dataDir: string | undefined, options: StartOptions): Promise<number> {
+  const settings = await loadSettings({
+    dataDir,
+    configFile: options.config,
+    set: options.set,
+    listen: options.listen,
+    brokerPort: options.brokerPort,
+  });
+  const host = settings.broker.bindAddress ?? '127.0.0.1';
+  const namesrvPort = options.namesrv ? (options.namesrvPort ?? DEFAULT_NAMESRV_PORT) : undefined;
+  if (namesrvPort === undefined && !settings.broker.namesrvAddr) {
+    throw new CliError(
+      'CLI_USAGE',
+      '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
+    );
+  }
+  if (namesrvPort !== undefined) await checkAddress(host, namesrvPort, 'nameserver', '--namesrv-port');
+  await checkAddress(host, settings.broker.listenPort ?? DEFAULT_BROKER_PORT, 'broker', '--broker-port');
+  const logger = createLogger({ level: options.logLevel, file: options.logFile });
+  if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
+  if (settings.unknownKeys.length > 0) {
+    process.stderr.write(
+      `vernier: ${options.config} has keys that are not used here: ${settings.unknownKeys.join(', ')}\n`,
+    );
+  }
+
+  let server: AllInOne | undefined;
+  const stopped = new Stopped();
+  const control = new StopControl({
+    diskCalls: () => server?.diskCalls() ?? [],
+    onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
+    // A signal during the start is kept until there is something to stop.
+    stop: () => stopped.stop(() => server?.stop() ?? Promise.resolve()),
+  });
+  control.listen();
+  const progress = new Progress();
+  try {
+    server = await startAllInOne({
+      settings,
+      namesrvPort,
+      logger,
+      onRecoveryProgress: (done, total) => progress.update(() => `recovering: ${bytes(done)} of ${bytes(total)}`),
+    });
+  } catch (error) {
+    control.close();
+    throw error;
+  } finally {
+    progress.clear();
+  }
+  const { facts } = server;
+  const readyMs = performance.now();
+  if (options.readyFile !== undefined) {
+    writeReadyFile(options.readyFile, { pid: process.pid, version, ...facts.ready, readyMs: Math.round(readyMs) });
+  }
+  server.onFailure((cause) => {
+    process.stderr.write(
+      `vernier: the store failed and refuses every message from here on; reading goes on: ${cause.message} [${cause.code}]\n`,
+    );
+  });
+  const flushTime = await measureFlushTime(facts.startUp.config.storePathCommitLog);
+  process.stdout.write(`${startUpText({ ...facts.startUp, version, flushTime, readyMs })}\n`);
+  const warning = syncFlushTimeoutWarning(facts.startUp.config);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
+
+  stopped.started();
+  const began = await stopped.done;
+  if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  process.stdout.write(`stopped after ${Math.round(performance.now() - began)} ms\n`);
+  return EXIT_OK;
+}
+
+/** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */
+class Stopped {
+  readonly done: Promise<number>;
+  readonly started: () => void;
+  readonly #startedPromise: Promise<void>;
+  #resolve: (beganAt: number) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  constructor() {
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    let started: () => void = () => {};
+    this.#startedPromise = new Promise((resolve) => {
+      started = resolve;
+    });
+    this.started = started;
+  }
+
+  async stop(stop: () => Promise<void>): Promise<void> {
+    const began = performance.now();
+    await this.#startedPromise;
+    try {
+      await stop();
+      this.#resolve(began);
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { javaMapEntries, parseJavaJsonBody, RequestCode } from '@vernier/remoting';
+import { type BrokerEntry, Cluster, type MessageQueue } from '../client/cluster.ts';
+import { CliError } from '../errors.ts';
+import { EXIT_OK } from '../exit-codes.ts';
+import { grouped, table } from '../output/table.ts';
+
+export interface TopicOptions {
+  namesrv: string;
+  json?: boolean;
+}
+
+export interface TopicCreateOptions extends TopicOptions {
+  queues: number;
+  perm: 'rw' | 'r' | 'w';
+}
+
+const PERM = { rw: 6, r: 4, w: 2 } as const;
+
+/** Topics that every broker makes for itself (RocketMQ TopicValidator), and those of retries and dead letters. */
+const systemTopic =
+  /^(TBW102|SCHEDULE_TOPIC_XXXX|BenchmarkTest|SELF_TEST_TOPIC|OFFSET_MOVED_EVENT|RMQ_SYS_.*|rmq_sys_.*|TRANS_CHECK_MAX_TIME_TOPIC|.*_REPLY_TOPIC|CHECKPOINT_TOPIC|%RETRY%.*|%DLQ%.*)$/;
+
+/** `vernier topic list` */
+export function listTopics(options: TopicOptions & { all?: boolean }): Promise<number> {
+  return withCluster(options, async (cluster) => {
+    const response = await cluster.callNamesrv(RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER);
+    const { topicList = [] } = parseJavaJsonBody(response.body) as { topicList?: string[] };
+    // Each broker and each cluster is a topic too.
+    const ownNames = new Set((await cluster.brokers()).flatMap(({ brokerName, cluster: name }) => [brokerName, name]));
+    const topics = topicList.filter((topic) => options.all || !(systemTopic.test(topic) || ownNames.has(topic))).sort();
+    if (options.json) print(topics);
+    else if (topics.length > 0) process.stdout.write(`${topics.join('\n')}\n`);
+    else process.stderr.write('no topics yet; the first message to one creates it (--all shows the system’s own)\n');
+  });
+}
+
+/** `vernier topic create` */
+export function createTopic(topic: string, options: TopicCreateOptions): Promise<number> {
+  return withCluster(options, async (cluster) => {
+    const brokers = await knownBrokers(cluster);
+    for (const { address } of brokers) {
+      await cluster.call(address, RequestCode.UPDATE_AND_CREATE_TOPIC, {
+        topic,
+        defaultTopic: 'TBW102',
+        readQueueNums: String(options.queues),
+        writeQueueNums: String(options.queues),
+        perm: String(PERM[options.perm]),
+        topicFilterType: 'SINGLE_TAG',
+        topicSysFlag: '0',
+        order: 'false',
+      });
+    }
+    const names = brokers.map(({ brokerName }) => brokerName);
+    if (options.json) print({ topic, brokers: names, queues: options.queues, perm: options.perm });
+    else process.stdout.write(`${topic}: ${options.queues} queues on ${names.join(', ')}\n`);
+  });
+}
+
+/** `vernier topic delete` */
+export function deleteTopic(topic: string, options: TopicOptions): Promise<number> {
+  return withCluster(options, async (cluster) => {
+    const route = await cluster.route(topic);
+    if (route.length === 0) throw noRoute(topic);
+    for (const { address } of route) await cluster.call(address, RequestCode.DELETE_TOPIC_IN_BROKER, { topic });
+    await cluster.callNamesrv(RequestCode.DELETE_TOPIC_IN_NAMESRV, { topic });
+    const names = route.map(({ brokerName }) => brokerName);
+    if (options.json) print({ topic, deleted: true, brokers: names });
+    else process.stdout.write(`${topic}: deleted on ${names.join(', ')}; its records go with their files\n`);
+  });
+}
+
+interface QueueStatus extends MessageQueue {
+  minOffset: number;
+  maxOffset: number;
+  /** ISO time of the last message, undefined for an empty queue. */
+  lastMessage: string | undefined;
+}
+
+/** `vernier topic status` */
+export function topicStatus(topic: string, options: TopicOptions): Promise<number> {
+  return withCluster(options, async (cluster) => {
+    const route = await cluster.route(topic);
+    if (route.length === 0) throw noRoute(topic);
+    const queues: QueueStatus[] = [];
+    for (const { address } of route) {
+      const response = await cluster.call(address, RequestCode.GET_TOPIC_STATS_INFO, { topic });
+      const { offsetTable } = parseJavaJsonBody(response.body) as { offsetTable?: unknown };
+      for (const [queue, offsets] of javaMapEntries(offsetTable)) {
+        const { brokerName, queueId } = queue as MessageQueue;
+        const { minOffset, maxOffset, lastUpdateTimestamp } = offsets as Record<string, number>;
+        queues.push({
+          topic,
+          brokerName,
+          queueId,
+          minOffset: minOffset!,
+          maxOffset: maxOffset!,
+          lastMessage: lastUpdateTimestamp! > 0 ? new Date(lastUpdateTimestamp!).toISOString() : undefined,
+        });
+      }
+    }
+    queues.sort((a, b) => (a.brokerName < b.brokerName ? -1 : a.brokerName > b.brokerName ? 1 : a.queueId - b.queueId));
+    if (options.json) print(queues);
+    else process.stdout.write(`${queueTable(queues)}\n`);
+  });
+}
+
+function queueTable(queues: readonly QueueStatus[]): string {
+  const rows = queues.map(({ brokerName, queueId, minOffset, maxOffset, lastMessage }) => [
+    brokerName,
+    String(queueId),
+    grouped(minOffset),
+    grouped(maxOffset),
+    grouped(maxOffset - minOffset),
+    lastMessage ?? '-',
+  ]);
+  const total = queues.reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0);
+  const header = ['BROKER', 'QUEUE', 'MIN', 'MAX', 'MESSAGES', 'LAST MESSAGE'];
+  return table(header, [...rows, ['', '', '', '', grouped(total), '']], [1, 2, 3, 4]);
+}
+
+async function withCluster(options: TopicOptions, work: (cluster: Cluster) => Promise<void>): Promise<number> {
+  const cluster = new Cluster(options.namesrv);
+  try {
+    await work(cluster);
+    return EXIT_OK;
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function knownBrokers(cluster: Cluster): Promise<BrokerEntry[]> {
+  const brokers = await cluster.brokers();
+  if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', 'the nameserver knows no broker');
+  return brokers;
+}
+
+function noRoute(topic: string): CliError {
+  return new CliError(
+    'CLI_NO_ROUTE',
+    `the nameserver knows no topic ${topic}; vernier topic list shows what there is`,
+    {
+      topic,
+    },
+  );
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}

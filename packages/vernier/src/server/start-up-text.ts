@@ -1,0 +1,77 @@
+import type { MessageStoreConfig } from '@vernier/store';
+import { facts, milliseconds } from '../output/table.ts';
+import type { FlushTime } from './disk-flush-time.ts';
+import { describeLosses, type LossSettings } from './power-cut.ts';
+
+/** Everything the start-up says, so that the words can be tested without a broker. */
+export interface StartUpFacts {
+  version: string;
+  dataDir: string;
+  /** host:port; undefined when no nameserver of our own runs. */
+  namesrv: string | undefined;
+  /** Nameservers outside this process. */
+  namesrvAddr: string;
+  broker: string;
+  brokerName: string;
+  clusterName: string;
+  engine: Engine;
+  config: Pick<MessageStoreConfig, 'flushDiskType' | 'ioLane' | 'transientStorePoolSize'> & LossSettings;
+  flushTime: FlushTime | undefined;
+  readyMs: number;
+}
+
+export type Engine = 'channel' | 'mmap' | 'transient pool';
+
+/** What writes the commit log with these settings; the transient pool is left aside with writeWithoutMmap, as in RocketMQ. */
+export function engineOf(config: Pick<MessageStoreConfig, 'writeWithoutMmap' | 'transientStorePoolEnable'>): Engine {
+  if (config.writeWithoutMmap) return 'channel';
+  return config.transientStorePoolEnable ? 'transient pool' : 'mmap';
+}
+
+const LANES = { pool: 'on libuv’s threads', worker: 'on threads of its own' } as const;
+
+function describeEngine({ engine, config }: StartUpFacts): string {
+  switch (engine) {
+    case 'channel':
+      return `channel: one positional write and one fdatasync a group, ${LANES[config.ioLane]}`;
+    case 'mmap':
+      return 'mmap: records go into a mapping of the file, msync of what is new';
+    case 'transient pool':
+      return `transient pool: ${config.transientStorePoolSize} buffers, committed to the file, then flushed`;
+  }
+}
+
+function describeFlushMode(flushDiskType: MessageStoreConfig['flushDiskType']): string {
+  return flushDiskType === 'SYNC_FLUSH'
+    ? 'SYNC_FLUSH: a message is answered once it is on disk'
+    : 'ASYNC_FLUSH: a message is answered once it is written, and flushed later';
+}
+
+/** The start-up output, without a line feed at its end. */
+export function startUpText(start: StartUpFacts): string {
+  const { flushTime } = start;
+  const namesrv = [
+    ...(start.namesrv === undefined ? [] : [start.namesrv]),
+    ...(start.namesrvAddr === '' ? [] : [`${start.namesrvAddr}  outside this process`]),
+  ];
+  return [
+    `Vernier ${start.version}`,
+    '',
+    facts([
+      ['nameserver', ...namesrv],
+      ['broker', `${start.broker}  ${start.brokerName} in ${start.clusterName}`],
+      ['data', start.dataDir],
+      ['engine', describeEngine(start)],
+      ['flush mode', describeFlushMode(start.config.flushDiskType)],
+      [
+        'disk',
+        flushTime === undefined
+          ? 'no flush came back within 20 ms, which is slow'
+          : `a flush takes ${milliseconds(flushTime.medianMs)} (median of ${flushTime.count})`,
+      ],
+      ['power cut', ...describeLosses(start.config, flushTime?.medianMs)],
+    ]),
+    '',
+    `ready after ${Math.round(start.readyMs)} ms; Ctrl-C stops it`,
+  ].join('\n');
+}

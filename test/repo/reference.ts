@@ -1,0 +1,107 @@
+// The parts of docs/reference that are written from the code: between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+// `npm run docs` writes them; reference.test.ts fails when they are not what the code says.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import { defaultBrokerConfig } from '../../packages/broker/src/broker/config.ts';
+import { defaultMessageStoreConfig } from '../../packages/store/src/config.ts';
+import { brokerKeys, roleKeys } from '../../packages/vernier/src/config/broker-keys.ts';
+import { type KeySpec, rangeOf } from '../../packages/vernier/src/config/key-spec.ts';
+import { storeKeys } from '../../packages/vernier/src/config/store-keys.ts';
+import { createProgram } from '../../packages/vernier/src/program.ts';
+import { read, root } from './workspace.ts';
+
+function valuesOf(spec: KeySpec): string {
+  switch (spec.kind) {
+    case 'boolean':
+      return '`true`, `false`';
+    case 'choice':
+      return (spec.allowed ?? []).map((value) => `\`${value}\``).join(', ');
+    case 'text':
+      return 'text';
+    default:
+      return rangeOf(spec);
+  }
+}
+
+function defaultOf(value: unknown): string {
+  if (value === undefined) return '';
+  return value === '' ? 'empty' : `\`${value}\``;
+}
+
+function keyTable(specs: Readonly<Record<string, KeySpec>>, defaults: Readonly<Record<string, unknown>>): string {
+  const rows = Object.entries(specs).map(([key, spec]) => {
+    const notes = [
+      ...(spec.own ? ['Not a key of RocketMQ.'] : []),
+      ...(spec.rocketmqDefault === undefined ? [] : [`RocketMQ’s default: ${spec.rocketmqDefault}.`]),
+    ];
+    const meaning = [spec.meaning, ...notes].join(' ');
+    return `| \`${key}\` | ${valuesOf(spec)} | ${defaultOf(defaults[key])} | ${meaning} |`;
+  });
+  return ['| Key | Values | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+function helpOf(command: Command, path: string): string {
+  // Commander wraps at the terminal's width, which a document does not have.
+  command.configureHelp({ helpWidth: 100 });
+  command.configureOutput({ getOutHelpWidth: () => 100 });
+  let text = '';
+  command.configureOutput({
+    writeOut: (part) => {
+      text += part;
+    },
+  });
+  command.outputHelp();
+  return `\`\`\`text\n$ ${path} --help\n${text.trimEnd()}\n\`\`\``;
+}
+
+function help(...names: string[]): string {
+  let command = createProgram(() => {});
+  for (const name of names) command = command.commands.find((child) => child.name() === name)!;
+  return helpOf(command, ['vernier', ...names].join(' '));
+}
+
+/** Document → part → what must stand there. */
+export const generated: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  'docs/reference/config.md': {
+    'store keys': () =>
+      keyTable(storeKeys, {
+        ...defaultMessageStoreConfig,
+        storePathRootDir: './vernier-data',
+        storePathCommitLog: 'DATA_DIR/commitlog',
+      }),
+    'broker keys': () => keyTable(brokerKeys, { ...defaultBrokerConfig }),
+    'role keys': () => keyTable(roleKeys, { brokerRole: 'ASYNC_MASTER', storeType: 'default' }),
+  },
+  'docs/reference/cli.md': {
+    vernier: () => help(),
+    start: () => help('start'),
+    namesrv: () => help('namesrv'),
+    produce: () => help('produce'),
+    consume: () => help('consume'),
+    'topic list': () => help('topic', 'list'),
+    'topic create': () => help('topic', 'create'),
+    'topic delete': () => help('topic', 'delete'),
+    'topic status': () => help('topic', 'status'),
+    status: () => help('status'),
+  },
+};
+
+/** The document with its generated parts as the code has them. Throws when a part has no place in it. */
+export function withGeneratedParts(file: string, document: string): string {
+  let text = document;
+  for (const [name, render] of Object.entries(generated[file]!)) {
+    const begin = `<!-- begin ${name} -->`;
+    const end = `<!-- end ${name} -->`;
+    const from = text.indexOf(begin);
+    const to = text.indexOf(end);
+    if (from < 0 || to < from) throw new Error(`${file} has no place for '${name}': ${begin} … ${end}`);
+    text = `${text.slice(0, from + begin.length)}\n${render()}\n${text.slice(to)}`;
+  }
+  return text;
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  for (const file of Object.keys(generated)) writeFileSync(join(root, file), withGeneratedParts(file, read(file)));
+}
