@@ -1,1 +1,10 @@
-export {};
+export { KVConfigManager, ORDER_TOPIC_CONFIG } from './namesrv/kv-config-manager.ts';
+export { Namesrv, type NamesrvOptions } from './namesrv/namesrv.ts';
+export { applyProperties, defaultNamesrvConfig, type NamesrvConfig } from './namesrv/namesrv-config.ts';
+export { type ReachableAddressOptions, reachableAddress } from './namesrv/reachable-address.ts';
+export {
+  type BrokerRegistration,
+  type RegisterBrokerResult,
+  type ResolveBrokerAddress,
+  RouteInfoManager,
+} from './namesrv/route-info-manager.ts';

@@ -1,0 +1,137 @@
+import {
+  type Clock,
+  formatAddress,
+  type ListenOptions,
+  type RemotingConnection,
+  type RemotingLogger,
+  RemotingServer,
+  type RemotingServerOptions,
+  type SocketAddress,
+  silentLogger,
+  systemClock,
+} from '@vernier/remoting';
+import { KVConfigManager } from './kv-config-manager.ts';
+import { defaultNamesrvConfig, type NamesrvConfig } from './namesrv-config.ts';
+import { brokerRegistrationProcessors } from './processors/broker-registration.ts';
+import type { NamesrvContext } from './processors/context.ts';
+import { kvConfigProcessors } from './processors/kv-config.ts';
+import { namesrvConfigProcessors } from './processors/namesrv-config.ts';
+import { routeProcessors } from './processors/route.ts';
+import { topicProcessors } from './processors/topics.ts';
+import {
+  type BrokerRegistration,
+  type RegisterBrokerResult,
+  type ResolveBrokerAddress,
+  RouteInfoManager,
+} from './route-info-manager.ts';
+
+export interface NamesrvOptions {
+  /** Address to bind, d=127.0.0.1. */
+  host?: string;
+  /** d=9876; 0 = any free port. */
+  port?: number;
+  config?: Partial<NamesrvConfig>;
+  /** Directory of kvConfig.json; without one KV configuration is kept in memory alone. */
+  directory?: string;
+  logger?: RemotingLogger;
+  clock?: Clock;
+  /** See `ResolveBrokerAddress`; without it a broker of this process is given out as it registered. */
+  resolveBrokerAddress?: ResolveBrokerAddress;
+  /** Limits of the server. */
+  server?: RemotingServerOptions;
+}
+
+const DEFAULT_PORT = 9876;
+
+/**
+ * A name server (RocketMQ NamesrvController): serves brokers and clients over the wire, and brokers of this process by
+ * `registerLocal`.
+ */
+export class Namesrv {
+  /** Routes, for callers in this process. */
+  readonly routes: RouteInfoManager;
+  readonly kv: KVConfigManager;
+  readonly server: RemotingServer;
+  readonly #clock: Clock;
+  readonly #config: NamesrvConfig;
+  readonly #startedAt: number;
+  readonly #listen: ListenOptions;
+  #address: SocketAddress | undefined;
+
+  constructor(options: NamesrvOptions = {}) {
+    const logger = options.logger ?? silentLogger;
+    this.#clock = options.clock ?? systemClock;
+    this.#startedAt = this.#clock.monotonic();
+    this.#listen = { host: options.host ?? '127.0.0.1', port: options.port ?? DEFAULT_PORT };
+    this.#config = { ...defaultNamesrvConfig, ...options.config };
+    this.kv = new KVConfigManager(options.directory);
+    this.routes = new RouteInfoManager({
+      config: this.#config,
+      clock: this.#clock,
+      logger,
+      resolveBrokerAddress: options.resolveBrokerAddress,
+    });
+    this.server = new RemotingServer({ logger, clock: this.#clock, ...options.server });
+    this.#registerProcessors();
+    this.server.on('close', (connection: RemotingConnection) => this.routes.connectionClosed(connection));
+  }
+
+  /**
+   * Loads the KV configuration and listens, on the address given here or to the constructor. Resolves with the bound
+   * address once requests are answered, or accepted and held back when `paused`. Rejects with REMOTING_PORT_IN_USE and
+   * its kin.
+   */
+  async start(listen: Partial<ListenOptions> = {}): Promise<SocketAddress> {
+    await this.kv.load();
+    this.#address = await this.server.listen({ ...this.#listen, ...listen });
+    return this.#address;
+  }
+
+  /** `host:port` it is bound to; empty before `start`. */
+  get address(): string {
+    return this.#address === undefined ? '' : formatAddress(this.#address.host, this.#address.port);
+  }
+
+  /** Begins to serve connections accepted while paused. */
+  open(): void {
+    this.server.open();
+  }
+
+  /**
+   * Registers a broker of this process, again whenever its topics change: the registration holds all topics it has, and
+   * those it no longer holds are gone. It stays until `unregisterLocal`.
+   */
+  registerLocal(registration: BrokerRegistration): RegisterBrokerResult {
+    return this.routes.registerBroker(registration, undefined) ?? {};
+  }
+
+  unregisterLocal(registration: Pick<BrokerRegistration, 'clusterName' | 'brokerName' | 'brokerAddr'>): void {
+    this.routes.unregisterBroker(registration.clusterName, registration.brokerName, registration.brokerAddr);
+  }
+
+  /** Closes the listener and every connection; requests in flight get up to `graceMs` (d=3,000). */
+  async shutdown(graceMs?: number): Promise<void> {
+    await this.server.shutdown(graceMs);
+    this.routes.close();
+  }
+
+  #registerProcessors(): void {
+    const context: NamesrvContext = {
+      config: this.#config,
+      routes: this.routes,
+      kv: this.kv,
+      ready: () =>
+        !this.#config.needWaitForService ||
+        this.#clock.monotonic() - this.#startedAt >= this.#config.waitSecondsForService * 1000,
+    };
+    for (const processors of [
+      brokerRegistrationProcessors(context),
+      routeProcessors(context),
+      topicProcessors(context),
+      kvConfigProcessors(context),
+      namesrvConfigProcessors(context),
+    ]) {
+      for (const [code, handler] of processors) this.server.registerProcessor(code, handler);
+    }
+  }
+}
