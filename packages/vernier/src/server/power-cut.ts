@@ -1,20 +1,18 @@
 import type { MessageStoreConfig } from '@vernier/store';
 import { milliseconds } from '../output/table.ts';
 
-/**
- * The settings that decide what is lost. The transient pool counts only when it is really in use: RocketMQ and the store
- * leave it aside with writeWithoutMmap.
- */
+/** The settings that decide what is lost. */
 export type LossSettings = Pick<
   MessageStoreConfig,
   | 'flushDiskType'
   | 'flushIntervalCommitLog'
   | 'flushCommitLogLeastPages'
   | 'flushCommitLogThoroughInterval'
+  | 'transientStorePoolEnable'
   | 'commitIntervalCommitLog'
   | 'commitCommitLogLeastPages'
   | 'commitCommitLogThoroughInterval'
-> & { transientPoolInUse: boolean };
+>;
 
 /** What can be gone although a client was told SEND_OK. */
 export interface AcknowledgedLoss {
@@ -61,7 +59,7 @@ export function lossesOf(settings: LossSettings): Losses {
       processKillWithoutWait: nothing,
     };
   }
-  const commitMs = settings.transientPoolInUse
+  const commitMs = settings.transientStorePoolEnable
     ? settings.commitIntervalCommitLog +
       (settings.commitCommitLogLeastPages > 0 ? settings.commitCommitLogThoroughInterval : 0)
     : 0;

@@ -20,13 +20,8 @@ export interface StartUpFacts {
   readyMs: number;
 }
 
-export type Engine = 'channel' | 'mmap' | 'transient pool';
-
-/** What writes the commit log with these settings; the transient pool is left aside with writeWithoutMmap, as in RocketMQ. */
-export function engineOf(config: Pick<MessageStoreConfig, 'writeWithoutMmap' | 'transientStorePoolEnable'>): Engine {
-  if (config.writeWithoutMmap) return 'channel';
-  return config.transientStorePoolEnable ? 'transient pool' : 'mmap';
-}
+/** MessageStore.engine */
+export type Engine = 'channel' | 'mmap' | 'transient-pool';
 
 const LANES = { pool: 'on libuv’s threads', worker: 'on threads of its own' } as const;
 
@@ -36,15 +31,15 @@ function describeEngine({ engine, config }: StartUpFacts): string {
       return `channel: one positional write and one fdatasync a group, ${LANES[config.ioLane]}`;
     case 'mmap':
       return 'mmap: records go into a mapping of the file, msync of what is new';
-    case 'transient pool':
-      return `transient pool: ${config.transientStorePoolSize} buffers, committed to the file, then flushed`;
+    case 'transient-pool':
+      return `transient-pool: ${config.transientStorePoolSize} buffers, committed to the file, then flushed`;
   }
 }
 
-function describeFlushMode(flushDiskType: MessageStoreConfig['flushDiskType']): string {
-  return flushDiskType === 'SYNC_FLUSH'
-    ? 'SYNC_FLUSH: a message is answered once it is on disk'
-    : 'ASYNC_FLUSH: a message is answered once it is written, and flushed later';
+function describeFlushMode({ config, engine }: StartUpFacts): string {
+  if (config.flushDiskType === 'SYNC_FLUSH') return 'SYNC_FLUSH: a message is answered once it is on disk';
+  const where = engine === 'transient-pool' ? 'in a buffer of this process' : 'written to the page cache';
+  return `ASYNC_FLUSH: a message is answered once it is ${where}, and flushed later`;
 }
 
 /** The start-up output, without a line feed at its end. */
@@ -62,7 +57,7 @@ export function startUpText(start: StartUpFacts): string {
       ['broker', `${start.broker}  ${start.brokerName} in ${start.clusterName}`],
       ['data', start.dataDir],
       ['engine', describeEngine(start)],
-      ['flush mode', describeFlushMode(start.config.flushDiskType)],
+      ['flush mode', describeFlushMode(start)],
       [
         'disk',
         flushTime === undefined

@@ -11,7 +11,6 @@ import {
 
 const settings = (changes: Partial<LossSettings>): LossSettings => ({
   ...defaultMessageStoreConfig,
-  transientPoolInUse: false,
   ...changes,
 });
 /** RocketMQ's own rule for ASYNC_FLUSH. */
@@ -42,19 +41,19 @@ test('losses: least pages make it the thorough interval on top, however short th
 });
 
 test('losses: the transient pool puts the commit before the flush and loses it to a kill too', () => {
-  const losses = lossesOf(settings({ ...rocketmqAsync, transientPoolInUse: true }));
+  const losses = lossesOf(settings({ ...rocketmqAsync, transientStorePoolEnable: true }));
   assert.equal(losses.powerCut.windowMs, 10_500 + 200 + 200);
   assert.deepEqual(losses.processKill, { windowMs: 400, flushes: 0 });
   const everyCommit = settings({
     flushDiskType: 'ASYNC_FLUSH',
-    transientPoolInUse: true,
+    transientStorePoolEnable: true,
     commitCommitLogLeastPages: 0,
   });
   assert.equal(lossesOf(everyCommit).processKill.windowMs, 200);
 });
 
 test('losses: under SYNC_FLUSH the transient pool changes nothing, an answer comes after the flush or the write', () => {
-  const losses = lossesOf(settings({ flushDiskType: 'SYNC_FLUSH', transientPoolInUse: true }));
+  const losses = lossesOf(settings({ flushDiskType: 'SYNC_FLUSH', transientStorePoolEnable: true }));
   assert.deepEqual(losses, lossesOf(settings({ flushDiskType: 'SYNC_FLUSH' })));
 });
 
@@ -62,13 +61,13 @@ test('losses: no setting promises more than the one it loosens', () => {
   for (const interval of [1, 500, 60_000]) {
     for (const pages of [0, 1, 4]) {
       for (const pool of [false, true]) {
-        const sync = lossesOf(settings({ flushDiskType: 'SYNC_FLUSH', transientPoolInUse: pool }));
+        const sync = lossesOf(settings({ flushDiskType: 'SYNC_FLUSH', transientStorePoolEnable: pool }));
         const async_ = lossesOf(
           settings({
             flushDiskType: 'ASYNC_FLUSH',
             flushIntervalCommitLog: interval,
             flushCommitLogLeastPages: pages,
-            transientPoolInUse: pool,
+            transientStorePoolEnable: pool,
           }),
         );
         assert.ok(async_.powerCut.windowMs >= interval && async_.powerCut.windowMs > sync.powerCut.windowMs);
@@ -90,7 +89,7 @@ test('describeLosses: says what is lost in words, with the numbers of the settin
     'takes up to the last 500 ms of acknowledged messages, and what came during two flushes',
   ]);
   assert.match(
-    describeLosses(settings({ flushDiskType: 'ASYNC_FLUSH', transientPoolInUse: true }))[1]!,
+    describeLosses(settings({ flushDiskType: 'ASYNC_FLUSH', transientStorePoolEnable: true }))[1]!,
     /^a killed process alone takes up to the last 400 ms of them/,
   );
 });
