@@ -77,9 +77,7 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
    * content is untouched.
    */
   static async open(options: MessageStoreOptions, more: OpenOptions = {}): Promise<MessageStore> {
-    const store = new MessageStore(await openStoreParts(options, more));
-    await store.#parts.start();
-    return store;
+    return new MessageStore(await openStoreParts(options, more));
   }
 
   /**

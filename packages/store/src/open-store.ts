@@ -60,6 +60,7 @@ export async function openStoreParts(options: MessageStoreOptions, more: OpenOpt
     const parts = new StoreParts({ config, logger, clock, fileSystem }, lock);
     undo.push(() => parts.abandon());
     await parts.load(more.onRecoveryProgress);
+    await parts.start();
     return parts;
   } catch (error) {
     for (const step of undo.reverse()) await step();
@@ -224,8 +225,9 @@ export class StoreParts {
     }
   }
 
-  /** Gives back what load() took, without writing. */
+  /** Gives back what load() and start() took, without writing. */
   async abandon(): Promise<void> {
+    this.#disarmCheckpoint();
     await this.#checkpoint?.abandon();
     await this.#closeFiles();
   }

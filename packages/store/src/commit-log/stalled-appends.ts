@@ -27,6 +27,7 @@ export class StalledAppends {
   #stalled: Stalled[] = [];
   #timer: TimerHandle;
   #waitingForFile = false;
+  #committing = false;
 
   constructor(
     context: StoreContext,
@@ -62,12 +63,18 @@ export class StalledAppends {
       }));
       this.#stalled.push({ message: { ...message }, parts: kept, since: clock.monotonic(), resolve });
       if (this.#timer === undefined) this.#armTimer();
-      this.#waitForFile();
+      this.#makeRoom();
     });
   }
 
   /** Room may have appeared: a file was made ready, bytes were written. */
   retry(): void {
+    if (this.#stalled.length === 0) return;
+    this.#appendStalled();
+    if (this.#stalled.length > 0) this.#makeRoom();
+  }
+
+  #appendStalled(): void {
     let done = 0;
     while (done < this.#stalled.length) {
       const head = this.#stalled[done]!;
@@ -77,8 +84,7 @@ export class StalledAppends {
       head.resolve(result);
     }
     if (done > 0) this.#stalled.splice(0, done);
-    if (this.#stalled.length > 0) this.#waitForFile();
-    else this.#clearTimer();
+    if (this.#stalled.length === 0) this.#clearTimer();
   }
 
   failAll(cause: StoreError): void {
@@ -96,8 +102,34 @@ export class StalledAppends {
     this.#clearTimer();
   }
 
+  #makeRoom(): void {
+    if (this.#queue.tryGetLastMappedFile()) void this.#commitForRoom();
+    else this.#waitForFile();
+  }
+
+  /**
+   * A commit frees the buffers it has written, and waits for what else an engine needs before it can take bytes. When it
+   * changed nothing, the next flush or commit of a service will.
+   */
+  async #commitForRoom(): Promise<void> {
+    if (this.#committing) return;
+    this.#committing = true;
+    try {
+      await this.#queue.commit(0);
+    } catch {
+      // The queue has told the store, which answers everybody here (failAll).
+      return;
+    } finally {
+      this.#committing = false;
+    }
+    const before = this.#stalled.length;
+    this.#appendStalled();
+    const moved = this.#stalled.length < before || this.#queue.committedWhere < this.#queue.maxOffset;
+    if (this.#stalled.length > 0 && moved) this.#makeRoom();
+  }
+
   #waitForFile(): void {
-    if (this.#waitingForFile || this.#queue.tryGetLastMappedFile()) return;
+    if (this.#waitingForFile) return;
     this.#waitingForFile = true;
     this.#queue.whenNextFileReady().then(
       () => {

@@ -7,6 +7,9 @@ export class Faults {
   failWrite: NodeJS.ErrnoException | undefined;
   failSync: NodeJS.ErrnoException | undefined;
   failAllocate: NodeJS.ErrnoException | undefined;
+  /** While set, writes wait for release(). */
+  holdWrites = false;
+  #heldWrites: (() => void)[] = [];
   #heldSync: Promise<void> | undefined;
   #release: () => void = () => {};
   #begun: (() => void)[] = [];
@@ -21,6 +24,8 @@ export class Faults {
   release(): void {
     this.#heldSync = undefined;
     this.#release();
+    this.holdWrites = false;
+    for (const go of this.#heldWrites.splice(0)) go();
   }
 
   syncBegun(): Promise<void> {
@@ -48,6 +53,7 @@ export class Faults {
         if (key === 'write' && traffic === 'log') {
           return async (data: Uint8Array, position: number) => {
             faults.writes++;
+            if (faults.holdWrites) await new Promise<void>((resolve) => faults.#heldWrites.push(resolve));
             if (faults.failWrite) throw faults.failWrite;
             await target.write(data, position);
           };
