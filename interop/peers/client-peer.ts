@@ -4,14 +4,14 @@
  *
  *   id TAB command TAB name=value TAB name=value ...   →   {"id":7,"result":...} or {"id":7,"error":"..."}
  */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { end, hasExited, track } from './child.ts';
-import { type ApacheVersion, programClassPath, spawnJava } from './java.ts';
+import { type ApacheVersion, programClassPath, repositoryRoot, spawnJava } from './java.ts';
 
 /** What producer.send answers. */
 export interface SendReport {
@@ -96,6 +96,12 @@ export class ClientPeer {
     });
   }
 
+  /** Ends the process as a crash would. */
+  async kill(): Promise<void> {
+    await end(this.#child, 0, 'SIGKILL');
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+
   async stop(): Promise<void> {
     if (!hasExited(this.#child)) {
       const exited = once(this.#child, 'exit');
@@ -119,10 +125,34 @@ export function startJavaClient(version: ApacheVersion): ClientPeer {
   return new ClientPeer(
     spawnJava({
       classPath: programClassPath('client', version),
-      mainClass: 'Peer',
+      mainClass: 'ClientPeer',
       home,
       stdio: ['pipe', 'pipe', 'pipe'],
     }),
     home,
   );
+}
+
+/** Java's DefaultMessageStore, driven like a client. */
+export function startJavaStore(): ClientPeer {
+  const home = peerHome('store');
+  return new ClientPeer(
+    spawnJava({
+      classPath: programClassPath('store', '5.5.0'),
+      mainClass: 'StorePeer',
+      home,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    }),
+    home,
+  );
+}
+
+/** A program of interop/programs in a Node of its own, which runs the sources. */
+export function startNodeProgram(name: 'vernier-store' | 'ali-ons'): ClientPeer {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=@vernier/source', join('interop', 'programs', `${name}.ts`)],
+    { cwd: repositoryRoot, stdio: ['pipe', 'pipe', 'pipe'] },
+  );
+  return new ClientPeer(child, peerHome(name));
 }

@@ -78,11 +78,12 @@ export function apacheClassPath(version: ApacheVersion): string {
 /** Compiles one of our programs against one Apache release, if that was not done yet; answers its whole class path. */
 export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
   const libraries = apacheClassPath(version);
-  const folder = join(javaFolder, program);
-  const sources = readdirSync(folder)
-    .filter((name) => name.endsWith('.java'))
-    .sort()
-    .map((name) => join(folder, name));
+  const sources = ['common', program].flatMap((folder) =>
+    readdirSync(join(javaFolder, folder))
+      .filter((name) => name.endsWith('.java'))
+      .sort()
+      .map((name) => join(javaFolder, folder, name)),
+  );
   const key = contentKey([libraries, ...sources.map((source) => readFileSync(source))]);
   const classes = join(cacheFolder, `${program}-${version}-${key}`);
   if (!existsSync(classes)) {

@@ -9,7 +9,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 /**
- * A RocketMQ client that is driven from outside. Each line of standard input is a command, its parts separated by tabs:
+ * A program of RocketMQ's Java that is driven from outside. Each line of standard input is a command, its parts separated by tabs:
  *
  *   id TAB command TAB name=value TAB name=value ...
  *
@@ -52,13 +52,13 @@ public final class Peer {
         }
     }
 
-    public static void main(String[] argv) throws Exception {
+    private Peer() {
+    }
+
+    /** Carries out commands until standard input ends, then ends the process. */
+    static void serve(Map<String, Command> commands) throws Exception {
         // RocketMQ's own loggers and slf4j may print; the answers must stay the only lines on standard output.
         System.setOut(System.err);
-        Map<String, Command> commands = new HashMap<>();
-        new Producers().register(commands);
-        new Consumers().register(commands);
-        new Queries().register(commands);
         ExecutorService workers = Executors.newCachedThreadPool();
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
