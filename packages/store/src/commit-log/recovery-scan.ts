@@ -61,7 +61,7 @@ export async function scanLog(
   const result: ScanResult = { end: from, records: 0, bytesScanned: 0, lastStoreTimestamp: 0, stop: END };
   for (const file of files) {
     if (file.from + file.size <= from) continue;
-    if (file.from >= until || result.end !== Math.max(from, file.from)) break;
+    if (result.end >= until || result.end !== Math.max(from, file.from)) break;
     const scan = new FileScan(file, until, options, visitor, result);
     const rolled = await withFile(options.fileSystem, file.path, 'read', (opened) => scan.run(opened));
     if (scan.verifiedBytes > 0) await visitor.onFileDone?.(file);
