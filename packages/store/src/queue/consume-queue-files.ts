@@ -65,7 +65,7 @@ export class ConsumeQueueFiles {
         await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw error;
-        await this.#create(topic, queueId, path);
+        await this.#create(topic, queueId, path, this.filePath(topic, queueId, fileFromOffset - this.fileSize));
         await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
       }
     } catch (error) {
@@ -122,25 +122,10 @@ export class ConsumeQueueFiles {
   async sync(): Promise<void> {
     const paths = this.#unsynced;
     this.#unsynced = new Set();
-    await forEachLimited(paths, QUEUE_IO_CONCURRENCY, async (path) => {
-      try {
-        await this.#files.use(path, (file) => file.sync());
-      } catch (error) {
-        // A topic deleted meanwhile has nothing left that should be on disk.
-        if (errnoOf(error) === 'ENOENT') return;
-        throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fdatasync of consume queue file', path, error);
-      }
-    });
+    await forEachLimited(paths, QUEUE_IO_CONCURRENCY, (path) => this.#syncFile(path));
     const directories = this.#unsyncedDirectories;
     this.#unsyncedDirectories = new Set();
-    await forEachLimited(directories, QUEUE_IO_CONCURRENCY, async (directory) => {
-      try {
-        await this.#context.fileSystem.syncDirectory(directory);
-      } catch (error) {
-        if (errnoOf(error) === 'ENOENT') return;
-        throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fsync of directory', directory, error);
-      }
-    });
+    await forEachLimited(directories, QUEUE_IO_CONCURRENCY, (directory) => this.#syncDirectory(directory));
   }
 
   async removeFile(topic: string, queueId: number, fileFromOffset: number): Promise<void> {
@@ -166,8 +151,14 @@ export class ConsumeQueueFiles {
     await this.#files.close();
   }
 
-  async #create(topic: string, queueId: number, path: string): Promise<void> {
+  /**
+   * Makes a file at its full size. Its predecessor is wholly on disk first, name and length included: a power cut must
+   * not leave a later file without the one before it. That costs two syncs each 300,000 entries.
+   */
+  async #create(topic: string, queueId: number, path: string, previous: string): Promise<void> {
     const directory = this.queueDirectory(topic, queueId);
+    if (this.#unsynced.delete(previous)) await this.#syncFile(previous);
+    if (this.#unsyncedDirectories.delete(directory)) await this.#syncDirectory(directory);
     await this.#context.fileSystem.makeDirectory(directory);
     const file = await this.#context.fileSystem.open(path, 'create');
     try {
@@ -179,6 +170,25 @@ export class ConsumeQueueFiles {
     this.#unsyncedDirectories.add(`${this.directory}/${topic}`);
     this.#unsyncedDirectories.add(this.directory);
     this.#unsyncedDirectories.add(this.#context.config.storePathRootDir);
+  }
+
+  async #syncFile(path: string): Promise<void> {
+    try {
+      await this.#files.use(path, (file) => file.sync());
+    } catch (error) {
+      // A topic deleted meanwhile has nothing left that should be on disk.
+      if (errnoOf(error) === 'ENOENT') return;
+      throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fdatasync of consume queue file', path, error);
+    }
+  }
+
+  async #syncDirectory(directory: string): Promise<void> {
+    try {
+      await this.#context.fileSystem.syncDirectory(directory);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return;
+      throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fsync of directory', directory, error);
+    }
   }
 
   async #remove(path: string, remove: () => Promise<void>): Promise<void> {

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ConsumeQueueStore } from '../../src/queue/consume-queue-store.ts';
+import { unitPhyOffset, writeUnit } from '../../src/queue/unit.ts';
+import { type MemoryContext, memoryContext, reopened, request } from './harness.ts';
+import { MemoryFileSystem } from './memory-file-system.ts';
+
+const FILE_SIZE = 6_000;
+const PER_FILE = FILE_SIZE / 20;
+const settings = { mappedFileSizeConsumeQueue: FILE_SIZE, flushConsumeQueueLeastPages: 1 };
+
+function path(file: number): string {
+  return `/store/consumequeue/T/0/${String(file * FILE_SIZE).padStart(20, '0')}`;
+}
+
+/** A queue of `count` entries, entry n for the record [n × 100, n × 100 + 100), wholly on disk. */
+async function written(count: number): Promise<MemoryContext> {
+  const context = memoryContext(settings);
+  const store = new ConsumeQueueStore(context);
+  const queue = store.findOrCreate('T', 0);
+  for (let n = 0; n < count; n++) {
+    queue.append(request({ consumeQueueOffset: n, commitLogOffset: n * 100, msgSize: 100 }));
+  }
+  await store.flush(0);
+  await store.close();
+  return reopened(context);
+}
+
+async function recovered(context: MemoryContext, durableWhere: number | undefined) {
+  const store = new ConsumeQueueStore(context);
+  await store.load();
+  const result = await store.recover(durableWhere);
+  return { store, result, queue: store.findOrCreate('T', 0) };
+}
+
+/** Zeroes `count` entries from entry n on, as a power cut does that took some pages and not others. */
+function punch(context: MemoryContext, n: number, count: number): void {
+  const file = context.fileSystem.files.get(path(Math.floor(n / PER_FILE)))!;
+  file.fill(0, (n % PER_FILE) * 20, ((n % PER_FILE) + count) * 20);
+}
+
+for (const count of [1, 199, 200, 201, 299, 300, 301, 900, 1_234]) {
+  test(`queue recovery: ${count} entries are found, with and without a known durable point`, async () => {
+    for (const durableWhere of [undefined, 0, 5_000, count * 100, Number.POSITIVE_INFINITY]) {
+      const context = await written(count);
+      const { queue, result } = await recovered(context, durableWhere);
+      assert.equal(queue.maxOffsetInQueue, count, `durable up to ${durableWhere}`);
+      assert.equal(queue.maxPhysicOffset, count * 100);
+      assert.equal(result.maxPhysicOffset, count * 100);
+      assert.equal(result.completeWhere, Math.min(durableWhere ?? 0, count * 100));
+    }
+  });
+}
+
+test('queue recovery: a queue of a million entries costs few reads when the durable point is known', async () => {
+  const files = new Map<string, Buffer>();
+  const fileSize = 20 * 250_000;
+  for (let file = 0; file < 4; file++) {
+    const bytes = Buffer.alloc(fileSize);
+    for (let n = 0; n < 250_000; n++) writeUnit(bytes, n * 20, (file * 250_000 + n) * 100, 100, 0);
+    files.set(`/store/consumequeue/T/0/${String(file * fileSize).padStart(20, '0')}`, bytes);
+  }
+  const fileSystem = new MemoryFileSystem(files);
+  const context = memoryContext({ mappedFileSizeConsumeQueue: fileSize }, fileSystem);
+  let reads = 0;
+  fileSystem.fault = ({ kind }) => {
+    if (kind === 'read') reads++;
+    return undefined;
+  };
+  const { queue } = await recovered(context, Number.POSITIVE_INFINITY);
+  assert.equal(queue.maxOffsetInQueue, 1_000_000);
+  assert.ok(reads < 40, `${reads} reads`);
+});
+
+test('queue recovery: the queue ends at the first hole, what lay behind it is zeroed and later files go', async () => {
+  const context = await written(1_000);
+  punch(context, 450, 10);
+  const { queue, store } = await recovered(context, 30_000);
+  assert.equal(queue.maxOffsetInQueue, 450);
+  assert.equal(queue.maxPhysicOffset, 45_000);
+  assert.deepEqual([...context.fileSystem.files.keys()], [path(0), path(1)]);
+  assert.ok(
+    context.fileSystem.files
+      .get(path(1))!
+      .subarray(150 * 20)
+      .every((byte) => byte === 0),
+  );
+  // The records behind the hole are dispatched again and take their old places.
+  for (let n = 400; n < 1_000; n++) {
+    store.dispatch(request({ consumeQueueOffset: n, commitLogOffset: n * 100, msgSize: 100 }));
+  }
+  assert.equal(queue.maxOffsetInQueue, 1_000);
+});
+
+test('queue recovery: entries left over from before a cut of the log do not come back behind new ones', async () => {
+  const context = await written(250);
+  punch(context, 100, 1);
+  const first = await recovered(context, 5_000);
+  assert.equal(first.queue.maxOffsetInQueue, 100);
+  // The log was cut there too; a shorter record takes the place, and the process is killed.
+  first.queue.append(request({ consumeQueueOffset: 100, commitLogOffset: 10_000, msgSize: 91 }));
+  await first.store.flush(0);
+  const second = await recovered(reopened(context), 10_091);
+  assert.equal(second.queue.maxOffsetInQueue, 101, 'entries 101 to 249 are of another life');
+});
+
+test('queue recovery: an entry that goes back in the log ends the queue', async () => {
+  const context = await written(50);
+  writeUnit(context.fileSystem.files.get(path(0))!, 30 * 20, 500, 100, 0);
+  const { queue } = await recovered(context, 2_000);
+  assert.equal(queue.maxOffsetInQueue, 30);
+});
+
+test('queue recovery: a first file without a good entry keeps its number', async () => {
+  const context = await written(1);
+  const file = context.fileSystem.files.get(path(0))!;
+  context.fileSystem.files.delete(path(0));
+  context.fileSystem.files.set(path(7), file.fill(0));
+  const { queue, result } = await recovered(reopened(context), undefined);
+  assert.equal(queue.maxOffsetInQueue, 7 * PER_FILE);
+  assert.equal(queue.minOffsetInQueue, 7 * PER_FILE);
+  assert.equal(result.maxPhysicOffset, -1);
+  assert.equal(result.completeWhere, 0);
+  assert.ok(context.fileSystem.files.has(path(7)));
+});
+
+test('queue recovery: with the consumequeue directory removed by hand nothing counts as complete', async () => {
+  const { result } = await recovered(memoryContext(settings), 1e9);
+  assert.deepEqual(result, { maxPhysicOffset: -1, completeWhere: 0 });
+});
+
+test('queue recovery: after a power cut anywhere, recovery and dispatch from the durable point give the whole queue', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ count: fc.integer({ min: 1, max: 400 }), leastPages: fc.constantFrom(0, 1, 1) }), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+      fc.integer(),
+      async (steps, seed) => {
+        const context = memoryContext(settings);
+        const { fileSystem } = context;
+        const store = new ConsumeQueueStore(context);
+        /** Operations done and durable point, after each thorough flush. */
+        const points: { operations: number; where: number }[] = [{ operations: 0, where: 0 }];
+        let n = 0;
+        for (const { count, leastPages } of steps) {
+          for (let index = 0; index < count; index++, n++) {
+            store.dispatch(request({ consumeQueueOffset: n, commitLogOffset: n * 100, msgSize: 100 }));
+          }
+          await store.flush(leastPages);
+          if (leastPages === 0) points.push({ operations: fileSystem.operations.length, where: n * 100 });
+        }
+        let state = seed >>> 0;
+        const random = (): number => {
+          state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+          return state / 2 ** 32;
+        };
+        for (let cut = 0; cut <= fileSystem.operations.length; cut++) {
+          const { where } = points.filter((point) => point.operations <= cut).at(-1)!;
+          const disk = new MemoryFileSystem(fileSystem.filesAfterPowerCut(cut, random));
+          // A file whose size was not on disk is empty; one that is not the last cannot happen with one writer.
+          const after = memoryContext(settings, disk);
+          const again = new ConsumeQueueStore(after);
+          await again.load();
+          const { completeWhere } = await again.recover(where);
+          assert.ok(completeWhere <= where);
+          await again.truncateDirty(completeWhere);
+          assert.equal(completeWhere, where, 'what was durable is still there');
+          for (let record = completeWhere / 100; record < n; record++) {
+            again.dispatch(request({ consumeQueueOffset: record, commitLogOffset: record * 100, msgSize: 100 }));
+          }
+          const units = await again.findOrCreate('T', 0).read(0, n);
+          assert.equal(units.length, n * 20);
+          for (let entry = 0; entry < n; entry++) assert.equal(unitPhyOffset(units, entry * 20), entry * 100);
+          assert.deepEqual(
+            after.lines.filter((line) => line.level === 'error'),
+            [],
+          );
+        }
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
