@@ -20,30 +20,32 @@ export interface MappedWindow {
   writtenEnd: number;
 }
 
+/** Idle windows of logs that were closed, for the next log of this process: address space is never given back. */
+const spare = new WeakMap<Native, MappedWindow[]>();
+
 export class MmapWindows {
   readonly #native: Native;
-  readonly #idle: MappedWindow[] = [];
+  readonly #idle: MappedWindow[];
+  /** Windows in use by this log. */
   #count = 0;
 
   constructor(native: Native) {
     this.#native = native;
+    this.#idle = spare.get(native) ?? [];
+    spare.set(native, this.#idle);
   }
 
   /** Points a window at the file; undefined when all are in use. Throws the errno error when the kernel refuses. */
   map(fd: number, position: number, length: number): MappedWindow | undefined {
-    let window = this.#idle.pop();
-    if (window === undefined) {
-      if (this.#count === WINDOWS_MAX) return undefined;
-      const native = this.#native.reserveWindow(WINDOW_BYTES);
-      window = { native, view: native.view, position: 0, length: 0, writtenEnd: 0 };
-      this.#count++;
-    }
+    if (this.#count === WINDOWS_MAX) return undefined;
+    const window = this.#idle.pop() ?? this.#reserve();
     try {
       window.native.map(fd, position, length);
     } catch (error) {
       this.#idle.push(window);
       throw error;
     }
+    this.#count++;
     window.position = position;
     window.length = length;
     return window;
@@ -53,6 +55,12 @@ export class MmapWindows {
   release(window: MappedWindow): void {
     window.native.cover();
     window.length = 0;
+    this.#count--;
     this.#idle.push(window);
+  }
+
+  #reserve(): MappedWindow {
+    const native = this.#native.reserveWindow(WINDOW_BYTES);
+    return { native, view: native.view, position: 0, length: 0, writtenEnd: 0 };
   }
 }

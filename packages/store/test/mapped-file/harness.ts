@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/config.ts';
 import type { StoreContext } from '../../src/context.ts';
 import type { StoreError } from '../../src/errors.ts';
@@ -107,6 +107,8 @@ export interface Log {
   directory: string;
   queue: MappedFileQueue;
   faults: HookedFileSystem;
+  /** Lets this much time pass on the log's monotonic clock at once. */
+  passTime(ms: number): void;
   /** Shuts down and opens the same directory again; recovery's part is done by hand: the log ends at `end`. */
   reopen(end: number): Promise<Log>;
 }
@@ -124,6 +126,11 @@ export interface LogSettings {
 export function makeContext(fileSystem: FileSystem, root: string, config: Partial<MessageStoreConfig> = {}) {
   const logger = recordingLogger();
   const failures: StoreError[] = [];
+  let skewMs = 0;
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skewMs };
+  const passTime = (ms: number): void => {
+    skewMs += ms;
+  };
   const context: StoreContext & { failures: StoreError[] } = {
     config: {
       ...defaultMessageStoreConfig,
@@ -137,7 +144,7 @@ export function makeContext(fileSystem: FileSystem, root: string, config: Partia
       ...config,
     },
     fileSystem,
-    clock: systemClock,
+    clock,
     logger,
     failures,
     fail(error) {
@@ -148,7 +155,7 @@ export function makeContext(fileSystem: FileSystem, root: string, config: Partia
       return failures[0];
     },
   };
-  return { context, logger };
+  return { context, logger, passTime };
 }
 
 export function temporaryDirectory(t: TestContext): string {
@@ -164,7 +171,7 @@ export async function openLog(t: TestContext, settings: LogSettings = {}): Promi
     ...(settings.withoutNative ? { native: undefined } : {}),
   };
   const faults = new HookedFileSystem(settings.fileSystem ?? new NodeFileSystem(nodeOptions));
-  const { context, logger } = makeContext(faults.asFileSystem, root, settings.config);
+  const { context, logger, passTime } = makeContext(faults.asFileSystem, root, settings.config);
   const engineOptions: MappedFileEngineOptions = settings.withoutNative
     ? { native: undefined }
     : settings.native
@@ -186,6 +193,7 @@ export async function openLog(t: TestContext, settings: LogSettings = {}): Promi
     directory: context.config.storePathCommitLog,
     queue,
     faults,
+    passTime,
     reopen: async (end) => {
       open = false;
       await queue.shutdown();
