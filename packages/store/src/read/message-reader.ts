@@ -5,6 +5,7 @@ import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
 import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../types.ts';
 import type { LogReader, RecordList } from './log-reader.ts';
+import { UnitReadAhead } from './unit-read-ahead.ts';
 
 /** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
 const FILTER_BYTES = 16_000;
@@ -20,6 +21,7 @@ export class MessageReader {
   readonly #log: MappedFileQueue;
   readonly #reader: LogReader;
   readonly #queues: ConsumeQueueStore;
+  readonly #units = new UnitReadAhead();
   /** Bytes from the end of the log that count as being in memory. */
   readonly #memoryBytes: number;
   timesTotal = 0;
@@ -61,7 +63,7 @@ export class MessageReader {
     const wanted = Math.max(FILTER_BYTES / CQ_STORE_UNIT_SIZE, maxMsgNums);
     // Without a filter nothing is dropped, and no more entries than messages are looked at.
     const count = Math.min(options.filter ? wanted : maxMsgNums, maxOffset - offset);
-    const units = queue.readHot(offset, count) ?? (await queue.read(offset, count));
+    const units = this.#units.peek(queue, offset, count) ?? (await this.#units.read(queue, offset, count));
     if (units.length === 0) {
       // The files under the offset were deleted since the bounds were read: go on with what is there now.
       return nothing('OFFSET_FOUND_NULL', Math.max(offset, queue.minOffsetInQueue), minOffset, maxOffset);
