@@ -7,11 +7,11 @@ import { NodeFileSystem } from '../../../packages/store/src/io/node-file-system.
  * Faults that the crash tests put into a writer to show that they would notice them. Nothing outside of the tests knows
  * of these; a store without one gets its own file system.
  * - `never-flush`: fdatasync and msync of the log report success and do nothing.
- * - `flush-later`: they report success at once and do their work 40 ms later, as a disk that lies does.
+ * - `flush-later`: they report success at once and do their work 150 ms later, as a disk that lies does.
  */
 export type Mutation = 'never-flush' | 'flush-later';
 
-const LATER_MS = 40;
+const LATER_MS = 150;
 
 function mutated(mutation: Mutation, flush: () => Promise<void>): Promise<void> {
   // A failure of the late flush is a store that is gone by then; there is nobody left to tell.
@@ -30,17 +30,17 @@ export function mutatedFileSystem(mutation: Mutation): FileSystem {
     close: () => real.close(),
   };
   const native = loadNative();
-  return new NodeFileSystem({ lane, native: native && mutatedNative(mutation, native) });
+  if (native) mutateMappings(mutation, native);
+  return new NodeFileSystem({ lane });
 }
 
-function mutatedNative(mutation: Mutation, native: Native): Native {
-  return {
-    ...native,
-    reserveWindow(length) {
-      const window = native.reserveWindow(length);
-      const sync = window.sync.bind(window);
-      window.sync = (start, size) => mutated(mutation, () => sync(start, size));
-      return window;
-    },
+/** In place: the process has one object for its native calls, and whoever maps files asks for it anew. */
+function mutateMappings(mutation: Mutation, native: Native): void {
+  const reserveWindow = native.reserveWindow.bind(native);
+  native.reserveWindow = (length) => {
+    const window = reserveWindow(length);
+    const sync = window.sync.bind(window);
+    window.sync = (start, size) => mutated(mutation, () => sync(start, size));
+    return window;
   };
 }

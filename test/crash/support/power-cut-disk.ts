@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /**
  * An ext4 file system in an image file, mounted through a loop device: a disk whose power can be cut. What a program
@@ -88,15 +88,29 @@ export class PowerCutDisk {
 
   /**
    * Copies the image as it is now, without asking anybody to write anything to it. The caller has stopped the programs
-   * that use it. The kernel may still write old pages back by itself: the copy is taken again until it equals the image
-   * behind it, and is then what the image was at one moment.
+   * that use it. The kernel may still write old pages back by itself: the copy is taken again until the device took no
+   * write while it was made, and is then what the image was at one moment.
    */
   copyNow(): void {
-    for (let attempt = 0; attempt < 20; attempt++) {
+    for (let attempt = 0; attempt < 200; attempt++) {
+      const before = this.deviceWrites();
       must('cp', ['--sparse=always', this.image, `${this.image}.cut`]);
-      if (sameContent(this.image, `${this.image}.cut`)) return;
+      const after = this.deviceWrites();
+      if (before.underWay === 0 && after.underWay === 0 && before.count === after.count) return;
     }
-    throw new Error('the image changed during each of 20 copies');
+    throw new Error('the disk was written to during each of 200 copies');
+  }
+
+  /** Writes the loop device has finished, and requests it has not. */
+  private deviceWrites(): { count: number; underWay: number } {
+    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+    const device = mounts.find((line) => line.split(' ')[1] === this.mountPoint)?.split(' ')[0];
+    if (!device) throw new Error(`nothing is mounted on ${this.mountPoint}`);
+    const fields = readFileSync(`/sys/block/${basename(device)}/stat`, 'latin1')
+      .trim()
+      .split(/\s+/)
+      .map(Number);
+    return { count: fields[4]!, underWay: fields[8]! };
   }
 
   /** Puts the copy of copyNow() in the place of the disk and mounts it. No program may use the old one any more. */
@@ -112,20 +126,5 @@ export class PowerCutDisk {
     this.isMounted = false;
     rmSync(this.home, { recursive: true, force: true });
     alive.delete(this);
-  }
-}
-
-function sameContent(left: string, right: string): boolean {
-  const descriptors = [openSync(left, 'r'), openSync(right, 'r')] as const;
-  const buffers = [Buffer.allocUnsafe(1 << 22), Buffer.allocUnsafe(1 << 22)] as const;
-  try {
-    for (;;) {
-      const read = readSync(descriptors[0], buffers[0], 0, buffers[0].length, null);
-      readSync(descriptors[1], buffers[1], 0, buffers[1].length, null);
-      if (read === 0) return true;
-      if (!buffers[0].subarray(0, read).equals(buffers[1].subarray(0, read))) return false;
-    }
-  } finally {
-    for (const descriptor of descriptors) closeSync(descriptor);
   }
 }
