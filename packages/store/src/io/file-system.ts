@@ -53,6 +53,7 @@ export interface InFlightOperation {
 }
 
 export interface DiskSpace {
+  /** Bytes in use and freeBytes; what is reserved for the superuser counts as neither, as in `df`. */
   totalBytes: number;
   /** Bytes that this user can still allocate. */
   freeBytes: number;

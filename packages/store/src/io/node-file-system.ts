@@ -248,8 +248,8 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async space(path: string): Promise<DiskSpace> {
-    const { bsize, blocks, bavail } = await statfs(path);
-    return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+    const { bsize, blocks, bfree, bavail } = await statfs(path);
+    return { totalBytes: bsize * (blocks - bfree + bavail), freeBytes: bsize * bavail };
   }
 
   inFlight(): InFlightOperation[] {

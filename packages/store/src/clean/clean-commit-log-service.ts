@@ -1,0 +1,86 @@
+import type { StoreContext } from '../context.ts';
+import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
+import type { DiskFull, DiskSpaceWatch } from './disk-space-watch.ts';
+
+const HOUR_MS = 3_600_000;
+/** RocketMQ deleteCommitLogFilesInterval: a pause between two files, so that unlinking gigabytes does not stall others. */
+const DELETE_INTERVAL_MS = 100;
+/** RocketMQ MAX_MANUAL_DELETE_FILE_TIMES. */
+const MANUAL_ROUNDS = 20;
+
+export interface CleanCommitLogParts {
+  context: StoreContext;
+  mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile'>;
+  disks: DiskSpaceWatch;
+}
+
+/**
+ * Removes expired files of the commit log (RocketMQ DefaultMessageStore.CleanCommitLogService): files whose last change
+ * is fileReservedTime hours old, in the hours of deleteWhen, or at any hour when the disk is fuller than
+ * diskMaxUsedSpaceRatio. Never the last file, never one that is not on disk, never before its time unless
+ * cleanFileForciblyEnable and the disk is fuller than diskSpaceCleanForciblyRatio.
+ */
+export class CleanCommitLogService {
+  readonly #context: StoreContext;
+  readonly #log: CleanCommitLogParts['mappedFileQueue'];
+  readonly #disks: DiskSpaceWatch;
+  #manualRounds = 0;
+  #redeletedAt: number;
+
+  constructor(parts: CleanCommitLogParts) {
+    this.#context = parts.context;
+    this.#log = parts.mappedFileQueue;
+    this.#disks = parts.disks;
+    this.#redeletedAt = parts.context.clock.monotonic();
+  }
+
+  get diskFull(): DiskFull | undefined {
+    return this.#disks.diskFull;
+  }
+
+  /** The next 20 rounds delete expired files whatever the hour (RocketMQ DELETE_EXPIRED_COMMITLOG, mqadmin). */
+  executeDeleteFilesManually(): void {
+    this.#manualRounds = MANUAL_ROUNDS;
+  }
+
+  /** One round. Resolves with the number of files removed; their names are gone *on disk*. Rejects when removing fails. */
+  async run(): Promise<number> {
+    const count = await this.#deleteExpiredFiles();
+    await this.#redeleteHangedFile();
+    return count;
+  }
+
+  async #deleteExpiredFiles(): Promise<number> {
+    const { config, logger } = this.#context;
+    const use = await this.#disks.look();
+    const timeUp = isTimeToDelete(config.deleteWhen, this.#context.clock.now());
+    const manual = this.#manualRounds > 0;
+    if (!timeUp && !use.spaceIsShort && !manual) return 0;
+    if (manual) this.#manualRounds--;
+    const cleanAtOnce = config.cleanFileForciblyEnable && use.cleanImmediately;
+    const count = await this.#log.deleteExpiredFileByTime(
+      config.fileReservedTime * HOUR_MS,
+      config.deleteFileBatchMax,
+      DELETE_INTERVAL_MS,
+      cleanAtOnce,
+    );
+    if (count > 0) logger.info({ count, timeUp, ...use, manual, cleanAtOnce }, 'clean: commit log files removed');
+    return count;
+  }
+
+  /** A first file whose removal failed is tried again each redeleteHangedFileInterval. */
+  async #redeleteHangedFile(): Promise<void> {
+    const { clock, config, logger } = this.#context;
+    if (clock.monotonic() - this.#redeletedAt < config.redeleteHangedFileInterval) return;
+    this.#redeletedAt = clock.monotonic();
+    if (await this.#log.retryDeleteFirstFile(config.destroyMapedFileIntervalForcibly)) {
+      logger.info({}, 'clean: the first file, which could not be removed before, is removed');
+    }
+  }
+}
+
+/** Whether the hour of local time is one of `deleteWhen`: hours with two digits, separated by `;` (UtilAll.isItTimeToDo). */
+export function isTimeToDelete(deleteWhen: string, now: number): boolean {
+  const hour = new Date(now).getHours();
+  return deleteWhen.split(';').some((entry) => entry.trim() !== '' && Number(entry) === hour);
+}

@@ -1,0 +1,82 @@
+import type { TimerHandle } from '../clock.ts';
+import type { StoreContext } from '../context.ts';
+import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
+import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
+import type { IndexService } from '../queue/index-service.ts';
+import { CleanCommitLogService } from './clean-commit-log-service.ts';
+import { CleanConsumeQueueService } from './clean-consume-queue-service.ts';
+import { type DiskFull, DiskSpaceWatch } from './disk-space-watch.ts';
+
+export interface CleanParts {
+  context: StoreContext;
+  mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile' | 'minOffset'>;
+  consumeQueueStore: Pick<ConsumeQueueStore, 'deleteExpired'>;
+  indexService: Pick<IndexService, 'deleteExpired'> | undefined;
+}
+
+/**
+ * Runs both cleaning services each cleanResourceInterval (RocketMQ DefaultMessageStore.cleanFilesPeriodically), the
+ * first time when it is started, so that a full disk is known before the first message. Nothing is removed from a store
+ * that has failed: what is there may be all that is left. What goes wrong in a round is logged; the next one tries again.
+ */
+export class CleanService {
+  readonly commitLog: CleanCommitLogService;
+  readonly consumeQueue: CleanConsumeQueueService;
+  readonly #context: StoreContext;
+  readonly #disks: DiskSpaceWatch;
+  #timer: TimerHandle | undefined;
+  #round: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(parts: CleanParts) {
+    const { context, mappedFileQueue, consumeQueueStore, indexService } = parts;
+    const { storePathCommitLog, storePathRootDir } = context.config;
+    this.#context = context;
+    this.#disks = new DiskSpaceWatch(context, [storePathCommitLog, storePathRootDir]);
+    this.commitLog = new CleanCommitLogService({ context, mappedFileQueue, disks: this.#disks });
+    this.consumeQueue = new CleanConsumeQueueService({
+      context,
+      minOffset: () => mappedFileQueue.minOffset,
+      consumeQueueStore,
+      indexService,
+    });
+  }
+
+  /** The disk that is too full to take messages, with its numbers; undefined while there is room. As of the last round. */
+  get diskFull(): DiskFull | undefined {
+    return this.#disks.diskFull;
+  }
+
+  /** Resolves when diskFull is known; files are removed afterwards, in the background. */
+  async start(): Promise<void> {
+    await this.#disks.look();
+    this.#startRound();
+  }
+
+  /** Resolves when the round under way is over; none begins afterwards. */
+  async shutdown(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== undefined) this.#context.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    await this.#round;
+  }
+
+  #startRound(): void {
+    this.#timer = undefined;
+    this.#round = this.#run().then(() => {
+      if (this.#stopped || this.#context.failure !== undefined) return;
+      this.#timer = this.#context.clock.setTimer(() => this.#startRound(), this.#context.config.cleanResourceInterval);
+    });
+  }
+
+  async #run(): Promise<void> {
+    for (const service of [this.commitLog, this.consumeQueue]) {
+      if (this.#stopped || this.#context.failure !== undefined) return;
+      try {
+        await service.run();
+      } catch (error) {
+        this.#context.logger.warn({ err: error }, 'clean: files could not be removed, the next round tries again');
+      }
+    }
+  }
+}

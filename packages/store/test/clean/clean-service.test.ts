@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CleanConsumeQueueService } from '../../src/clean/clean-consume-queue-service.ts';
+import { CleanService } from '../../src/clean/clean-service.ts';
+import { StoreError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { settle } from '../../src/testing/manual-clock.ts';
+import { FILE_SIZE, makeLog } from './clean-fixture.ts';
+
+function spies() {
+  const calls: string[] = [];
+  const spy = (name: string) => ({
+    deleteExpired: async (minOffset: number) => {
+      calls.push(`${name} ${minOffset}`);
+      return 1;
+    },
+  });
+  return { calls, queues: spy('queues'), index: spy('index') };
+}
+
+test('queues and index are cleaned below the log’s first byte, once each time it moves', async () => {
+  const { calls, queues, index } = spies();
+  let minOffset = 0;
+  const service = new CleanConsumeQueueService({
+    context: { logger: silentLogger },
+    minOffset: () => minOffset,
+    consumeQueueStore: queues,
+    indexService: index,
+  });
+  assert.equal(await service.run(), 0);
+  minOffset = 4096;
+  assert.equal(await service.run(), 2);
+  assert.equal(await service.run(), 0);
+  minOffset = 8192;
+  await service.run();
+  assert.deepEqual(calls, ['queues 4096', 'index 4096', 'queues 8192', 'index 8192']);
+});
+
+test('a round of queue cleaning that failed is made again', async () => {
+  let failing = true;
+  const service = new CleanConsumeQueueService({
+    context: { logger: silentLogger },
+    minOffset: () => 4096,
+    consumeQueueStore: {
+      deleteExpired: async () => {
+        if (failing) throw new Error('EIO');
+        return 3;
+      },
+    },
+    indexService: undefined,
+  });
+  await assert.rejects(service.run());
+  failing = false;
+  assert.equal(await service.run(), 3);
+});
+
+test('the service runs at its start and each cleanResourceInterval, and not after shutdown', async (t) => {
+  const made = await makeLog(t, { newestAgeHours: 100, config: { deleteFileBatchMax: 1 } });
+  const { calls, queues, index } = spies();
+  const { context, queue, clock, fileSystem, names } = made;
+  const service = new CleanService({ context, mappedFileQueue: queue, consumeQueueStore: queues, indexService: index });
+  fileSystem.usedPercent.set('/store', 80);
+  await service.start();
+  await settle();
+  assert.deepEqual(await names(), [1, 2, 3, 4]);
+  assert.deepEqual(calls, [`queues ${FILE_SIZE}`, `index ${FILE_SIZE}`]);
+  await clock.advance(9_999);
+  assert.equal((await names()).length, 4);
+  await clock.advance(1);
+  assert.deepEqual(await names(), [2, 3, 4]);
+  await service.shutdown();
+  await clock.advance(60_000);
+  assert.deepEqual(await names(), [2, 3, 4]);
+  assert.equal(clock.timerCount, 0);
+});
+
+test('diskFull is known when start resolves', async (t) => {
+  const { context, queue, fileSystem } = await makeLog(t);
+  const { queues } = spies();
+  fileSystem.usedPercent.set('/store', 97);
+  const service = new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: undefined,
+  });
+  assert.equal(service.diskFull, undefined);
+  await service.start();
+  assert.equal(service.diskFull!.usedRatio, 0.97);
+  await service.shutdown();
+});
+
+test('nothing is removed from a store that has failed', async (t) => {
+  const { context, queue, fileSystem, names, clock } = await makeLog(t, { newestAgeHours: 1_000 });
+  const { calls, queues } = spies();
+  fileSystem.usedPercent.set('/store', 99);
+  context.fail(new StoreError('STORE_DAMAGED', 'damaged'));
+  const service = new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: undefined,
+  });
+  await service.start();
+  await clock.advance(60_000);
+  assert.deepEqual(await names(), [0, 1, 2, 3, 4]);
+  assert.deepEqual(calls, []);
+  assert.equal(clock.timerCount, 0);
+  await service.shutdown();
+});
+
+test('a round that fails is logged and the next one tries again', async (t) => {
+  const { context, queue, fileSystem, names, clock, logged } = await makeLog(t, { newestAgeHours: 1_000 });
+  const { queues } = spies();
+  fileSystem.usedPercent.set('/store', 80);
+  fileSystem.intercept = (operation) => {
+    if (operation === 'remove') throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
+  };
+  const service = new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: undefined,
+  });
+  await service.start();
+  await settle();
+  assert.ok(logged.some((line) => line.level === 'warn' && /next round/.test(line.message)));
+  fileSystem.intercept = undefined;
+  await clock.advance(300_000);
+  assert.deepEqual(await names(), [4]);
+  await service.shutdown();
+});
