@@ -2,7 +2,7 @@ import { Namesrv } from '@vernier/broker';
 import { EXIT_OK } from '../exit-codes.ts';
 import { createLogger, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
-import { checkAddress } from '../server/ports.ts';
+import { listenError } from '../server/listen-error.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { StopControl } from '../server/stop.ts';
 import { version } from '../version.ts';
@@ -25,11 +25,15 @@ export async function namesrv(options: NamesrvOptions): Promise<number> {
 }
 
 async function run(options: NamesrvOptions): Promise<number> {
-  await checkAddress(options.listen, options.namesrvPort, 'nameserver', '--namesrv-port');
   const logger = createLogger({ level: options.logLevel, file: options.logFile });
-  if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
   const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger });
-  await server.start();
+  try {
+    await server.start();
+    if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
+  } catch (error) {
+    await server.shutdown(0);
+    throw listenError(error, 'nameserver', options.listen, options.namesrvPort);
+  }
   const readyMs = Math.round(performance.now());
   if (options.readyFile !== undefined) {
     writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });

@@ -7,7 +7,6 @@ import { Progress } from '../output/progress.ts';
 import { bytes } from '../output/table.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
-import { checkAddress } from '../server/ports.ts';
 import { syncFlushTimeoutWarning } from '../server/power-cut.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { startUpText } from '../server/start-up-text.ts';
@@ -28,7 +27,8 @@ export interface StartOptions {
 }
 
 const DEFAULT_NAMESRV_PORT = 9876;
-const DEFAULT_BROKER_PORT = 10911;
+/** After this long without a nameserver's answer it is said that one is waited for. */
+const REGISTRATION_PATIENCE_MS = 3_000;
 
 /**
  * `vernier start`: everything that can be wrong is looked at before anything is made. Resolves with an exit code when the
@@ -50,7 +50,6 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
     listen: options.listen,
     brokerPort: options.brokerPort,
   });
-  const host = settings.broker.bindAddress ?? '127.0.0.1';
   const namesrvPort = options.namesrv ? (options.namesrvPort ?? DEFAULT_NAMESRV_PORT) : undefined;
   if (namesrvPort === undefined && !settings.broker.namesrvAddr) {
     throw new CliError(
@@ -58,10 +57,7 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
-  if (namesrvPort !== undefined) await checkAddress(host, namesrvPort, 'nameserver', '--namesrv-port');
-  await checkAddress(host, settings.broker.listenPort ?? DEFAULT_BROKER_PORT, 'broker', '--broker-port');
   const logger = createLogger({ level: options.logLevel, file: options.logFile });
-  if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
       `vernier: ${options.config} has keys that are not used here: ${settings.unknownKeys.join(', ')}\n`,
@@ -83,6 +79,9 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
       settings,
       namesrvPort,
       logger,
+      onListening: () => {
+        if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
+      },
       onRecoveryProgress: (done, total) => progress.update(() => `recovering: ${bytes(done)} of ${bytes(total)}`),
     });
   } catch (error) {
@@ -91,26 +90,47 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
   } finally {
     progress.clear();
   }
-  const { facts } = server;
-  const readyMs = performance.now();
-  if (options.readyFile !== undefined) {
-    writeReadyFile(options.readyFile, { pid: process.pid, version, ...facts.ready, readyMs: Math.round(readyMs) });
-  }
   server.onFailure((cause) => {
     process.stderr.write(
-      `vernier: the store failed and refuses every message from here on; reading goes on: ${cause.message} [${cause.code}]\n`,
+      `vernier: the store refuses every message from here on, reading goes on: ${cause.message} [${cause.code}]\n`,
     );
   });
-  const flushTime = await measureFlushTime(facts.startUp.config.storePathCommitLog);
-  process.stdout.write(`${startUpText({ ...facts.startUp, version, flushTime, readyMs })}\n`);
-  const warning = syncFlushTimeoutWarning(facts.startUp.config);
-  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
-
   stopped.started();
-  const began = await stopped.done;
+  const { stop } = server;
+  // A ready file that cannot be written leaves whoever waits for it waiting; that is a failed start.
+  const announced = announce(server, options.readyFile).catch(async (error) => {
+    control.close();
+    await stop();
+    throw error;
+  });
+  const began = await Promise.race([stopped.done, announced.then(() => stopped.done)]);
   if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
   process.stdout.write(`stopped after ${Math.round(performance.now() - began)} ms\n`);
   return EXIT_OK;
+}
+
+/** Writes the ready file the moment clients can find the broker, and then what a person wants to know. */
+async function announce(server: AllInOne, readyFile: string | undefined): Promise<void> {
+  const waiting = setTimeout(() => {
+    process.stderr.write(
+      `vernier: no nameserver of ${server.startUp.namesrvAddr} has taken the registration yet; trying on\n`,
+    );
+  }, REGISTRATION_PATIENCE_MS);
+  try {
+    await server.routable;
+  } catch {
+    return; // Stopped before it was.
+  } finally {
+    clearTimeout(waiting);
+  }
+  const readyMs = performance.now();
+  if (readyFile !== undefined) {
+    writeReadyFile(readyFile, { pid: process.pid, version, ...server.ready, readyMs: Math.round(readyMs) });
+  }
+  const flushTime = await measureFlushTime(server.commitLogDirectory);
+  process.stdout.write(`${startUpText({ ...server.startUp, version, flushTime, readyMs })}\n`);
+  const warning = syncFlushTimeoutWarning(server.startUp.config);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
 }
 
 /** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */

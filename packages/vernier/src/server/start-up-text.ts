@@ -15,7 +15,7 @@ export interface StartUpFacts {
   brokerName: string;
   clusterName: string;
   engine: Engine;
-  config: Pick<MessageStoreConfig, 'flushDiskType' | 'ioLane' | 'transientStorePoolSize'> & LossSettings;
+  config: LossSettings & Pick<MessageStoreConfig, 'ioLane' | 'transientStorePoolSize' | 'syncFlushTimeout'>;
   flushTime: FlushTime | undefined;
   readyMs: number;
 }

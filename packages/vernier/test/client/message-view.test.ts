@@ -15,7 +15,12 @@ const message = (body: Buffer, sysFlag = 0): DecodedMessage =>
     storeTimestamp: 1,
     reconsumeTimes: 0,
     body,
-    properties: new Map([['KEYS', 'k'], ['TAGS', 'g'], ['UNIQ_KEY', 'u'], ['mine', 'yes']]),
+    properties: new Map([
+      ['KEYS', 'k'],
+      ['TAGS', 'g'],
+      ['UNIQ_KEY', 'u'],
+      ['mine', 'yes'],
+    ]),
   }) as unknown as DecodedMessage;
 
 test('message view: text stands as text, with keys, tags and id taken out of the properties', () => {
@@ -33,7 +38,8 @@ test('message view: a body that is not UTF-8 is base64 and not mangled text', ()
 });
 
 test('message view: zlib in both of its markings is unpacked', () => {
-  for (const sysFlag of [0x1, 0x301]) assert.equal(viewOf(message(deflateSync(Buffer.from('packed')), sysFlag)).body, 'packed');
+  for (const sysFlag of [0x1, 0x301])
+    assert.equal(viewOf(message(deflateSync(Buffer.from('packed')), sysFlag)).body, 'packed');
 });
 
 test('message view: what cannot be unpacked says so and keeps its bytes', () => {

@@ -51,7 +51,11 @@ test('start-up text: a disk that did not answer in time is not given a number', 
 });
 
 test('start-up text: the other engines and the other flush mode in words', () => {
-  const config = { ...defaultMessageStoreConfig, flushDiskType: 'ASYNC_FLUSH', transientStorePoolEnable: true } as const;
+  const config = {
+    ...defaultMessageStoreConfig,
+    flushDiskType: 'ASYNC_FLUSH',
+    transientStorePoolEnable: true,
+  } as const;
   const text = startUpText(start({ engine: 'transient-pool', config }));
   assert.match(text, /engine {6}transient-pool: 5 buffers/);
   assert.match(text, /flush mode {2}ASYNC_FLUSH: a message is answered once it is in a buffer of this process/);

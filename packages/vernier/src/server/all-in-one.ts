@@ -1,0 +1,105 @@
+import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
+import { formatAddress } from '@vernier/remoting';
+import type { StoreError } from '@vernier/store';
+import type { Logger } from 'pino';
+import type { Settings } from '../config/settings.ts';
+import { listenError } from './listen-error.ts';
+import type { ReadyFile } from './ready-file.ts';
+import type { StartUpFacts } from './start-up-text.ts';
+import type { DiskCall } from './stop.ts';
+
+export interface AllInOneOptions {
+  settings: Settings;
+  /** Undefined: no nameserver of our own. */
+  namesrvPort: number | undefined;
+  logger: Logger;
+  /** Called when the nameserver's port is ours and before anything on disk is touched. */
+  onListening?: () => void;
+  onRecoveryProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** Broker and nameserver in one process, running. */
+export interface AllInOne {
+  /** What the start-up says; the caller adds what it measured. */
+  startUp: Omit<StartUpFacts, 'version' | 'flushTime' | 'readyMs'>;
+  /** Where the commit log lies. */
+  commitLogDirectory: string;
+  ready: Omit<ReadyFile, 'pid' | 'version' | 'readyMs'>;
+  /** Resolves when clients can find the broker. */
+  routable: Promise<void>;
+  /** Calls `told` once, when the store failed. */
+  onFailure(told: (cause: StoreError) => void): void;
+  /** The disk calls that have not returned. */
+  diskCalls(): DiskCall[];
+  /** Everything answered, flushed and closed when it resolves. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts both. Both ports are taken before the store is opened, so that a start that fails for a port leaves the data
+ * directory as it was; clients that connect meanwhile are held back until the broker can answer them.
+ */
+export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne> {
+  const { settings, namesrvPort, logger } = options;
+  const config = { ...defaultBrokerConfig, ...settings.broker };
+  const namesrv =
+    namesrvPort === undefined ? undefined : new Namesrv({ host: config.bindAddress, port: namesrvPort, logger });
+  try {
+    await namesrv?.start({ paused: true });
+  } catch (error) {
+    throw listenError(error, 'nameserver', config.bindAddress, namesrvPort ?? 0);
+  }
+  try {
+    options.onListening?.();
+    const broker = new Broker(settings.broker, {
+      store: settings.store,
+      logger,
+      ...(namesrv === undefined ? {} : { namesrv }),
+      ...(options.onRecoveryProgress === undefined ? {} : { onRecoveryProgress: options.onRecoveryProgress }),
+    });
+    const bound = await broker.start();
+    namesrv?.open();
+    return running(broker, namesrv, formatAddress(bound.host, bound.port));
+  } catch (error) {
+    await namesrv?.shutdown(0);
+    throw listenError(error, 'broker', config.bindAddress, config.listenPort);
+  }
+}
+
+function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: string): AllInOne {
+  const { store } = broker;
+  const { brokerName, brokerClusterName, namesrvAddr } = broker.config;
+  return {
+    startUp: {
+      dataDir: store.config.storePathRootDir,
+      namesrv: namesrv?.address,
+      namesrvAddr,
+      broker: brokerAddress,
+      brokerName,
+      clusterName: brokerClusterName,
+      engine: store.engine,
+      config: store.config,
+    },
+    commitLogDirectory: store.config.storePathCommitLog,
+    ready: {
+      ...(namesrv === undefined ? {} : { namesrv: namesrv.address }),
+      broker: brokerAddress,
+      brokerName,
+      clusterName: brokerClusterName,
+      dataDir: store.config.storePathRootDir,
+      engine: store.engine,
+      flushDiskType: store.config.flushDiskType,
+    },
+    routable: broker.routable,
+    onFailure: (told) => {
+      if (store.failure !== undefined) told(store.failure);
+      else broker.once('failed', told);
+    },
+    diskCalls: () => store.inFlight().map(({ operation, file, sinceMs }) => ({ operation, file, forMs: sinceMs })),
+    stop: async () => {
+      // The broker first: it says farewell to the nameserver, and clients ask that for another one.
+      await broker.shutdown();
+      await namesrv?.shutdown();
+    },
+  };
+}

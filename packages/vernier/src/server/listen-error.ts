@@ -1,0 +1,35 @@
+import { RemotingError } from '@vernier/remoting';
+import { CliError } from '../errors.ts';
+
+/** An address that cannot be listened on, in the words of the command line; anything else as it is. */
+export function listenError(error: unknown, what: 'nameserver' | 'broker', host: string, port: number): unknown {
+  if (!(error instanceof RemotingError)) return error;
+  const at = `the ${what} cannot listen on ${host}:${port}`;
+  const flag = what === 'nameserver' ? '--namesrv-port' : '--broker-port';
+  const details = { host, port, ...error.details };
+  switch (error.code) {
+    case 'REMOTING_PORT_IN_USE':
+      return new CliError(
+        'CLI_PORT_IN_USE',
+        `${at}: the port is in use (EADDRINUSE); take another with ${flag}, 0 is any`,
+        details,
+        error,
+      );
+    case 'REMOTING_PORT_FORBIDDEN':
+      return new CliError(
+        'CLI_ADDRESS_UNUSABLE',
+        `${at}: not permitted (EACCES); ports below 1024 need a right of their own`,
+        details,
+        error,
+      );
+    case 'REMOTING_ADDRESS_UNAVAILABLE':
+      return new CliError(
+        'CLI_ADDRESS_UNUSABLE',
+        `${at}: it is no address of this machine; --listen takes one`,
+        details,
+        error,
+      );
+    default:
+      return error;
+  }
+}
