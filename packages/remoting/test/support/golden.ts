@@ -1,0 +1,32 @@
+/** Bytes and texts that RocketMQ 5.5.0 wrote (RemotingCommand.encode, MessageDecoder, HeartbeatData.encode …). */
+export const golden = {
+  requestJson:
+    '000000d0000000c77b22636f6465223a3331302c226578744669656c6473223a7b2262223a22546f70696354657374222c2269223a224b4559535c75303030316b315c7530303032544147535c7530303031e6a087e7adbe5c7530303032227d2c22666c6167223a302c226c616e6775616765223a224a415641222c226f7061717565223a372c2272656d61726b223a2272c3a96d61726b205c22715c22222c2273657269616c697a655479706543757272656e74525043223a224a534f4e222c2276657273696f6e223a3531337d68656c6c6f',
+  responseJson:
+    '000000630000005f7b22636f6465223a302c22666c6167223a312c226c616e6775616765223a224a415641222c226f7061717565223a372c2273657269616c697a655479706543757272656e74525043223a224a534f4e222c2276657273696f6e223a3531337d',
+  requestBinary:
+    '000000540100004b013600020100000007000000000000000b72c3a96d61726b202271220000002b00016200000009546f70696354657374000169000000144b455953016b31025441475301e6a087e7adbe0268656c6c6f',
+  responseBinary: '0000001901000015000000020100000007000000010000000000000000',
+  recordV4:
+    '00000076daa320a7000000000000000300000009000000000000000c0000000100000005000000000000018bcfe568010a010203000011d70000018bcfe568027f00000100002a9f00000002000000000000004d00000006626f6479c3a909546f70696354657374000c750176024b455953016b3102',
+  recordV6:
+    '0000008edaa320a7000000000000000300000009000000000000000c0000000100000005000000300000018bcfe5680120010db8000000000000000000000001000011d70000018bcfe56802fe80000000000000000000000000000100002a9f00000002000000000000004d00000006626f6479c3a909546f70696354657374000c750176024b455953016b3102',
+  messageIdV4: '7F00000100002A9F0000000100000005',
+  messageIdV6: '20010DB800000000000000000000000100002A9F00000000000000FF',
+  batch:
+    '0000002d000000000000000000000005000000036f6e6500145741495401747275650254414753015461674102000000230000000000000000000000000000000374776f000a57414954017472756502',
+  uniqueIdV6: 'FD000000000000000000000000000002170F30946E096E9042950000',
+  heartbeat:
+    '{"clientID":"1.2.3.4@1","consumerDataSet":[{"consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET","consumeType":"CONSUME_PASSIVELY","groupName":"cg","messageModel":"CLUSTERING","subscriptionDataSet":[{"classFilterMode":false,"codeSet":[2598919,2598920],"expressionType":"TAG","subString":"TagA || TagB","subVersion":1700000000000,"tagsSet":["TagA","TagB"],"topic":"T"}],"unitMode":false}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"pg"}],"withoutSub":true}',
+  /** By 4.9.8 and 5.5.0: TopicA 16/16, TopicB 8/8; 5.5.0's TopicA has the attribute +message.type=NORMAL. */
+  registerCompressed49:
+    'eNpjYGBQr1ZKzi/NK0ktUrIy0FEqycxNLS5JzC1QsjI0tzQ1NjE1MjcwNbKsZWBgYAJi8ZD8gsxkJwULIDRTCPb0c/dxjQ9xdAdKSYKlHBUMzUAITZIpOhYA2TIaCA==',
+  registerCompressed55:
+    'eNpjYGCwqFZKzi/NK0ktUrIy0FEqLkksSQ1LLSrOzM8DC5Rk5qYCBXMLlKwMzS1NjU1MjcyNLMxMaxkYGJiAWCokvyAz2UnBAgjNFII9/dx9XONDHN0VqkEqTMCyjgqGZiCEKq+kDTS5ODE9Va+ksiBVyUrJzz/I19FHCWxydCyQZAAAvmEp2A==',
+  registerJson55:
+    '{"filterServerList":[],"topicConfigSerializeWrapper":{"dataVersion":{"counter":0,"stateVersion":0,"timestamp":1795345272865},"mappingDataVersion":{"counter":0,"stateVersion":0,"timestamp":1795345272865},"topicConfigTable":{"TopicB":{"attributes":{},"order":false,"perm":6,"readQueueNums":8,"topicFilterType":"SINGLE_TAG","topicName":"TopicB","topicSysFlag":0,"writeQueueNums":8},"TopicA":{"attributes":{"+message.type":"NORMAL"},"order":false,"perm":6,"readQueueNums":16,"topicFilterType":"SINGLE_TAG","topicName":"TopicA","topicSysFlag":0,"writeQueueNums":16}},"topicQueueMappingDetailMap":{},"topicQueueMappingInfoMap":{}}}',
+  route55:
+    '{"brokerDatas":[{"brokerAddrs":{0:"1.2.3.4:1",1:"x:2"},"brokerName":"b","cluster":"c","enableActingMaster":false}],"filterServerTable":{},"queueDatas":[{"brokerName":"b","perm":6,"readQueueNums":4,"topicSysFlag":0,"writeQueueNums":8}]}',
+  topicStats55:
+    '{"offsetTable":{{"brokerName":"b","queueId":3,"topic":"t"}:{"lastUpdateTimestamp":0,"maxOffset":2,"minOffset":1}},"topicPutTps":0.0}',
+} as const;
