@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { end, hasExited, track } from './child.ts';
-import { type ApacheVersion, programClassPath, repositoryRoot, spawnJava } from './java.ts';
+import { type ApacheVersion, type JavaProgram, programClassPath, repositoryRoot, spawnJava } from './java.ts';
 
 /** What producer.send answers. */
 export interface SendReport {
@@ -120,31 +120,24 @@ export function peerHome(name: string): string {
   return mkdtempSync(join(tmpdir(), `vernier-peer-${name}-`));
 }
 
+function startJava(program: JavaProgram, version: ApacheVersion, mainClass: string): ClientPeer {
+  const home = peerHome(program);
+  const classPath = programClassPath(program, version);
+  return new ClientPeer(spawnJava({ classPath, mainClass, home, stdio: ['pipe', 'pipe', 'pipe'] }), home);
+}
+
 export function startJavaClient(version: ApacheVersion): ClientPeer {
-  const home = peerHome('java');
-  return new ClientPeer(
-    spawnJava({
-      classPath: programClassPath('client', version),
-      mainClass: 'ClientPeer',
-      home,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    }),
-    home,
-  );
+  return startJava('client', version, 'ClientPeer');
 }
 
 /** Java's DefaultMessageStore, driven like a client. */
 export function startJavaStore(): ClientPeer {
-  const home = peerHome('store');
-  return new ClientPeer(
-    spawnJava({
-      classPath: programClassPath('store', '5.5.0'),
-      mainClass: 'StorePeer',
-      home,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    }),
-    home,
-  );
+  return startJava('store', '5.5.0', 'StorePeer');
+}
+
+/** Apache's mqadmin; its one command is `mqadmin` with a `line`. */
+export function startMqAdmin(): ClientPeer {
+  return startJava('admin', '5.5.0', 'AdminPeer');
 }
 
 /** A program of interop/programs in a Node of its own, which runs the sources. */

@@ -16,8 +16,9 @@ const javaFolder = join(repositoryRoot, 'interop', 'java');
 /** The Apache releases that interop/java names, one folder with a pom.xml each. */
 export type ApacheVersion = '5.5.0' | '4.9.8';
 
-/** A folder of Java sources of ours under interop/java: `client` is the messaging peer, `store` the store exchange. */
-export type JavaProgram = 'client' | 'store';
+/** A folder of Java sources of ours under interop/java: `client` is the messaging peer, `store` the store exchange,
+ * `admin` is mqadmin. */
+export type JavaProgram = 'client' | 'store' | 'admin';
 
 function hasTool(command: string, argument: string): boolean {
   const result = spawnSync(command, [argument], { stdio: 'ignore' });

@@ -1,0 +1,11 @@
+import { clientSuite } from './client-suite.ts';
+import { startNodeProgram } from './peers/client-peer.ts';
+
+clientSuite({
+  name: 'ali-ons 3.12.0 (npm)',
+  missing: undefined,
+  start: () => startNodeProgram('ali-ons'),
+  // The client has no oneway messages and no batches.
+  modes: { sync: 10_000, async: 10_000, oneway: 0, batch: 0 },
+  abilities: { orderly: false, queues: true },
+});
