@@ -19,6 +19,8 @@ import { failStore, toStoreError } from './queue-failure.ts';
 
 const MAX_INT32 = 0x7fff_ffff;
 const READ_BYTES = 3_276 * INDEX_SIZE;
+/** A flush syncs after this many bytes, so that the commit log's own syncs never queue behind 20 MB of slots. */
+const SYNC_BYTES = 4 * 1024 * 1024;
 
 /**
  * One index file (RocketMQ IndexFile); layout in index-layout.ts. The live one keeps its slots and its new units in
@@ -190,9 +192,10 @@ export class IndexFile {
     try {
       if (!this.#onDisk) await this.#createOnDisk();
       const file = await this.#open();
+      const write = pacedWrite(file);
       step = 'writing units of index file';
       const unitsAt = this.#unitPosition(0);
-      await this.#units.writeOut(count, (first, chunks) => file.write(chunks, unitsAt + first * INDEX_SIZE));
+      await this.#units.writeOut(count, (first, chunks) => write(chunks, unitsAt + first * INDEX_SIZE));
       await file.sync();
       step = 'writing slots of index file';
       await slots.writeOut(
@@ -203,7 +206,7 @@ export class IndexFile {
           return older;
         },
         count,
-        (firstSlot, bytes) => file.write(bytes, INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE),
+        (firstSlot, bytes) => write([bytes], INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE),
       );
       await file.sync();
       step = 'writing header of index file';
@@ -217,25 +220,23 @@ export class IndexFile {
     if (this.isWriteFull && count === this.#header.indexCount) this.#slots = undefined;
   }
 
-  /**
-   * Makes a loaded file take keys: reads the slots and repairs those that point past indexCount. Resolves with the hashes
-   * already filed for the newest record, so that dispatching it again does not file them twice.
-   */
-  async activate(): Promise<Set<number>> {
-    const header = this.#header;
-    if (this.#slots === undefined) {
-      const slots = new IndexSlots(this.hashSlotNum);
-      await slots.load((bytes, firstSlot) => this.#read(bytes, INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE));
-      await this.#repairSlots(slots);
-      this.#slots = slots;
-    }
-    const newest = new Set<number>();
-    for (let number = header.indexCount - 1; number > 0; number--) {
+  /** Makes a loaded file take keys: reads the slots and repairs those that point past indexCount. */
+  async activate(): Promise<void> {
+    if (this.#slots !== undefined) return;
+    const slots = new IndexSlots(this.hashSlotNum);
+    await slots.load((bytes, firstSlot) => this.#read(bytes, INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE));
+    await this.#repairSlots(slots);
+    this.#slots = slots;
+  }
+
+  /** Adds the hashes filed last, for the record at `phyOffset`. True when the file holds nothing else. */
+  async collectNewest(phyOffset: number, hashes: Set<number>): Promise<boolean> {
+    for (let number = this.#header.indexCount - 1; number > 0; number--) {
       const unit = await this.#unit(number);
-      if (unit.phyOffset !== header.endPhyOffset) break;
-      newest.add(unit.keyHash);
+      if (unit.phyOffset !== phyOffset) return false;
+      hashes.add(unit.keyHash);
     }
-    return newest;
+    return true;
   }
 
   /**
@@ -243,7 +244,7 @@ export class IndexFile {
    * caller then destroys the file.
    */
   async truncateDirty(phyOffset: number): Promise<boolean> {
-    if (this.#slots === undefined) await this.activate();
+    await this.activate();
     await this.flush();
     let low = 1;
     let high = this.#header.indexCount;
@@ -361,4 +362,15 @@ export class IndexFile {
     await fileSystem.syncDirectory(directory);
     await fileSystem.syncDirectory(config.storePathRootDir);
   }
+}
+
+function pacedWrite(file: StoreFile): (chunks: readonly Buffer[], position: number) => Promise<void> {
+  let unsynced = 0;
+  return async (chunks, position) => {
+    await file.write(chunks, position);
+    for (const chunk of chunks) unsynced += chunk.length;
+    if (unsynced < SYNC_BYTES) return;
+    unsynced = 0;
+    await file.sync();
+  };
 }

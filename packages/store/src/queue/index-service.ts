@@ -6,8 +6,8 @@ import { IndexFile } from './index-file.ts';
 import { indexFileName } from './index-layout.ts';
 import { javaStringHashCode } from './tags-code.ts';
 
-/** Keys that may wait in memory for a flush; also what a restart has to file again, 5 MiB of units. */
-export const UNFLUSHED_KEYS_MAX = 262_144;
+/** Keys that may wait in memory for a flush: 10 MiB of units, and what a restart has to file again. */
+export const UNFLUSHED_KEYS_MAX = 524_288;
 const CACHED_TOPICS_MAX = 8_192;
 const BLANK = 0x20;
 const MIN_INT32 = -0x8000_0000;
@@ -39,9 +39,11 @@ export class IndexService {
   readonly #topicHashes = new Map<string, number>();
   /** Key hashes already on disk for the record at `#resumedPhyOffset`. */
   #resumedPhyOffset = -1;
-  #resumedHashes = new Set<number>();
+  readonly #resumedHashes = new Set<number>();
   #indexMsgTimestamp = 0;
   #dirty = false;
+  /** Keys put since the last flush began. */
+  #putCount = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   #completeWhere = 0;
@@ -229,7 +231,8 @@ export class IndexService {
     let file = this.#live;
     if (file === undefined || file.isWriteFull) file = this.#roll();
     file.putKey(keyHash, phyOffset, storeTimestamp);
-    if (!this.#dirty) {
+    this.#putCount++;
+    if (!this.#dirty || this.#putCount > UNFLUSHED_KEYS_MAX) {
       this.#dirty = true;
       this.onWork?.();
     }
@@ -254,18 +257,25 @@ export class IndexService {
     return file;
   }
 
-  /** Makes the last file live when it can take keys. */
+  /** Makes the last file live when it can take keys, and learns what is filed for the newest record: when it is
+   * dispatched again, as recovery may, its keys must not be filed twice. They can lie in two files. */
   async #resume(): Promise<void> {
+    this.#resumedHashes.clear();
     const last = this.#files.at(-1);
     if (last === undefined) return;
     this.#resumedPhyOffset = last.endPhyOffset;
-    this.#resumedHashes = await last.activate();
-    if (!last.isWriteFull) this.#live = last;
+    for (const file of [...this.#files].reverse()) {
+      if (!(await file.collectNewest(last.endPhyOffset, this.#resumedHashes))) break;
+    }
+    if (last.isWriteFull) return;
+    await last.activate();
+    this.#live = last;
   }
 
   async #flushFiles(): Promise<void> {
     if (this.#context.failure) throw this.#context.failure;
     this.#dirty = false;
+    this.#putCount = 0;
     for (const file of [...this.#files]) {
       await file.flush();
       if (file.isWriteFull && file.unflushedCount === 0) this.#indexMsgTimestamp = file.endTimestamp;

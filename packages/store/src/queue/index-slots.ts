@@ -26,7 +26,7 @@ export class IndexSlots {
   replace(slot: number, number: number): number {
     const previous = this.#slots[slot]!;
     this.#slots[slot] = number;
-    this.#dirtyPages[((slot + HEADER_SLOTS) / PAGE_SLOTS) | 0] = 1;
+    this.#markDirty(slot);
     return previous;
   }
 
@@ -60,7 +60,7 @@ export class IndexSlots {
 
   /**
    * Hands the pages changed since the last call to `write`, neighbours together. A slot at or past `count` is written as
-   * `lead` answers for it; its page stays changed for the next call because the later change marked it again.
+   * `lead` answers for it, and its page counts as changed for the next call.
    */
   async writeOut(
     lead: (number: number) => number,
@@ -75,12 +75,20 @@ export class IndexSlots {
       const first = Math.max(0, page * PAGE_SLOTS - HEADER_SLOTS);
       const limit = Math.min(this.#slots.length, end * PAGE_SLOTS - HEADER_SLOTS);
       const copy = this.#slots.slice(first, limit);
-      for (let index = 0; index < copy.length; index++) if (copy[index]! >= count) copy[index] = lead(copy[index]!);
+      for (let index = 0; index < copy.length; index++) {
+        if (copy[index]! < count) continue;
+        copy[index] = lead(copy[index]!);
+        this.#markDirty(first + index);
+      }
       const bytes = Buffer.from(copy.buffer);
       if (swapsBytes) bytes.swap32();
       await write(first, bytes);
       page = pages.indexOf(1, end);
     }
+  }
+
+  #markDirty(slot: number): void {
+    this.#dirtyPages[((slot + HEADER_SLOTS) / PAGE_SLOTS) | 0] = 1;
   }
 
   #noPages(): Uint8Array {
