@@ -7,7 +7,6 @@ import { Progress } from '../output/progress.ts';
 import { bytes } from '../output/table.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
-import { syncFlushTimeoutWarning } from '../server/power-cut.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { startUpText } from '../server/start-up-text.ts';
 import { StopControl } from '../server/stop.ts';
@@ -129,8 +128,6 @@ async function announce(server: AllInOne, readyFile: string | undefined): Promis
   }
   const flushTime = await measureFlushTime(server.commitLogDirectory);
   process.stdout.write(`${startUpText({ ...server.startUp, version, flushTime, readyMs })}\n`);
-  const warning = syncFlushTimeoutWarning(server.startUp.config);
-  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
 }
 
 /** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */

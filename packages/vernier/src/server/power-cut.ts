@@ -79,24 +79,20 @@ export function duration(ms: number): string {
 /** The lines of the start-up that say what can be lost; `flushTimeMs` is the disk's measured one, when known. */
 export function describeLosses(settings: LossSettings, flushTimeMs?: number): string[] {
   const losses = lossesOf(settings);
-  const flushes = flushTimeMs === undefined ? '' : ` (${milliseconds(flushTimeMs)} each, measured)`;
-  const lines: string[] = [];
+  const twoFlushes = `two flushes${flushTimeMs === undefined ? '' : ` (${milliseconds(flushTimeMs)} each)`}`;
   if (settings.flushDiskType === 'SYNC_FLUSH') {
-    lines.push('takes no message that was answered SEND_OK, as far as the drive keeps what it confirms');
     const window = duration(losses.powerCutWithoutWait.windowMs);
-    lines.push(`of messages sent with WAIT=false, up to the last ${window} and what came during two flushes${flushes}`);
-  } else {
-    const few =
-      settings.flushCommitLogLeastPages > 0
-        ? `, when less than ${settings.flushCommitLogLeastPages * 4} KiB is new`
-        : '';
-    lines.push(
-      `takes up to the last ${duration(losses.powerCut.windowMs)} of acknowledged messages${few}, and what came during two flushes${flushes}`,
-    );
+    return [
+      'loses no message answered SEND_OK, if the drive keeps what it confirms;',
+      `of those sent with WAIT=false, up to the last ${window} and ${twoFlushes}`,
+    ];
   }
+  const window = duration(losses.powerCut.windowMs);
+  const few = settings.flushCommitLogLeastPages;
+  const when = few > 0 ? ` (while less than ${few * 4} KiB is new)` : '';
+  const lines = [`loses acknowledged messages, up to those of the last ${window}${when} and ${twoFlushes}`];
   if (losses.processKill.windowMs > 0) {
-    const window = duration(losses.processKill.windowMs);
-    lines.push(`a killed process alone takes up to the last ${window} of them (transientStorePoolEnable)`);
+    lines.push(`a killed process alone loses up to the last ${duration(losses.processKill.windowMs)} of them`);
   }
   return lines;
 }
@@ -104,13 +100,11 @@ export function describeLosses(settings: LossSettings, flushTimeMs?: number): st
 /** Clients' default sendMsgTimeout in ms. */
 export const CLIENT_SEND_TIMEOUT_MS = 3_000;
 
-/** The warning about a syncFlushTimeout that clients never see the end of; undefined when there is none to give. */
-export function syncFlushTimeoutWarning(
-  config: Pick<MessageStoreConfig, 'flushDiskType' | 'syncFlushTimeout'>,
-): string | undefined {
-  if (config.flushDiskType !== 'SYNC_FLUSH' || config.syncFlushTimeout <= CLIENT_SEND_TIMEOUT_MS) return undefined;
-  return (
-    `syncFlushTimeout is ${config.syncFlushTimeout} ms and clients give up after ${CLIENT_SEND_TIMEOUT_MS} ms by default: ` +
-    'when the disk hangs they see a timeout of their own instead of FLUSH_DISK_TIMEOUT'
-  );
+/** What to say of a syncFlushTimeout that clients do not wait for; empty when there is nothing to say. */
+export function syncFlushTimeoutNote(config: Pick<MessageStoreConfig, 'flushDiskType' | 'syncFlushTimeout'>): string[] {
+  if (config.flushDiskType !== 'SYNC_FLUSH' || config.syncFlushTimeout <= CLIENT_SEND_TIMEOUT_MS) return [];
+  return [
+    `syncFlushTimeout is ${config.syncFlushTimeout} ms and clients give up after ${CLIENT_SEND_TIMEOUT_MS} ms by default: when the`,
+    'disk hangs they see a timeout of their own and not FLUSH_DISK_TIMEOUT',
+  ];
 }

@@ -1,7 +1,7 @@
 import type { MessageStoreConfig } from '@vernier/store';
 import { facts, milliseconds } from '../output/table.ts';
 import type { FlushTime } from './disk-flush-time.ts';
-import { describeLosses, type LossSettings } from './power-cut.ts';
+import { describeLosses, type LossSettings, syncFlushTimeoutNote } from './power-cut.ts';
 
 /** Everything the start-up says, so that the words can be tested without a broker. */
 export interface StartUpFacts {
@@ -28,18 +28,18 @@ const LANES = { pool: 'on libuv’s threads', worker: 'on threads of its own' } 
 function describeEngine({ engine, config }: StartUpFacts): string {
   switch (engine) {
     case 'channel':
-      return `channel: one positional write and one fdatasync a group, ${LANES[config.ioLane]}`;
+      return `channel (one positional write and one fdatasync a group, ${LANES[config.ioLane]})`;
     case 'mmap':
-      return 'mmap: records go into a mapping of the file, msync of what is new';
+      return 'mmap (records go into a mapping of the file; msync of what is new)';
     case 'transient-pool':
-      return `transient-pool: ${config.transientStorePoolSize} buffers, committed to the file, then flushed`;
+      return `transient-pool (${config.transientStorePoolSize} buffers, committed to the file, then flushed)`;
   }
 }
 
 function describeFlushMode({ config, engine }: StartUpFacts): string {
-  if (config.flushDiskType === 'SYNC_FLUSH') return 'SYNC_FLUSH: a message is answered once it is on disk';
+  if (config.flushDiskType === 'SYNC_FLUSH') return 'SYNC_FLUSH (a message is answered once it is on disk)';
   const where = engine === 'transient-pool' ? 'in a buffer of this process' : 'written to the page cache';
-  return `ASYNC_FLUSH: a message is answered once it is ${where}, and flushed later`;
+  return `ASYNC_FLUSH (a message is answered once it is ${where}, flushed later)`;
 }
 
 /** The start-up output, without a line feed at its end. */
@@ -47,14 +47,14 @@ export function startUpText(start: StartUpFacts): string {
   const { flushTime } = start;
   const namesrv = [
     ...(start.namesrv === undefined ? [] : [start.namesrv]),
-    ...(start.namesrvAddr === '' ? [] : [`${start.namesrvAddr}  outside this process`]),
+    ...(start.namesrvAddr === '' ? [] : [`${start.namesrvAddr} (outside this process)`]),
   ];
   return [
     `Vernier ${start.version}`,
     '',
     facts([
       ['nameserver', ...namesrv],
-      ['broker', `${start.broker}  ${start.brokerName} in ${start.clusterName}`],
+      ['broker', `${start.broker} (${start.brokerName} in ${start.clusterName})`],
       ['data', start.dataDir],
       ['engine', describeEngine(start)],
       ['flush mode', describeFlushMode(start)],
@@ -62,9 +62,10 @@ export function startUpText(start: StartUpFacts): string {
         'disk',
         flushTime === undefined
           ? 'no flush came back within 20 ms, which is slow'
-          : `a flush takes ${milliseconds(flushTime.medianMs)} (median of ${flushTime.count})`,
+          : `${milliseconds(flushTime.medianMs)} a flush (median of ${flushTime.count})`,
       ],
       ['power cut', ...describeLosses(start.config, flushTime?.medianMs)],
+      ['note', ...syncFlushTimeoutNote(start.config)],
     ]),
     '',
     `ready after ${Math.round(start.readyMs)} ms; Ctrl-C stops it`,
