@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { readInt64 } from './commit-log/message-decoder.ts';
 import type { StoreContext } from './context.ts';
 import { StoreError } from './errors.ts';
+import { readInt64, writeInt64 } from './int64.ts';
 import type { StoreFile } from './io/file-system.ts';
 
 /**
@@ -289,11 +289,11 @@ export class StoreCheckpoint {
 
   #javaFields(): Buffer {
     const fields = Buffer.alloc(JAVA_BYTES);
-    writeInt64(fields, 0, this.#physicMsgTimestamp);
-    writeInt64(fields, 8, this.#logicsMsgTimestamp);
-    writeInt64(fields, 16, this.#indexMsgTimestamp);
-    writeInt64(fields, 24, this.#masterFlushedOffset);
-    writeInt64(fields, 32, this.#confirmPhyOffset);
+    writeInt64(fields, this.#physicMsgTimestamp, 0);
+    writeInt64(fields, this.#logicsMsgTimestamp, 8);
+    writeInt64(fields, this.#indexMsgTimestamp, 16);
+    writeInt64(fields, this.#masterFlushedOffset, 24);
+    writeInt64(fields, this.#confirmPhyOffset, 32);
     return fields;
   }
 }
@@ -303,20 +303,14 @@ function readOffset(page: Buffer, at: number): number {
   return Number.isSafeInteger(value) && value > 0 ? value : 0;
 }
 
-function writeInt64(target: Buffer, at: number, value: number): void {
-  target.writeInt32BE(Math.floor(value / 0x1_0000_0000), at);
-  target.writeUInt32BE(value % 0x1_0000_0000, at + 4);
-}
-
 function encodeCopy(copy: OwnCopy): Buffer {
   const bytes = Buffer.alloc(COPY_BYTES);
   MAGIC.copy(bytes, 0);
-  writeInt64(bytes, 8, copy.sequence);
-  writeInt64(bytes, 16, copy.durablePoint);
-  writeInt64(bytes, 24, copy.logicsPoint);
-  writeInt64(bytes, 32, copy.physicMsgTimestamp);
-  // Taken from disk as it is: a garbage value in Java's field may be negative.
-  bytes.writeBigInt64BE(BigInt(copy.previousPhysicMsgTimestamp), 40);
+  writeInt64(bytes, copy.sequence, 8);
+  writeInt64(bytes, copy.durablePoint, 16);
+  writeInt64(bytes, copy.logicsPoint, 24);
+  writeInt64(bytes, copy.physicMsgTimestamp, 32);
+  writeInt64(bytes, copy.previousPhysicMsgTimestamp, 40);
   bytes.writeUInt32BE(crc32(bytes.subarray(0, 48)), 48);
   return bytes;
 }

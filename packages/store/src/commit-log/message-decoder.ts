@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { readInt32, readInt64 } from '../int64.ts';
 import type { MessageExt, StoreHost } from '../types.ts';
 import { PROPERTY_CRC32, parseProperties } from './properties.ts';
 import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from './sys-flag.ts';
@@ -94,11 +95,6 @@ export interface RecordCheckOptions {
   verifyPropCrc?: boolean;
 }
 
-/** Signed 64-bit, exact up to 2^53 in magnitude; beyond that (garbage) the nearest double, which equals no valid value. */
-export function readInt64(buffer: Buffer, at: number): number {
-  return buffer.readInt32BE(at) * 0x1_0000_0000 + buffer.readUInt32BE(at + 4);
-}
-
 /** CRC-32 as records store it: never negative (RocketMQ UtilAll.crc32). 0 for no bytes. */
 export function crc32Masked(data: Uint8Array): number {
   return crc32(data) & 0x7fffffff;
@@ -119,8 +115,8 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
   const available = buffer.length - at;
   if (maxSize < END_FILE_MIN_BLANK_LENGTH) return checkFileEnd(buffer, at, maxSize);
   if (available < 8) return { kind: 'short', need: RECORD_BYTES_MIN };
-  const size = buffer.readInt32BE(at);
-  const magic = buffer.readInt32BE(at + 4);
+  const size = readInt32(buffer, at);
+  const magic = readInt32(buffer, at + 4);
   if (magic !== MESSAGE_MAGIC_CODE && magic !== MESSAGE_MAGIC_CODE_V2) {
     if (magic === 0 && size === 0) return ZERO;
     if (magic !== BLANK_MAGIC_CODE) return bad('magic', MESSAGE_MAGIC_CODE, magic);
@@ -137,7 +133,7 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
     return bad('physical-offset', expectedOffset, layout.physicalOffset);
   }
   if (options.checkCrc) {
-    const expected = buffer.readInt32BE(at + 8);
+    const expected = readInt32(buffer, at + 8);
     const found = crc32Masked(buffer.subarray(layout.bodyAt, layout.bodyAt + layout.bodyLength));
     if (expected !== found) return bad('body-crc', expected, found);
   }
@@ -168,7 +164,7 @@ function readLayout(
   magic: number,
   available: number,
 ): RecordLayout | BadRecord | { readonly kind: 'short'; readonly need: number } {
-  const sysFlag = buffer.readInt32BE(at + 36);
+  const sysFlag = readInt32(buffer, at + 36);
   const bornHostExtra = (sysFlag & BORNHOST_V6_FLAG) === 0 ? 0 : 12;
   const storeTimestampAt = at + 56 + bornHostExtra;
   const tailAt = storeTimestampAt + 16 + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) === 0 ? 0 : 12);
@@ -178,7 +174,7 @@ function readLayout(
   // What is left for the body when topic and properties are empty; before any byte behind the head is looked at.
   const bodyLengthMax = end - bodyAt - topicLengthBytes - 2;
   if (bodyLengthMax < 0) return bad('total-size', bodyAt - at + topicLengthBytes + 2, size);
-  const bodyLength = buffer.readInt32BE(bodyAt - 4);
+  const bodyLength = readInt32(buffer, bodyAt - 4);
   if (bodyLength < 0 || bodyLength > bodyLengthMax) return bad('body-length', bodyLengthMax, bodyLength);
   // Garbage that passes for a huge record must not make the reader load it: the body decides nearly all of the size.
   const restMax = (topicLengthBytes === 2 ? 32_767 : 255) + 32_767;
@@ -200,7 +196,7 @@ function readLayout(
     kind: 'record',
     size,
     at,
-    queueId: buffer.readInt32BE(at + 12),
+    queueId: readInt32(buffer, at + 12),
     queueOffset: readInt64(buffer, at + 20),
     physicalOffset: readInt64(buffer, at + PHYSICAL_OFFSET_POSITION),
     sysFlag,
@@ -251,14 +247,14 @@ export function decodeMessage(buffer: Buffer, at = 0): MessageExt | undefined {
     commitLogOffset: record.physicalOffset,
     storeSize: record.size,
     body: Buffer.from(buffer.subarray(record.bodyAt, record.bodyAt + record.bodyLength)),
-    bodyCRC: buffer.readInt32BE(at + 8),
-    flag: buffer.readInt32BE(at + 16),
+    bodyCRC: readInt32(buffer, at + 8),
+    flag: readInt32(buffer, at + 16),
     sysFlag: record.sysFlag,
     bornTimestamp: readInt64(buffer, at + 40),
     bornHost: readHost(buffer, at + 48, bornHostBytes),
     storeTimestamp: record.storeTimestamp,
     storeHost: readHost(buffer, storeTimestampAt + 8, storeHostBytes),
-    reconsumeTimes: buffer.readInt32BE(storeTimestampAt + 8 + storeHostBytes + 4),
+    reconsumeTimes: readInt32(buffer, storeTimestampAt + 8 + storeHostBytes + 4),
     preparedTransactionOffset: record.preparedTransactionOffset,
     properties: parseProperties(propertiesStringOf(buffer, record)),
   };
@@ -267,7 +263,7 @@ export function decodeMessage(buffer: Buffer, at = 0): MessageExt | undefined {
 function readHost(buffer: Buffer, at: number, addressBytes: number): StoreHost {
   return {
     address: Uint8Array.prototype.slice.call(buffer, at, at + addressBytes),
-    port: buffer.readInt32BE(at + addressBytes),
+    port: readInt32(buffer, at + addressBytes),
   };
 }
 

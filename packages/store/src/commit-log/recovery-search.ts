@@ -9,10 +9,10 @@ const MAGIC_AT = 4;
 
 /**
  * Bytes of zeros after which the rest of a file is taken for unwritten. Writes of one flush can reach the disk in any
- * order, so zeros alone prove nothing; but records farther than this behind a hole would have been in the cache for
- * longer than any flush interval. The bound keeps a restart from reading a gigabyte of preallocated zeros.
+ * order, so zeros alone prove nothing; but a hole of this size is more than one flush interval of a fast disk. The bound
+ * keeps a restart from reading a gigabyte of preallocated zeros.
  */
-export const SEARCH_ZERO_BYTES_MAX = 256 * 1024 * 1024;
+export const SEARCH_ZERO_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface SearchOptions {
   fileSystem: FileSystem;
@@ -81,13 +81,11 @@ class FileSearch {
       this.bytesRead += read;
       this.#filled += read;
       const ended = read < wanted || this.#base + this.#filled >= this.#file.size;
-      if (this.#isZero(target.subarray(0, read))) {
-        this.#zeroBytes += read;
-        if (this.#zeroBytes >= this.#zeroBytesMax) return true;
-      } else {
-        this.#zeroBytes = 0;
-      }
-      const next = await this.#searchChunk(ended);
+      const zero = this.#isZero(target.subarray(0, read));
+      this.#zeroBytes = zero ? this.#zeroBytes + read : 0;
+      if (this.#zeroBytes >= this.#zeroBytesMax) return true;
+      // Nothing can start in a piece of zeros alone; the one before it is searched to its end.
+      const next = zero && read === this.#filled ? { at: read, need: 0 } : await this.#searchChunk(ended);
       if (next === undefined) return false;
       if (ended || this.#base + next.at >= this.#end) return true;
       this.#keepFrom(next.at, next.need);
