@@ -9,6 +9,11 @@ export interface StoreFile {
   readonly fd: number | undefined;
   /** Resolves when every byte is *written* (page cache): survives a killed process, not a power cut. */
   write(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * Writes, and resolves when *these bytes* (no others) are *on disk*. One call where that is the faster way to flush a
+   * group (O_DSYNC on Linux, docs/design/write-path.md); absent elsewhere. Never retry a failure.
+   */
+  writeDurably?(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void>;
   /** Fills `target` from `position`; resolves with the number of bytes read, less than asked only at the end of file. */
   read(target: Uint8Array, position: number): Promise<number>;
   /** fdatasync: every byte whose write resolved before this call is *on disk* when it resolves. Never retry a failure. */

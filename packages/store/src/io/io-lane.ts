@@ -24,6 +24,11 @@ export interface IoLane {
   readonly times: Readonly<Record<LaneOperation, LaneTimes>>;
   /** Resolves when every byte of `pieces` is *written* at `position`. Rejects with the errno error. */
   write(fd: number, file: string, pieces: readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * A write on a descriptor opened with O_DSYNC: the bytes of `pieces` are *on disk* when it resolves. It counts as a
+   * sync and takes a sync's turn. Rejects with the errno error.
+   */
+  writeDurably(fd: number, file: string, pieces: readonly Uint8Array[], position: number): Promise<void>;
   /** fdatasync. What was written before the call is *on disk* when it resolves. Rejects with the errno error. */
   sync(fd: number, file: string): Promise<void>;
   /** The calls that have not returned, waiting ones included, oldest first. */
@@ -165,6 +170,10 @@ export class PoolLane implements IoLane {
 
   write(fd: number, file: string, pieces: readonly Uint8Array[], position: number): Promise<void> {
     return this.#writes.run(file, (done) => writePieces(fd, file, pieces, position, done));
+  }
+
+  writeDurably(fd: number, file: string, pieces: readonly Uint8Array[], position: number): Promise<void> {
+    return this.#syncs.run(file, (done) => writePieces(fd, file, pieces, position, done));
   }
 
   sync(fd: number, file: string): Promise<void> {

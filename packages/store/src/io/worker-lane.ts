@@ -152,6 +152,10 @@ export class WorkerLane implements IoLane {
     return this.#writes.run(file, (done) => this.#writer.write(fd, pieces, position, done));
   }
 
+  writeDurably(fd: number, file: string, pieces: readonly Uint8Array[], position: number): Promise<void> {
+    return this.#syncs.run(file, (done) => this.#syncer.write(fd, pieces, position, done));
+  }
+
   sync(fd: number, file: string): Promise<void> {
     return this.#syncs.run(file, (done) => this.#syncer.sync(fd, done));
   }

@@ -62,7 +62,7 @@ export class ChannelMappedFile extends MappedFileBase {
     if (piece.committed === piece.used) this.#dropWritten();
   }
 
-  protected async writeOut(from: number, _to: number): Promise<void> {
+  protected async writeOut(from: number, _to: number, durably: boolean): Promise<boolean> {
     const views: Buffer[] = [];
     const ends: number[] = [];
     for (const piece of this.#unwritten) {
@@ -71,9 +71,10 @@ export class ChannelMappedFile extends MappedFileBase {
     }
     const pieces = this.#unwritten.slice();
     // Closing a file can move wrotePosition without a byte appended.
-    if (views.length > 0) await (this.pinned ?? (await this.pin())).write(views, from);
+    const onDisk = views.length > 0 && (await this.writePieces(views, from, durably));
     for (let index = 0; index < pieces.length; index++) pieces[index]!.committed = ends[index]!;
     this.#dropWritten();
+    return onDisk;
   }
 
   #dropWritten(): void {

@@ -12,6 +12,14 @@
 import { basename, dirname, join } from 'node:path';
 import type { StoreContext } from '../context.ts';
 import { StoreError } from '../errors.ts';
+import type { StoreFile } from '../io/file-system.ts';
+import type { OpenFiles } from './open-files.ts';
+
+/** A file made and opened; whoever takes it releases it. */
+export interface AllocatedFile {
+  path: string;
+  file: StoreFile;
+}
 
 const STAGING = 'allocating';
 /** A disk that had no room a moment ago is not asked again for each message. */
@@ -21,14 +29,16 @@ export class MappedFileAllocator {
   readonly #context: StoreContext;
   readonly #directory: string;
   readonly #fileSize: number;
+  readonly #openFiles: OpenFiles;
   #making: { offset: number; done: Promise<void> } | undefined;
-  #ready: { offset: number; path: string } | undefined;
+  #ready: (AllocatedFile & { offset: number }) | undefined;
   #failed: { error: StoreError; atMs: number } | undefined;
   #closed = false;
   #directoryDurable = false;
 
-  constructor(context: StoreContext, directory: string, fileSize: number) {
+  constructor(context: StoreContext, directory: string, fileSize: number, openFiles: OpenFiles) {
     this.#context = context;
+    this.#openFiles = openFiles;
     this.#directory = directory;
     this.#fileSize = fileSize;
   }
@@ -43,12 +53,12 @@ export class MappedFileAllocator {
     done.catch(() => {});
   }
 
-  /** The path of the file that starts at `offset`, handed over once; undefined when it is not ready. */
-  take(offset: number): string | undefined {
+  /** The file that starts at `offset`, handed over once; undefined when it is not ready. */
+  take(offset: number): AllocatedFile | undefined {
     const ready = this.#ready;
     if (ready === undefined || ready.offset !== offset) return undefined;
     this.#ready = undefined;
-    return ready.path;
+    return ready;
   }
 
   /** Resolves when take(offset) has it. Rejects with STORE_DISK_FULL or STORE_ALLOCATE_FAILED. */
@@ -78,6 +88,8 @@ export class MappedFileAllocator {
     const ready = this.#ready;
     if (ready === undefined) return;
     this.#ready = undefined;
+    this.#openFiles.release(ready.file);
+    await this.#openFiles.close(ready.path);
     await this.#context.fileSystem.remove(ready.path);
   }
 
@@ -87,7 +99,7 @@ export class MappedFileAllocator {
       await this.#dropReady();
       await this.#makeDirectories();
       await this.#makeFile(path);
-      this.#ready = { offset, path };
+      this.#ready = { offset, path, file: await this.#openFiles.acquire(path) };
       this.#failed = undefined;
     } catch (error) {
       await this.#undo(path);

@@ -51,6 +51,10 @@ export abstract class MappedFileBase implements MappedFile {
   #drained: (() => void) | undefined;
   #destroying: Promise<void> | undefined;
   #pinning: Promise<StoreFile> | undefined;
+  /** commit() was called since the last flush. */
+  #commitAsked = false;
+  /** The next commit is a flush's and may be durable at once. */
+  #commitDurably = false;
 
   constructor(place: MappedFilePlace) {
     this.context = place.context;
@@ -66,8 +70,11 @@ export abstract class MappedFileBase implements MappedFile {
   abstract advance(size: number, end?: boolean): void;
   abstract selectHot(position: number, size: number): Buffer | undefined;
 
-  /** Hands [from, to) to the OS. What it takes from memory it must take before its first await. */
-  protected abstract writeOut(from: number, to: number): Promise<void>;
+  /**
+   * Hands [from, to) to the OS with one positional write. What it takes from memory it must take before its first await.
+   * `durably`: with writeDurably() if the file has it. Resolves with whether [from, to) is on disk.
+   */
+  protected abstract writeOut(from: number, to: number, durably: boolean): Promise<boolean>;
   /** Gives up the memory that holds bytes from `position` on. */
   protected abstract dropMemory(position: number): void;
   /** Copies the part of [position, position + target.length) that is in memory alone; the number of bytes at the end of
@@ -114,6 +121,7 @@ export abstract class MappedFileBase implements MappedFile {
 
   commit(commitLeastPages: number): Promise<number> {
     if (this.context.failure !== undefined) return Promise.reject(this.context.failure);
+    this.#commitAsked = true;
     return this.isAbleToCommit(commitLeastPages) ? this.#commits.run() : Promise.resolve(this.committedPosition);
   }
 
@@ -126,19 +134,33 @@ export abstract class MappedFileBase implements MappedFile {
     if (this.context.failure !== undefined) throw this.context.failure;
     const from = this.committedPosition;
     const to = this.wrotePosition;
+    // A durable write covers its own bytes alone; what others wrote before it needs a sync.
+    const durably = this.#commitDurably && this.flushedPosition === from;
+    this.#commitDurably = false;
     if (to === from) return from;
+    let onDisk: boolean;
     try {
-      await this.writeOut(from, to);
+      onDisk = await this.writeOut(from, to, durably);
     } catch (error) {
-      throw this.#fail('STORE_WRITE_FAILED', 'write', from, to, error);
+      throw durably
+        ? this.#fail('STORE_FLUSH_FAILED', 'flush', from, to, error)
+        : this.#fail('STORE_WRITE_FAILED', 'write', from, to, error);
     }
     this.committedPosition = to;
     this.onCommitted();
+    if (onDisk) this.#flushed(to);
     return to;
   }
 
+  /**
+   * Two ways. When nobody but flushes wants bytes written (a store where every append waits for the disk), write and
+   * force are one call. When others wait for *written* (commit() was called since the last flush), the write comes
+   * first and by itself, so that they need not wait for the force.
+   */
   async #flushNow(): Promise<number> {
-    await this.commit(0);
+    this.#commitDurably = !this.#commitAsked;
+    this.#commitAsked = false;
+    await this.#commits.run();
     const from = this.flushedPosition;
     const to = this.committedPosition;
     if (to === from) return from;
@@ -148,10 +170,14 @@ export abstract class MappedFileBase implements MappedFile {
     } catch (error) {
       throw this.#fail('STORE_FLUSH_FAILED', 'flush', from, to, error);
     }
+    this.#flushed(to);
+    return to;
+  }
+
+  #flushed(to: number): void {
     this.flushedPosition = to;
     this.onFlushed();
     if (to === this.fileSize) this.unpin();
-    return to;
   }
 
   /** Fail-stop. Returns the store's first failure, which this one may not be. */
@@ -249,6 +275,22 @@ export abstract class MappedFileBase implements MappedFile {
     } finally {
       this.#pinning = undefined;
     }
+  }
+
+  /** Takes over a descriptor acquired for this file, so that the first append waits for no open. */
+  adopt(file: StoreFile): void {
+    this.pinned = file;
+  }
+
+  /** writeOut() for engines that hold what was appended in memory. */
+  protected async writePieces(pieces: readonly Uint8Array[], position: number, durably: boolean): Promise<boolean> {
+    const file = this.pinned ?? (await this.pin());
+    if (durably && file.writeDurably !== undefined) {
+      await file.writeDurably(pieces, position);
+      return true;
+    }
+    await file.write(pieces, position);
+    return false;
   }
 
   protected unpin(): void {

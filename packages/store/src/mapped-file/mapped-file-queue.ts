@@ -61,7 +61,7 @@ export class MappedFileQueue {
     this.engine = options.engine;
     this.openFiles = new OpenFiles(context.fileSystem);
     this.#prepareFrom = Math.floor(this.mappedFileSize / 2);
-    this.#allocator = new MappedFileAllocator(context, this.storePath, this.mappedFileSize);
+    this.#allocator = new MappedFileAllocator(context, this.storePath, this.mappedFileSize, this.openFiles);
   }
 
   get flushedWhere(): number {
@@ -171,7 +171,8 @@ export class MappedFileQueue {
       this.#allocator.prepare(next);
       return undefined;
     }
-    const file = this.#newFile(ready, next);
+    const file = this.#newFile(ready.path, next);
+    file.adopt(ready.file);
     this.#files.push(file);
     this.#last = file;
     if (this.#files.length === 1) this.#setWhere(next, next);

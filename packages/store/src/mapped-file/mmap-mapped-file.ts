@@ -72,7 +72,9 @@ export class MmapMappedFile extends MappedFileBase {
   }
 
   /** Nothing to hand over: what was appended is in the page cache. */
-  protected async writeOut(): Promise<void> {}
+  protected async writeOut(): Promise<boolean> {
+    return false;
+  }
 
   protected override async force(from: number, to: number): Promise<void> {
     const { fileSystem } = this.context;

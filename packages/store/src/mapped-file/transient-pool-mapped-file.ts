@@ -46,12 +46,9 @@ export class TransientPoolMappedFile extends MappedFileBase {
     if (end) this.wrotePosition = this.fileSize;
   }
 
-  protected async writeOut(from: number, _to: number): Promise<void> {
+  protected async writeOut(from: number, _to: number, durably: boolean): Promise<boolean> {
     const end = this.#appendedPosition;
-    if (from < end) {
-      const bytes = this.#buffer!.subarray(from, end);
-      await (this.pinned ?? (await this.pin())).write(bytes, from);
-    }
+    return from < end && (await this.writePieces([this.#buffer!.subarray(from, end)], from, durably));
   }
 
   protected override onCommitted(): void {

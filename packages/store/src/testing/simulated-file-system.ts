@@ -65,6 +65,8 @@ export class SimulatedFileSystem implements FileSystem {
   readonly operations: { operation: SimulatedOperation; path: string }[] = [];
   /** Called before each call has any effect; throw to make it fail, for tests that go through every step. */
   intercept: ((operation: SimulatedOperation, path: string) => void) | undefined;
+  /** How long each call takes: it has its effect when the promise resolves. Without it, the turn after it was made. */
+  latency: ((operation: SimulatedOperation, path: string) => Promise<void>) | undefined;
   readonly #now: () => number;
   readonly #names: Names;
   readonly #rules: (FaultRule & { times: number; skip: number })[] = [];
@@ -84,6 +86,11 @@ export class SimulatedFileSystem implements FileSystem {
   /** Makes matching calls fail. A failed sync leaves its bytes marked clean and not durable, as Linux does. */
   inject(rule: FaultRule): void {
     this.#rules.push({ ...rule, times: rule.times ?? 1, skip: rule.skip ?? 0 });
+  }
+
+  /** Forgets the faults injected so far. */
+  clearFaults(): void {
+    this.#rules.length = 0;
   }
 
   /** Makes matching calls hang, before they have any effect but after a sync has looked at what it covers. */
@@ -240,7 +247,7 @@ export class SimulatedFileSystem implements FileSystem {
   async #call(operation: SimulatedOperation, path: string): Promise<void> {
     this.operations.push({ operation, path });
     // Not even an operation that nothing holds up is done in the turn that asked for it.
-    await null;
+    await (this.latency ? this.latency(operation, path) : null);
     for (const gate of [...this.#gates]) {
       if (!gate.matches(operation, path)) continue;
       gate.entered();
@@ -297,6 +304,19 @@ class SimulatedStoreFile implements StoreFile {
       this.#inode.write(piece, at);
       at += piece.length;
     }
+    this.#inode.mtimeMs = this.#owner.stamp();
+  }
+
+  /** Counts as a sync. Makes these bytes durable and no others, which a test of a flush that relies on more shows. */
+  async writeDurably(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void> {
+    const pieces = data instanceof Uint8Array ? [data] : data;
+    await this.#owner.call('sync', this.path);
+    let at = position;
+    for (const piece of pieces) {
+      this.#inode.write(piece, at);
+      at += piece.length;
+    }
+    this.#inode.syncRange(position, at);
     this.#inode.mtimeMs = this.#owner.stamp();
   }
 

@@ -4,6 +4,9 @@
  */
 export const SECTOR_BYTES = 512;
 
+/** Sectors that get to the disk in part, of all that are dirty: drives promise whole ones, nobody should rely on it. */
+const TORN_SECTOR_RATE = 0.02;
+
 /** A small seeded generator (mulberry32): the same seed, the same crash. Returns numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
@@ -76,6 +79,15 @@ export class Inode {
     this.durableSize = snapshot.size;
   }
 
+  /** What an O_DSYNC write leaves: the sectors of its range, whole, and the length if it grew. */
+  syncRange(from: number, to: number): void {
+    for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) {
+      this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+      this.#dirty.delete(sector);
+    }
+    this.durableSize = Math.max(this.durableSize, Math.min(this.size, to));
+  }
+
   /** As Linux after a failed fsync: the pages count as clean, the disk has the old bytes, a later sync succeeds. */
   failSync(snapshot: SyncSnapshot): void {
     for (const [sector, { version }] of snapshot.sectors) {
@@ -83,13 +95,20 @@ export class Inode {
     }
   }
 
-  /** What is left after a power cut: of each dirty sector, and of the length, `random` decides. */
+  /** What is left after a power cut: of each dirty sector (there, not there, or torn), and of the length, `random` decides. */
   afterCrash(random: () => number, mtimeMs: number): Inode {
     const left = new Inode(mtimeMs);
     left.durableContent = Buffer.from(this.durableContent);
     for (const sector of this.#dirty.keys()) {
-      if (random() < 0.5) continue;
-      left.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+      const fate = random();
+      if (fate < 0.5) continue;
+      const bytes = Buffer.from(this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+      if (fate < TORN_SECTOR_RATE + 0.5) {
+        const old = left.durableContent.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
+        const from = Math.floor(random() * SECTOR_BYTES);
+        old.copy(bytes, from, from);
+      }
+      left.#setDurable(sector, bytes);
     }
     left.durableSize = this.size !== this.durableSize && random() < 0.5 ? this.size : this.durableSize;
     left.durableContent = grown(left.durableContent, left.durableSize);

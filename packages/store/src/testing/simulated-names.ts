@@ -71,14 +71,17 @@ export class Names {
 
   /** Each pending change survives or not; one that did not takes later changes of the same names with it. */
   crash(random: () => number): { files: Map<string, Inode>; directories: Set<string> } {
+    const left = new Names();
+    for (const [path, inode] of this.durableFiles) left.durableFiles.set(path, inode);
+    for (const path of this.durableDirectories) left.durableDirectories.add(path);
     const lost = new Set<string>();
     for (const change of this.#pending) {
       const paths = change.kind === 'rename' ? [change.path, change.to] : [change.path];
       if (paths.some((path) => lost.has(path)) || random() < 0.5) for (const path of paths) lost.add(path);
-      else this.#apply(change);
+      else left.#apply(change);
     }
-    const files = new Map([...this.durableFiles].filter(([path]) => this.#hasParents(path)));
-    const directories = new Set([...this.durableDirectories].filter((path) => this.#hasParents(path)));
+    const files = new Map([...left.durableFiles].filter(([path]) => left.#hasParents(path)));
+    const directories = new Set([...left.durableDirectories].filter((path) => left.#hasParents(path)));
     return { files, directories };
   }
 

@@ -147,6 +147,8 @@ export function conformance(engine: EngineUnderTest): void {
 
   run('a flush under way covers only what was appended before it began', async ({ queue, faults }) => {
     await append(queue, 1000);
+    // Somebody waits for written bytes, so that the flush keeps its write apart from its force.
+    await queue.commit(0);
     let release = (): void => {};
     const entered = new Promise<void>((resolve) => {
       faults.hook = (operation) => {
@@ -170,6 +172,32 @@ export function conformance(engine: EngineUnderTest): void {
     assert.equal(queue.flushedWhere, 1000);
     await second;
     assert.equal(queue.flushedWhere, 1500, 'who asked during the flush got one of its own');
+  });
+
+  run('a flush in one call covers no more than it wrote', async ({ queue, faults }) => {
+    await append(queue, 1000);
+    let release = (): void => {};
+    const entered = new Promise<void>((resolve) => {
+      faults.hook = (operation) => {
+        if (operation !== 'sync') return;
+        faults.hook = () => {};
+        resolve();
+        return new Promise<void>((go) => {
+          release = go;
+        });
+      };
+    });
+    const flushing = queue.flush(0);
+    await entered;
+    await append(queue, 500);
+    const second = queue.flush(0);
+    assert.equal(queue.flushedWhere, 0);
+    release();
+    await flushing;
+    assert.equal(queue.flushedWhere, 1000);
+    await second;
+    assert.deepEqual([queue.flushedWhere, queue.committedWhere], [1500, 1500]);
+    assert.deepEqual(await queue.read(0, 1500), patterned(0, 1500));
   });
 
   run('a failed sync is for good: same cause for everybody, no further call', async ({ queue, faults, context }) => {

@@ -72,6 +72,13 @@ export class HookedFileSystem {
         await before('allocate');
         await file.allocate(length, freeBytesMin);
       },
+      ...(file.writeDurably && {
+        writeDurably: async (data: Uint8Array | readonly Uint8Array[], position: number) => {
+          await before('write');
+          await before('sync');
+          await file.writeDurably!(data, position);
+        },
+      }),
       read: (target, position) => file.read(target, position),
       truncate: (length) => file.truncate(length),
       zeroRange: (position, length) => file.zeroRange(position, length),
