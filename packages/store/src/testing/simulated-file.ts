@@ -104,6 +104,7 @@ export class Inode {
       if (fate < 0.5) continue;
       const bytes = Buffer.from(this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
       if (fate < TORN_SECTOR_RATE + 0.5) {
+        left.durableContent = grown(left.durableContent, (sector + 1) * SECTOR_BYTES);
         const old = left.durableContent.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
         const from = Math.floor(random() * SECTOR_BYTES);
         old.copy(bytes, from, from);
