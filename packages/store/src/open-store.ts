@@ -273,12 +273,17 @@ export class StoreParts {
     await this.queues.destroyTopic(topic);
   }
 
+  /** Every name on the way that did not exist is durable when this resolves, or the whole store could go with it. */
   async #makeDirectories(): Promise<void> {
-    const { storePathRootDir, storePathCommitLog } = this.config;
+    const { storePathCommitLog } = this.config;
     try {
+      const made: string[] = [];
+      for (let path = storePathCommitLog; !(await this.#fileSystem.stat(path)); path = dirname(path)) made.push(path);
+      // The lock has made the root already, if it was missing; its own name is made durable in any case.
       await this.#fileSystem.makeDirectory(storePathCommitLog);
-      await this.#fileSystem.syncDirectory(dirname(storePathCommitLog));
-      await this.#fileSystem.syncDirectory(dirname(storePathRootDir));
+      for (const path of new Set([...made, this.config.storePathRootDir])) {
+        await this.#fileSystem.syncDirectory(dirname(path));
+      }
     } catch (error) {
       throw unusable(storePathCommitLog, error);
     }

@@ -107,7 +107,8 @@ export class Inode {
         left.durableContent = grown(left.durableContent, (sector + 1) * SECTOR_BYTES);
         const old = left.durableContent.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
         const from = Math.floor(random() * SECTOR_BYTES);
-        old.copy(bytes, from, from);
+        bytes.fill(0, from);
+        if (from < old.length) old.copy(bytes, from, from);
       }
       left.#setDurable(sector, bytes);
     }

@@ -1,0 +1,118 @@
+import type { Clock, TimerHandle } from '../../clock.ts';
+
+interface Event {
+  due: number;
+  order: number;
+  callback: () => void;
+  cancelled: boolean;
+}
+
+/**
+ * Virtual time for a whole store: timers, deferred calls and the ends of disk calls are events, run one at a time in the
+ * order they are due; between two events all promise callbacks run. Nothing depends on the machine's own time, so one
+ * seed gives one history. Time jumps from event to event: a day passes in seconds.
+ */
+export class Scheduler implements Clock {
+  #monotonic = 0;
+  readonly #start: number;
+  #order = 0;
+  /** A binary heap by due, then order. */
+  readonly #heap: Event[] = [];
+  #stopped = false;
+
+  /** `start`: Unix milliseconds at the beginning. */
+  constructor(start: number) {
+    this.#start = start;
+  }
+
+  now(): number {
+    return Math.floor(this.#start + this.#monotonic);
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  setTimer(callback: () => void, delayMs: number): TimerHandle {
+    return this.#push(callback, delayMs);
+  }
+
+  clearTimer(handle: TimerHandle): void {
+    if (handle) (handle as Event).cancelled = true;
+  }
+
+  defer(callback: () => void): void {
+    this.#push(callback, 0);
+  }
+
+  /** Resolves when `ms` of virtual time have passed; never, once the machine stopped. */
+  delay(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#push(resolve, ms));
+  }
+
+  /** The power goes off: no event that is pending now ever happens. */
+  stop(): void {
+    this.#stopped = true;
+    this.#heap.length = 0;
+  }
+
+  /**
+   * Runs events until `done` says so, nothing is left to happen, or `eventsMax` have run. Resolves with how many ran.
+   */
+  async run(done: () => boolean, eventsMax: number): Promise<number> {
+    let count = 0;
+    await settle();
+    while (!done() && count < eventsMax && !this.#stopped) {
+      const event = this.#pop();
+      if (!event) break;
+      if (event.cancelled) continue;
+      if (event.due > this.#monotonic) this.#monotonic = event.due;
+      event.callback();
+      count++;
+      await settle();
+    }
+    return count;
+  }
+
+  #push(callback: () => void, delayMs: number): Event {
+    const event = { due: this.#monotonic + Math.max(0, delayMs), order: this.#order++, callback, cancelled: false };
+    if (this.#stopped) return event;
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(event, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = event;
+    return event;
+  }
+
+  #pop(): Event | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (!first || !last || heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.due < b.due || (a.due === b.due && a.order < b.order);
+}
+
+/** Everything that promises have set off has run: a macrotask comes after all microtasks. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
