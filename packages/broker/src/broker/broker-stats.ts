@@ -111,6 +111,33 @@ export class TpsCounter {
   }
 }
 
+/** Upper bounds in milliseconds of the classes that RocketMQ's StoreStatsService counts puts in; the last has none. */
+const PUT_TIME_BOUNDS = [0, 10, 50, 100, 200, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 10_000] as const;
+
+/** How long puts took, in classes. */
+export class PutTimes {
+  max = 0;
+  readonly #counts = new Array<number>(PUT_TIME_BOUNDS.length + 1).fill(0);
+
+  add(ms: number): void {
+    if (ms > this.max) this.max = ms;
+    let index = 0;
+    while (index < PUT_TIME_BOUNDS.length && ms > (PUT_TIME_BOUNDS[index] as number)) index++;
+    this.#counts[index] = (this.#counts[index] as number) + 1;
+  }
+
+  /** `[<=0ms]:5 [0~10ms]:3 … [10000ms~]:0` */
+  print(): string {
+    return this.#counts
+      .map((count, index) => {
+        if (index === 0) return `[<=0ms]:${count}`;
+        const to = PUT_TIME_BOUNDS[index];
+        return `[${PUT_TIME_BOUNDS[index - 1]}~${to === undefined ? '' : to}ms]:${count}`;
+      })
+      .join(' ');
+  }
+}
+
 /** Names that VIEW_BROKER_STATS_DATA asks for (RocketMQ Stats). */
 export type StatsName =
   | 'TOPIC_PUT_NUMS'
@@ -134,6 +161,10 @@ export class BrokerStats {
   readonly getMiss: TpsCounter;
   /** Sends that failed. */
   putFailed = 0;
+  /** From the append to the answer. */
+  readonly putTimes = new PutTimes();
+  /** Longest look at a queue, milliseconds. */
+  getTimeMax = 0;
   readonly #cluster: string;
   readonly #counters = new Map<StatsName, Map<string, RateCounter>>();
   #midnight: number;
@@ -206,6 +237,9 @@ export class BrokerStats {
       getFoundTps: this.getFound.print(now),
       getMissTps: this.getMiss.print(now),
       getTotalTps: total.join(' '),
+      putMessageEntireTimeMax: String(this.putTimes.max),
+      putMessageDistributeTime: this.putTimes.print(),
+      getMessageEntireTimeMax: String(this.getTimeMax),
       msgPutTotalTodayNow: String(this.put.sum),
       msgPutTotalTodayMorning: String(this.#putAtMidnight.today),
       msgPutTotalYesterdayMorning: String(this.#putAtMidnight.yesterday),

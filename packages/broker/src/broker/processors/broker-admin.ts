@@ -58,7 +58,8 @@ export async function runtimeInfo(broker: BrokerContext): Promise<Record<string,
     remainHowManyDataToCommit: humanReadableByteCount(metrics.commitBehindBytes),
     remainTransientStoreBufferNumbs: '0',
     pageCacheLockTimeMills: '0',
-    commitLogDirCapacity: await directoryCapacity(store.config.storePathRootDir),
+    earliestMessageTimeStamp: String(await earliestMessageTime(broker)),
+    ...(await diskInfo(store.config.storePathRootDir)),
     EndTransactionQueueSize: '0',
     EndTransactionThreadPoolQueueCapacity: '100000',
     timerReadBehind: '0',
@@ -96,12 +97,26 @@ export function humanReadableByteCount(bytes: number): string {
   return `${(bytes / 1024 ** power).toFixed(1)} ${'KMGTPE'[power - 1]}iB`;
 }
 
-async function directoryCapacity(directory: string): Promise<string> {
+/** storeTimestamp of the oldest record in the log; -1 without one. */
+async function earliestMessageTime({ store }: BrokerContext): Promise<number> {
+  if (store.minPhyOffset >= store.maxPhyOffset) return -1;
+  return (await store.lookMessageByOffset(store.minPhyOffset))?.storeTimestamp ?? -1;
+}
+
+async function diskInfo(directory: string): Promise<Record<string, string>> {
   try {
     const { bsize, blocks, bavail } = await statfs(directory);
-    return `Total : ${humanReadableByteCount(blocks * bsize)}, Free : ${humanReadableByteCount(bavail * bsize)}.`;
-  } catch {
-    return 'unknown';
+    const ratio = String(blocks === 0 ? 0 : 1 - bavail / blocks);
+    const total = humanReadableByteCount(blocks * bsize);
+    return {
+      commitLogDiskRatio: ratio,
+      consumeQueueDiskRatio: ratio,
+      commitLogDirCapacity: `Total : ${total}, Free : ${humanReadableByteCount(bavail * bsize)}.`,
+    };
+  } catch (error) {
+    // A negative ratio is RocketMQ's word for a disk it cannot look at.
+    const reason = error instanceof Error ? error.message : String(error);
+    return { commitLogDiskRatio: '-1', consumeQueueDiskRatio: '-1', commitLogDirCapacity: reason };
   }
 }
 

@@ -160,6 +160,7 @@ export class PullMessageProcessor {
     const options: { maxBytes?: number; filter?: MessageFilter } = {};
     if (header.maxMsgBytes > 0) options.maxBytes = header.maxMsgBytes;
     if (pull.filter !== undefined) options.filter = pull.filter;
+    const began = this.#broker.clock.now();
     const result = await store.getMessage(
       header.consumerGroup,
       header.topic,
@@ -168,6 +169,8 @@ export class PullMessageProcessor {
       header.maxMsgNums,
       options,
     );
+    const { stats } = this.#broker;
+    stats.getTimeMax = Math.max(stats.getTimeMax, this.#broker.clock.now() - began);
     return this.#answer(pull, result, first);
   }
 

@@ -299,13 +299,15 @@ export class SendMessageProcessor {
     put: Promise<PutMessageResult>,
   ): Promise<RemotingCommand | undefined> {
     return put.then((result) => {
-      const { stats } = this.#broker;
+      const { stats, clock } = this.#broker;
       const code = responseCodeOfPut(result);
       if (!isStored(code)) {
         stats.putFailed++;
         return this.#refuse(request, code, remarkOfPut(result) as string);
       }
-      stats.countPut(result.storeTimestamp, topic, result.messageCount, result.wroteBytes);
+      const now = clock.now();
+      stats.countPut(now, topic, result.messageCount, result.wroteBytes);
+      stats.putTimes.add(now - result.storeTimestamp);
       if (isOneway(request)) return undefined;
       const { messageIdPrefix } = this.#broker.hosts;
       const msgId =
