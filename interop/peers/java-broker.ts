@@ -34,7 +34,6 @@ const smallConfig = {
   mappedFileSizeConsumeQueue: 20 * 100_000,
   maxHashSlotNum: 100_000,
   maxIndexNum: 400_000,
-  timerWheelEnable: false,
 };
 const smallBrokerJvmArgs = [
   ...smallJvmArgs.filter((arg) => !arg.startsWith('-Xm')),
