@@ -78,7 +78,7 @@ async function cutRepeatedly(t: TestContext, plan: CutPlan): Promise<string[]> {
   let disk: PowerCutDisk | undefined;
   let writer: WriterProcess | undefined;
   try {
-    disk = new PowerCutDisk(DISK_MIB);
+    disk = new PowerCutDisk({ sizeMiB: DISK_MIB });
     const shape: RunShape = { seed, topics: ['cut-a', 'cut-b'], queueCount: 3, bodySizeMax: 700 };
     const witnessLog = join(home, 'witness');
     const expectations = new Expectations(shape, 'power-cut', witnessLog, engine === 'transient pool');

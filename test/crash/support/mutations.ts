@@ -1,12 +1,11 @@
-import type { FileSystem } from '../../../packages/store/src/io/file-system.ts';
-import { type IoLane, PoolLane } from '../../../packages/store/src/io/io-lane.ts';
+import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../../packages/store/src/io/file-system.ts';
 import { loadNative, type Native } from '../../../packages/store/src/io/native.ts';
 import { NodeFileSystem } from '../../../packages/store/src/io/node-file-system.ts';
 
 /**
  * Faults that the crash tests put into a writer to show that they would notice them. Nothing outside of the tests knows
  * of these; a store without one gets its own file system.
- * - `never-flush`: fdatasync and msync of the log report success and do nothing.
+ * - `never-flush`: fdatasync and msync of a file report success and do nothing.
  * - `flush-later`: they report success at once and do their work 150 ms later, as a disk that lies does.
  */
 export type Mutation = 'never-flush' | 'flush-later';
@@ -19,19 +18,32 @@ function mutated(mutation: Mutation, flush: () => Promise<void>): Promise<void> 
   return Promise.resolve();
 }
 
+class MutatedFileSystem extends NodeFileSystem {
+  readonly #mutation: Mutation;
+
+  constructor(mutation: Mutation) {
+    super();
+    this.#mutation = mutation;
+  }
+
+  override async open(path: string, mode: OpenMode, traffic?: Traffic): Promise<StoreFile> {
+    const file = await super.open(path, mode, traffic);
+    const realSync = file.sync.bind(file);
+    const sync = () => mutated(this.#mutation, realSync);
+    if (file.writeDurably === undefined) return Object.assign(file, { sync });
+    // A write on an O_DSYNC descriptor flushes by itself; only as a write and a flush can the flush be taken out.
+    const writeDurably: StoreFile['writeDurably'] = async (data, position) => {
+      await file.write(data, position);
+      await sync();
+    };
+    return Object.assign(file, { sync, writeDurably });
+  }
+}
+
 export function mutatedFileSystem(mutation: Mutation): FileSystem {
-  const real = new PoolLane();
-  const lane: IoLane = {
-    kind: 'pool',
-    times: real.times,
-    write: (fd, file, pieces, position) => real.write(fd, file, pieces, position),
-    sync: (fd, file) => mutated(mutation, () => real.sync(fd, file)),
-    inFlight: () => real.inFlight(),
-    close: () => real.close(),
-  };
   const native = loadNative();
   if (native) mutateMappings(mutation, native);
-  return new NodeFileSystem({ lane });
+  return new MutatedFileSystem(mutation);
 }
 
 /** In place: the process has one object for its native calls, and whoever maps files asks for it anew. */

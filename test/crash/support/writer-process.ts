@@ -25,6 +25,8 @@ export class WriterProcess {
   readonly ready: Promise<void>;
   /** Resolves once the first append was acknowledged; rejects when the writer ended before. */
   readonly underLoad: Promise<void>;
+  /** Resolves once an append was refused; rejects when the writer ended before. */
+  readonly refused: Promise<void>;
 
   constructor(job: WriterJob) {
     const args = ['--import', 'tsx', '--conditions=@vernier/source', join(folder, 'writer.ts'), JSON.stringify(job)];
@@ -35,9 +37,11 @@ export class WriterProcess {
     this.exited.then(() => running.delete(this.child));
     this.ready = this.says('ready');
     this.underLoad = this.says('acknowledged');
-    // Whoever kills a writer before it is ready waits for neither.
+    this.refused = this.says('refused');
+    // Nobody waits for all of these, and a writer may be killed before any of them.
     this.ready.catch(() => {});
     this.underLoad.catch(() => {});
+    this.refused.catch(() => {});
     this.child.stderr!.on('data', (text: Buffer) => {
       this.output = (this.output + text).slice(-4000);
     });

@@ -1,5 +1,5 @@
 // A process that appends and consumes until it is killed: `writer.ts JSON`, where JSON is a WriterJob. Prints "ready"
-// when the store is open and "acknowledged" with the first PUT_OK; everything that was promised or seen goes to the witness log at once.
+// when the store is open "acknowledged" with the first PUT_OK and "refused" with the first other status; everything that was promised or seen goes to the witness log at once.
 import { MessageStore, type MessageStoreOptions, type PutMessageResult } from '@vernier/store';
 import { BLOCK_SIZE, bodyOf, keyOf, planOf, type RunShape, sequenceOf } from './messages.ts';
 import { type Mutation, mutatedFileSystem } from './mutations.ts';
@@ -40,7 +40,17 @@ function messageOf(sequence: number) {
   return { flag: 0, body: bodyOf(shape, sequence), propertiesString: properties + wait };
 }
 
-function put(sequence: number, isBatch: boolean): Promise<PutMessageResult> {
+async function put(sequence: number, isBatch: boolean): Promise<PutMessageResult> {
+  const failedBefore = store.failure !== undefined;
+  const result = await append(sequence, isBatch);
+  if (failedBefore && result.status === 'PUT_OK') {
+    process.stderr.write(`message ${sequence} was sent after the store had failed and was acknowledged\n`);
+    process.exit(5);
+  }
+  return result;
+}
+
+function append(sequence: number, isBatch: boolean): Promise<PutMessageResult> {
   const { topicIndex, queueId, durability } = planOf(shape, sequence);
   const common = {
     topic: shape.topics[topicIndex]!,
@@ -61,6 +71,7 @@ function put(sequence: number, isBatch: boolean): Promise<PutMessageResult> {
 function acknowledge(sequence: number, count: number, result: PutMessageResult): boolean {
   if (result.status !== 'PUT_OK') {
     refusals += 1;
+    if (refusals === 1) process.stdout.write('refused\n');
     if (refusals <= 3) process.stderr.write(`refused: ${result.status} ${result.reason ?? ''}\n`);
     witness.add({ kind: Kind.refused, topicIndex: 0, queueId: 0, sequence, queueOffset: 0, offset: 0, bytes: 0 });
     if (!job.toleratesRefusals) process.exit(4);
