@@ -63,7 +63,15 @@ export async function openStoreParts(options: MessageStoreOptions, more: OpenOpt
     await parts.start();
     return parts;
   } catch (error) {
-    for (const step of undo.reverse()) await step();
+    for (const step of undo.reverse()) {
+      // The error to report is why the store did not open; on a failed disk the way back may fail as well, and must not
+      // keep the lock from being released.
+      try {
+        await step();
+      } catch (undoError) {
+        logger.warn({ cause: String(undoError) }, 'something could not be undone after a failed open');
+      }
+    }
     throw error;
   }
 }
