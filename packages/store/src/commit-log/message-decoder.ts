@@ -65,6 +65,7 @@ export type BadRecordReason =
   | 'lengths-do-not-add-up'
   | 'body-crc'
   | 'property-crc'
+  | 'torn-sector'
   | 'blank-size';
 
 export interface BadRecord {
@@ -91,6 +92,11 @@ export interface RecordCheckOptions {
   expectedPhysicalOffset?: number;
   /** Bytes left in the file from `at` on; a record cannot be longer, a BLANK has exactly these. */
   maxSize?: number;
+  /**
+   * Position in the file of the byte at `at`. With it, a sector that was never written is found where no CRC covers it,
+   * in the topic and the properties: 'torn-sector', with the sector's position in the record as `found`.
+   */
+  filePosition?: number;
   /** Compare the whole record with its `__CRC32#` property, when it has one (enabledAppendPropCRC, forceVerifyPropCRC). */
   verifyPropCrc?: boolean;
 }
@@ -137,6 +143,10 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
     const found = crc32Masked(buffer.subarray(layout.bodyAt, layout.bodyAt + layout.bodyLength));
     if (expected !== found) return bad('body-crc', expected, found);
   }
+  if (options.filePosition !== undefined) {
+    const torn = tornSectorOf(buffer, layout, options.filePosition);
+    if (torn >= 0) return bad('torn-sector', 0, torn);
+  }
   if (options.verifyPropCrc && layout.propertiesLength >= PROPERTY_CRC_BYTES) {
     const expected = propertyCrcOf(buffer, at, size);
     if (expected !== undefined) {
@@ -145,6 +155,32 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
     }
   }
   return layout;
+}
+
+/** Smallest piece in which disks write; pages are whole multiples. */
+const SECTOR_BYTES = 512;
+
+/**
+ * A power cut leaves zeros where a sector of a new record did not reach the disk. The body has its CRC, and zeros in the
+ * head spoil the lengths; but a topic or properties whose sector is missing would pass. No such bytes are ever zero over
+ * a whole sector. Position in the record of the first zero one, -1 without.
+ */
+function tornSectorOf(buffer: Buffer, record: RecordLayout, filePosition: number): number {
+  // Without properties the record ends with two zero bytes, their length.
+  const end = record.propertiesLength > 0 ? record.at + record.size : record.topicAt + record.topicLength;
+  const toSector = SECTOR_BYTES - (filePosition % SECTOR_BYTES);
+  let sector = record.at + toSector;
+  // The last boundary at or in front of the topic, if the record has one there.
+  if (sector + SECTOR_BYTES <= record.topicAt) {
+    sector += Math.floor((record.topicAt - sector) / SECTOR_BYTES) * SECTOR_BYTES;
+  }
+  for (; sector < end; sector += SECTOR_BYTES) {
+    const stop = Math.min(end, sector + SECTOR_BYTES);
+    let at = Math.max(sector, record.topicAt);
+    while (at < stop && buffer[at] === 0) at++;
+    if (at === stop) return sector - record.at;
+  }
+  return -1;
 }
 
 /** Less than a BLANK marker is left of the file, where no writer puts anything. */

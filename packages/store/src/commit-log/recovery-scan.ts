@@ -146,6 +146,7 @@ class FileScan {
       checkCrc: this.#options.checkCrc,
       verifyPropCrc: this.#options.verifyPropCrc,
       expectedPhysicalOffset: this.#file.from + position,
+      filePosition: position,
       maxSize: this.#file.size - position,
     });
   }

@@ -109,6 +109,7 @@ class FileSearch {
       const check = checkMessageAndReturnSize(view, start, {
         checkCrc: true,
         expectedPhysicalOffset: this.#file.from + this.#base + start,
+        filePosition: this.#base + start,
         maxSize: this.#file.size - this.#base - start,
       });
       if (check.kind === 'record') {

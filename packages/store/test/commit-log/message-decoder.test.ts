@@ -263,3 +263,23 @@ test('a delay table that is no list of times is refused with the entry', () => {
   assert.throws(() => new DelayLevels(''), RangeError);
   assert.equal(new DelayLevels().maxLevel, 18);
 });
+
+test('a sector of a record that was never written is found, whatever it covers; a whole record never passes for torn', () => {
+  fc.assert(
+    fc.property(records, fc.nat({ max: 2_000 }), (fields, filePosition) => {
+      const bytes = encodeRecord({ ...fields, propertyCrc: false });
+      const options = { checkCrc: true, filePosition };
+      assert.equal(checkMessageAndReturnSize(bytes, 0, options).kind, 'record');
+      const first = 512 - (filePosition % 512);
+      for (let sector = first - 512; sector < bytes.length; sector += 512) {
+        const torn = Buffer.from(bytes);
+        torn.fill(0, Math.max(0, sector), Math.min(bytes.length, sector + 512));
+        if (torn.equals(bytes)) continue;
+        const check = checkMessageAndReturnSize(torn, 0, options);
+        assert.notEqual(check.kind, 'record', `sector at ${sector} of ${bytes.length} bytes`);
+        assert.notEqual(check.kind, 'blank');
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
