@@ -100,7 +100,7 @@ export class NamesrvRegistrar {
     if (this.#stopped) return;
     const topicConfig = this.#topics();
     if (this.#namesrv !== undefined) {
-      this.#namesrv.registerLocal({ ...this.#self(), topicConfig });
+      this.#namesrv.registerLocal({ ...this.#self(), fixedAddress: this.#config.brokerIP1 !== '', topicConfig });
       this.#registered(1);
     }
     if (this.#addresses.length === 0) return;

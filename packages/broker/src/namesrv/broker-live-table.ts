@@ -10,6 +10,8 @@ export interface BrokerLive {
   readonly dataVersion: DataVersion;
   /** Undefined for a broker in this process: it does not expire, it unregisters. */
   readonly connection: RemotingConnection | undefined;
+  /** Give the address out as it is registered, to every client. */
+  readonly fixedAddress: boolean;
   /** Silence after which the broker counts as gone, ms. */
   readonly heartbeatTimeoutMs: number;
   /** Monotonic milliseconds of the last sign of life. */

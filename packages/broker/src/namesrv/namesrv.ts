@@ -18,6 +18,7 @@ import { kvConfigProcessors } from './processors/kv-config.ts';
 import { namesrvConfigProcessors } from './processors/namesrv-config.ts';
 import { routeProcessors } from './processors/route.ts';
 import { topicProcessors } from './processors/topics.ts';
+import { reachableAddress } from './reachable-address.ts';
 import {
   type BrokerRegistration,
   type RegisterBrokerResult,
@@ -35,7 +36,7 @@ export interface NamesrvOptions {
   directory?: string;
   logger?: RemotingLogger;
   clock?: Clock;
-  /** See `ResolveBrokerAddress`; without it a broker of this process is given out as it registered. */
+  /** For brokers of this process whose address the user did not set; d=`reachableAddress()`. */
   resolveBrokerAddress?: ResolveBrokerAddress;
   /** Limits of the server. */
   server?: RemotingServerOptions;
@@ -69,7 +70,7 @@ export class Namesrv {
       config: this.#config,
       clock: this.#clock,
       logger,
-      resolveBrokerAddress: options.resolveBrokerAddress,
+      resolveBrokerAddress: options.resolveBrokerAddress ?? reachableAddress(),
     });
     this.server = new RemotingServer({ logger, clock: this.#clock, ...options.server });
     this.#registerProcessors();

@@ -3,15 +3,13 @@ import { formatAddress, parseAddress, type RemotingConnection } from '@vernier/r
 import type { ResolveBrokerAddress } from './route-info-manager.ts';
 
 export interface ReachableAddressOptions {
-  /** brokerIP1 as the user set it; then it is what every client gets. */
-  configuredHost?: string | undefined;
   /** Address of the container's gateway; found out when not given, undefined outside containers. */
   containerGateway?: string | undefined;
 }
 
 /**
- * Under which address a client can reach a broker of this process: the configured host; else the local address of the
- * socket on which the client asked, because it got through there. A client that asks through the container's gateway
+ * Under which address a client can reach a broker of this process: the local address of the socket on which it asked,
+ * because it got through there. A client that asks through the container's gateway
  * sits on the container's host and reached a published port, so it gets loopback: the host publishes ports there, and
  * the container's own address need not be routed from it.
  */
@@ -19,7 +17,6 @@ export function reachableAddress(options: ReachableAddressOptions = {}): Resolve
   const gateway = 'containerGateway' in options ? options.containerGateway : containerGateway();
   return (brokerAddr: string, connection: RemotingConnection): string => {
     const { port } = parseAddress(brokerAddr);
-    if (options.configuredHost !== undefined) return formatAddress(options.configuredHost, port);
     if (gateway !== undefined && connection.remoteHost === gateway) return formatAddress('127.0.0.1', port);
     return formatAddress(connection.localHost, port);
   };

@@ -35,6 +35,8 @@ export interface BrokerRegistration {
   /** Undefined: a broker before 5.0, which does not know the notion. */
   enableActingMaster?: boolean | undefined;
   topicConfig: TopicConfigTable;
+  /** Of a broker in this process: the user set its address (brokerIP1), and clients get that one. */
+  fixedAddress?: boolean;
   topicQueueMappingInfo?: ReadonlyMap<string, unknown>;
   filterServerList?: readonly string[];
 }
@@ -55,7 +57,7 @@ export interface RouteInfoManagerOptions {
   config: NamesrvConfig;
   clock: Clock;
   logger: RemotingLogger;
-  resolveBrokerAddress?: ResolveBrokerAddress | undefined;
+  resolveBrokerAddress: ResolveBrokerAddress;
 }
 
 /** Silence after which a broker counts as gone when it does not say otherwise. */
@@ -73,7 +75,7 @@ const HEARTBEAT_TIMEOUT_MS = 120_000;
 export class RouteInfoManager {
   readonly #config: NamesrvConfig;
   readonly #logger: RemotingLogger;
-  readonly #resolve: ResolveBrokerAddress | undefined;
+  readonly #resolve: ResolveBrokerAddress;
   readonly #clusters = new Map<string, Set<string>>();
   readonly #brokers = new Map<string, BrokerData>();
   readonly #live: BrokerLiveTable;
@@ -309,6 +311,7 @@ export class RouteInfoManager {
       haServerAddr,
       dataVersion: registration.topicConfig.dataVersion,
       connection,
+      fixedAddress: connection !== undefined || registration.fixedAddress === true,
       heartbeatTimeoutMs: registration.heartbeatTimeoutMs ?? HEARTBEAT_TIMEOUT_MS,
     });
     const servers = registration.filterServerList ?? [];
@@ -336,11 +339,8 @@ export class RouteInfoManager {
     const brokerAddrs = new Map<number, string>();
     for (const id of [...broker.brokerAddrs.keys()].sort((a, b) => a - b)) {
       const address = broker.brokerAddrs.get(id) as string;
-      const live = this.#live.get(broker.cluster, address);
-      const local = live !== undefined && live.connection === undefined;
-      const usable =
-        local && connection !== undefined && this.#resolve !== undefined ? this.#resolve(address, connection) : address;
-      brokerAddrs.set(id, usable);
+      const resolved = connection !== undefined && this.#live.get(broker.cluster, address)?.fixedAddress === false;
+      brokerAddrs.set(id, resolved ? this.#resolve(address, connection) : address);
     }
     return { ...broker, brokerAddrs };
   }
