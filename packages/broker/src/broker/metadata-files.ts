@@ -7,6 +7,9 @@ import { BrokerError } from './errors.ts';
 /** Characters gathered before the event loop gets a turn while a big table is encoded. */
 const SLICE_CHARS = 256 * 1024;
 
+/** How long after a failed write the next attempt comes by itself. */
+const RETRY_DELAY_MS = 5_000;
+
 /** A table that knows how to write itself, in pieces. */
 export interface SavedTable {
   encode(): Iterable<string>;
@@ -59,14 +62,17 @@ export class MetadataFile {
     }
   }
 
-  /** The table changed: it will be saved soon. A failure is logged and tried again at the next change. */
+  /** The table changed: it will be saved soon. A failure is logged and tried again. */
   changed(): void {
     this.#dirty = true;
-    if (this.#timer !== undefined || this.#running !== undefined) return;
+    if (this.#timer === undefined && this.#running === undefined) this.#arm(this.#delayMs);
+  }
+
+  #arm(delayMs: number): void {
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined;
       this.save().catch(() => {});
-    }, this.#delayMs);
+    }, delayMs);
   }
 
   /**
@@ -86,10 +92,15 @@ export class MetadataFile {
     this.#next = undefined;
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
-    this.#running = this.#write().finally(() => {
-      this.#running = undefined;
-      if (this.#dirty && this.#next === undefined) this.changed();
-    });
+    let delayMs = RETRY_DELAY_MS;
+    this.#running = this.#write()
+      .then(() => {
+        delayMs = this.#delayMs;
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#dirty && this.#next === undefined) this.#arm(delayMs);
+      });
     return this.#running;
   }
 
@@ -108,6 +119,7 @@ export class MetadataFile {
       pieces.push(Buffer.from(slice));
       await writeAtomic(this.#fileSystem, this.path, Buffer.concat(pieces));
     } catch (cause) {
+      this.#dirty = true;
       const message = `${this.path} could not be written: ${(cause as Error).message}`;
       this.#logger.error({ err: cause, path: this.path }, message);
       throw new BrokerError('BROKER_METADATA_WRITE_FAILED', message, { path: this.path }, cause);

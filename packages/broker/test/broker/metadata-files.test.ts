@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { silentLogger } from '@vernier/store';
+import { type FileSystem, NodeFileSystem } from '@vernier/store/internal';
+import { ManualClock } from '@vernier/store/testing';
+import { MetadataFile } from '../../src/broker/metadata-files.ts';
+import { temporaryDirectory } from './harness.ts';
+
+class Numbers {
+  values: number[] = [];
+  encoded = 0;
+
+  *encode(): Iterable<string> {
+    this.encoded++;
+    yield '[';
+    for (const [index, value] of this.values.entries()) yield `${index === 0 ? '' : ','}${value}`;
+    yield ']\n';
+  }
+
+  load(file: unknown): void {
+    if (!Array.isArray(file)) throw new TypeError('no array');
+    this.values = file;
+  }
+}
+
+async function fixture(t: Parameters<typeof temporaryDirectory>[0], fileSystem: FileSystem = new NodeFileSystem()) {
+  const path = join(await temporaryDirectory(t), 'numbers.json');
+  const clock = new ManualClock();
+  const table = new Numbers();
+  const file = new MetadataFile(path, table, 5_000, fileSystem, clock, silentLogger);
+  const read = async (): Promise<unknown> => JSON.parse(await readFile(path, 'utf8'));
+  return { path, clock, table, file, read };
+}
+
+test('changes are written together after the delay, and nothing while nothing changes', async (t) => {
+  const { clock, table, file, read } = await fixture(t);
+  assert.equal(clock.timerCount, 0);
+  table.values = [1];
+  file.changed();
+  table.values = [1, 2];
+  file.changed();
+  assert.equal(clock.timerCount, 1);
+  await clock.advance(5_000);
+  await file.close();
+  assert.deepEqual(await read(), [1, 2]);
+  assert.equal(table.encoded, 1);
+  assert.equal(clock.timerCount, 0);
+});
+
+test('save covers everything up to its call, also while another write is under way', async (t) => {
+  const { table, file, read } = await fixture(t);
+  table.values = Array.from({ length: 200_000 }, (_, index) => index);
+  const first = file.save();
+  table.values = [1, 2, 3];
+  const second = file.save();
+  assert.equal(file.save(), second, 'a third one joins the second');
+  await Promise.all([first, second]);
+  assert.deepEqual(await read(), [1, 2, 3]);
+});
+
+test('a big table is encoded with turns of the event loop in between', async (t) => {
+  const { table, file } = await fixture(t);
+  table.values = Array.from({ length: 300_000 }, (_, index) => index);
+  let turns = 0;
+  let counting = true;
+  const count = (): void => {
+    turns++;
+    if (counting) setImmediate(count);
+  };
+  setImmediate(count);
+  await file.save();
+  counting = false;
+  assert.ok(turns > 5, `${turns} turns`);
+});
+
+test('close writes what is not written yet, and only that', async (t) => {
+  const { clock, table, file, read } = await fixture(t);
+  await file.close();
+  assert.equal(table.encoded, 0);
+  table.values = [7];
+  file.changed();
+  await file.close();
+  assert.deepEqual(await read(), [7]);
+  assert.equal(clock.timerCount, 0);
+});
+
+test('a damaged file is replaced by its previous copy; without one the start is refused', async (t) => {
+  const { path, table, file } = await fixture(t);
+  table.values = [1];
+  await file.save();
+  table.values = [1, 2];
+  await file.save();
+  await writeFile(path, '[1,2');
+  await file.load();
+  assert.deepEqual(table.values, [1]);
+  await writeFile(`${path}.bak`, '');
+  await assert.rejects(file.load(), { code: 'STORE_METADATA_DAMAGED' });
+});
+
+test('a file that is JSON of another kind is refused by name', async (t) => {
+  const { path, file } = await fixture(t);
+  await writeFile(path, '{"not":"an array"}');
+  await assert.rejects(file.load(), { code: 'BROKER_METADATA_DAMAGED', message: /numbers\.json/ });
+});
+
+test('no file is an empty table', async (t) => {
+  const { table, file } = await fixture(t);
+  await file.load();
+  assert.deepEqual(table.values, []);
+});
+
+test('a failed write says so, keeps the old file, and is tried again', async (t) => {
+  const { path, clock, table, file, read } = await fixture(t);
+  table.values = [1];
+  await file.save();
+  await mkdir(`${path}.tmp`);
+  table.values = [1, 2];
+  await assert.rejects(file.save(), { code: 'BROKER_METADATA_WRITE_FAILED' });
+  assert.deepEqual(await read(), [1]);
+  assert.equal(clock.timerCount, 1, 'tried again by itself');
+  await rmdir(`${path}.tmp`);
+  await file.close();
+  assert.deepEqual(await read(), [1, 2]);
+});
