@@ -8,6 +8,8 @@ import { CQ_STORE_UNIT_SIZE, fillWithFiller } from './unit.ts';
 
 /** Blocking calls this part has under way at once; more would only queue up on the I/O lane, in front of the log's. */
 export const QUEUE_IO_CONCURRENCY = 4;
+/** As above while the store is being opened, when nobody else waits for the lane. */
+export const LOAD_IO_CONCURRENCY = 32;
 
 /**
  * The files under `<root>/consumequeue/<topic>/<queueId>/`, each of fileSize bytes, named by its first byte's place in

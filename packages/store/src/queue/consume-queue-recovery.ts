@@ -3,6 +3,8 @@ import { CQ_STORE_UNIT_SIZE, isFillerUnit, isGoodUnit, unitPhyOffset, unitSize }
 
 /** The first look at a queue: most queues of a store with many end within it, so they cost one read. */
 const FIRST_LOOK_BYTES = 200 * CQ_STORE_UNIT_SIZE;
+/** The least that a disk writes as a whole. */
+const SECTOR_BYTES = 512;
 const SCAN_BYTES = 3_276 * CQ_STORE_UNIT_SIZE;
 
 export interface RecoveredUnits {
@@ -17,6 +19,8 @@ interface Scan {
   endWhere: number;
   /** End of the last entry's record, -1 before the first. */
   maxPhysicOffset: number;
+  /** As maxPhysicOffset, before the last entry. */
+  previousMaxPhysicOffset: number;
   first: { where: number; phyOffset: number } | undefined;
 }
 
@@ -44,7 +48,7 @@ export async function recoverUnits(
   };
 
   const start = durableWhere === undefined ? Math.max(firstWhere, limitWhere - 3 * fileSize) : firstWhere;
-  const scan: Scan = { endWhere: start, maxPhysicOffset: -1, first: undefined };
+  const scan: Scan = { endWhere: start, maxPhysicOffset: -1, previousMaxPhysicOffset: -1, first: undefined };
   let units = await read(start, FIRST_LOOK_BYTES);
   let ended = scanUnits(units, start, scan);
   if (!ended && durableWhere !== undefined) {
@@ -62,6 +66,12 @@ export async function recoverUnits(
     ended = scanUnits(units, chunkWhere, scan);
   }
 
+  // The last entry can lie over a sector's end whose second half a power cut took: a good offset with a tag of zeros. It
+  // is dispatched again with the rest, unless nobody knows from where; then it has to stay.
+  if (durableWhere !== undefined && scan.maxPhysicOffset > durableWhere && crossesSector(scan.endWhere, fileSize)) {
+    scan.endWhere -= CQ_STORE_UNIT_SIZE;
+    scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
+  }
   const endWhere = scan.endWhere;
   // Newest first, so that a crash in between leaves no hole. The first file stays even when nothing good is in it: its
   // name keeps the number of the next entry.
@@ -69,7 +79,8 @@ export async function recoverUnits(
     await files.removeFile(topic, queueId, file);
   }
   if (endWhere % fileSize !== 0 || endWhere === firstWhere) {
-    await zeroStale(files, topic, queueId, endWhere, units.subarray(endWhere - chunkWhere));
+    const seen = endWhere < chunkWhere ? Buffer.alloc(0) : units.subarray(endWhere - chunkWhere);
+    await zeroStale(files, topic, queueId, endWhere, seen);
   }
   return {
     endWhere,
@@ -79,6 +90,12 @@ export async function recoverUnits(
   };
 }
 
+/** Whether the unit that ends at `where` lies in two sectors of its file. */
+function crossesSector(where: number, fileSize: number): boolean {
+  const position = (where - CQ_STORE_UNIT_SIZE) % fileSize;
+  return position % SECTOR_BYTES > SECTOR_BYTES - CQ_STORE_UNIT_SIZE;
+}
+
 /** Moves the scan over the good units; true when it met one that is not. */
 function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
   for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
@@ -86,6 +103,7 @@ function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
     if (!isFillerUnit(units, at)) {
       const phyOffset = unitPhyOffset(units, at);
       if (phyOffset < scan.maxPhysicOffset) return true;
+      scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
       scan.maxPhysicOffset = phyOffset + unitSize(units, at);
       scan.first ??= { where: where + at, phyOffset };
     }
@@ -139,16 +157,21 @@ async function zeroStale(
 ): Promise<void> {
   const fileEnd = files.fileFromOffset(endWhere) + files.fileSize;
   const zeros = Buffer.alloc(SCAN_BYTES);
+  const readChunk = async (from: number): Promise<Buffer> => {
+    const bytes = Buffer.allocUnsafe(Math.min(SCAN_BYTES, fileEnd - from));
+    if (bytes.length > 0) await files.read(topic, queueId, from, bytes);
+    return bytes;
+  };
   let where = endWhere;
   let staleEnd = endWhere;
   let chunk = seen.subarray(0, Math.min(seen.length, fileEnd - endWhere));
+  if (chunk.length === 0) chunk = await readChunk(endWhere);
   while (chunk.length > 0) {
     const stale = !chunk.equals(zeros.subarray(0, chunk.length));
     where += chunk.length;
     if (stale) staleEnd = where;
     else break;
-    chunk = Buffer.allocUnsafe(Math.min(SCAN_BYTES, fileEnd - where));
-    if (chunk.length > 0) await files.read(topic, queueId, where, chunk);
+    chunk = await readChunk(where);
   }
   await files.zero(topic, queueId, endWhere, staleEnd);
 }

@@ -1,7 +1,7 @@
 import type { StoreContext } from '../context.ts';
 import { StoreError } from '../errors.ts';
 import { ConsumeQueue, type ConsumeQueueOwner } from './consume-queue.ts';
-import { ConsumeQueueFiles, QUEUE_IO_CONCURRENCY } from './consume-queue-files.ts';
+import { ConsumeQueueFiles, LOAD_IO_CONCURRENCY, QUEUE_IO_CONCURRENCY } from './consume-queue-files.ts';
 import type { DispatchRequest } from './dispatch-request.ts';
 import type { GatherSpace } from './gathered-units.ts';
 import { forEachLimited } from './limited.ts';
@@ -107,8 +107,13 @@ export class ConsumeQueueStore {
    */
   async load(): Promise<void> {
     const names: { topic: string; queueId: number }[] = [];
-    for (const topic of await this.#list(this.#files.directory)) {
-      for (const name of await this.#list(`${this.#files.directory}/${topic}`)) {
+    const topics = await this.#list(this.#files.directory);
+    const namesOf = new Map<string, string[]>();
+    await forEachLimited(topics, LOAD_IO_CONCURRENCY, async (topic) => {
+      namesOf.set(topic, await this.#list(`${this.#files.directory}/${topic}`));
+    });
+    for (const topic of topics) {
+      for (const name of namesOf.get(topic)!) {
         const queueId = Number(name);
         if (/^\d{1,10}$/.test(name) && String(queueId) === name) names.push({ topic, queueId });
         else this.#context.logger.warn({ topic, name }, 'not a queue directory, ignored');
@@ -116,7 +121,7 @@ export class ConsumeQueueStore {
     }
     // Queues are made in order of name, not in the order the disk answers.
     const queues = names.map(({ topic, queueId }) => this.findOrCreate(topic, queueId));
-    await forEachLimited(queues, QUEUE_IO_CONCURRENCY, (queue) => this.#loadQueue(queue));
+    await forEachLimited(queues, LOAD_IO_CONCURRENCY, (queue) => this.#loadQueue(queue));
   }
 
   /**
@@ -126,7 +131,7 @@ export class ConsumeQueueStore {
    */
   async recover(durableWhere: number | undefined): Promise<ConsumeQueueRecovery> {
     let maxPhysicOffset = -1;
-    await forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, async (queue) => {
+    await forEachLimited(this.queues(), LOAD_IO_CONCURRENCY, async (queue) => {
       await queue.recover(durableWhere);
       maxPhysicOffset = Math.max(maxPhysicOffset, queue.maxPhysicOffset);
     });

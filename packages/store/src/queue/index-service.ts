@@ -189,6 +189,7 @@ export class IndexService {
         await file.destroy();
         file = this.#files.at(-1);
       }
+      this.#indexMsgTimestamp = this.#files.findLast((file) => file.isWriteFull)?.endTimestamp ?? 0;
       await this.#resume();
     });
   }

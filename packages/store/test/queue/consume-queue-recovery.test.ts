@@ -105,6 +105,33 @@ test('queue recovery: entries left over from before a cut of the log do not come
   assert.equal(second.queue.maxOffsetInQueue, 101, 'entries 101 to 249 are of another life');
 });
 
+test('queue recovery: a last entry over a sector’s end is not believed above the durable point', async () => {
+  // Entry 25 has bytes 500 to 520; a power cut took the sector that begins at 512, and with it the tag.
+  const torn = async (): Promise<MemoryContext> => {
+    const context = await written(30);
+    context.fileSystem.files.get(path(0))!.fill(0, 512);
+    return context;
+  };
+  for (const [durableWhere, expected] of [
+    [1_000, 25],
+    [2_500, 25],
+    [2_600, 26],
+    [undefined, 26],
+    [Number.POSITIVE_INFINITY, 26],
+  ] as const) {
+    const context = await torn();
+    const { queue } = await recovered(context, durableWhere);
+    assert.equal(queue.maxOffsetInQueue, expected, `durable up to ${durableWhere}`);
+    assert.equal(queue.maxPhysicOffset, expected * 100);
+    assert.ok(
+      context.fileSystem.files
+        .get(path(0))!
+        .subarray(expected * 20)
+        .every((byte) => byte === 0),
+    );
+  }
+});
+
 test('queue recovery: an entry that goes back in the log ends the queue', async () => {
   const context = await written(50);
   writeUnit(context.fileSystem.files.get(path(0))!, 30 * 20, 500, 100, 0);
