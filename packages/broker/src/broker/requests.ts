@@ -53,7 +53,10 @@ export function requiredText(fields: ExtFields | undefined, name: string): strin
   return value;
 }
 
-/** A whole number within the exact range; RequestFault INVALID_PARAMETER when it is none or missing. */
+/**
+ * A whole number; RequestFault INVALID_PARAMETER when it is none or missing. Beyond the exact range the nearest exact
+ * number stands in: Java clients send Long.MAX_VALUE for "no limit".
+ */
 export function requiredNumber(fields: ExtFields | undefined, name: string): number {
   return toNumber(requiredText(fields, name), name);
 }
@@ -65,10 +68,10 @@ export function optionalNumber(fields: ExtFields | undefined, name: string, othe
 
 function toNumber(value: string, name: string): number {
   const number = value === '' ? Number.NaN : Number(value);
-  if (!Number.isSafeInteger(number)) {
+  if (!Number.isInteger(number) || Math.abs(number) > 2 ** 63) {
     throw new RequestFault(ResponseCode.INVALID_PARAMETER, `the field ${name} is no whole number: ${value}`);
   }
-  return number;
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, number));
 }
 
 /** Java's Boolean.parseBoolean. */
