@@ -66,12 +66,12 @@ export function optionalNumber(fields: ExtFields | undefined, name: string, othe
   return value === undefined || value === '' ? otherwise : toNumber(value, name);
 }
 
+/** A Java long beyond the exact range (Long.MAX_VALUE for "no end") becomes the range's end. */
 function toNumber(value: string, name: string): number {
-  const number = value === '' ? Number.NaN : Number(value);
-  if (!Number.isInteger(number) || Math.abs(number) > 2 ** 63) {
+  if (!/^-?\d{1,19}$/.test(value)) {
     throw new RequestFault(ResponseCode.INVALID_PARAMETER, `the field ${name} is no whole number: ${value}`);
   }
-  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, number));
+  return Math.min(Math.max(Number(value), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 }
 
 /** Java's Boolean.parseBoolean. */
