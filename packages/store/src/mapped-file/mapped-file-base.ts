@@ -195,11 +195,14 @@ export abstract class MappedFileBase implements MappedFile {
     return this.context.fail(new StoreError(errno === 'ENOSPC' ? 'STORE_DISK_FULL' : code, message, details, cause));
   }
 
-  async read(position: number, size: number): Promise<Buffer> {
+  async read(position: number, size: number, target?: Buffer): Promise<Buffer> {
     if (position < 0 || size < 0 || position + size > this.readPosition) throw this.#outOfRange(position, size);
+    const result = target === undefined ? Buffer.allocUnsafe(size) : target.subarray(0, size);
     const hot = this.selectHot(position, size);
-    if (hot !== undefined) return Buffer.from(hot);
-    const result = Buffer.allocUnsafe(size);
+    if (hot !== undefined) {
+      result.set(hot);
+      return result;
+    }
     // Memory first and in the same turn: what is uncommitted now may be committed, and its buffer reused, after an await.
     const missing = size - this.copyUncommitted(result, position);
     if (missing === 0) return result;

@@ -298,7 +298,11 @@ export class MappedFileQueue {
    * goes to `offset`.
    */
   async truncateDirtyFiles(offset: number): Promise<void> {
-    while (this.#last !== undefined && this.#last.fileFromOffset > offset) await this.#removeLast();
+    while (this.#last !== undefined && this.#last.fileFromOffset > offset) {
+      await this.#removeLast();
+      // Names get to the disk in any order: without this a power cut can bring back the newer one of two files.
+      await this.#context.fileSystem.syncDirectory(this.storePath);
+    }
     const last = this.#last;
     if (last !== undefined && offset < last.fileFromOffset + this.mappedFileSize) {
       const position = offset - last.fileFromOffset;
@@ -341,11 +345,11 @@ export class MappedFileQueue {
     await file.destroy(this.#context.config.destroyMapedFileIntervalForcibly);
   }
 
-  /** `size` bytes at `offset`, which lie in one file. A fresh buffer. Rejects STORE_OFFSET_OUT_OF_RANGE, STORE_READ_FAILED. */
-  async read(offset: number, size: number): Promise<Buffer> {
+  /** `size` bytes at `offset`, which lie in one file, in a fresh buffer or at the start of `target`. Rejects STORE_OFFSET_OUT_OF_RANGE, STORE_READ_FAILED. */
+  async read(offset: number, size: number, target?: Buffer): Promise<Buffer> {
     const file = this.#find(offset);
     if (file === undefined) throw this.#outOfRange(offset, size);
-    return file.read(offset - file.fileFromOffset, size);
+    return file.read(offset - file.fileFromOffset, size, target);
   }
 
   /** The same from memory, without I/O, or undefined. A view: valid until this turn of the event loop ends. */
@@ -382,9 +386,10 @@ export class MappedFileQueue {
         }
         if (count > 0 && intervalMs > 0) await this.#pause(intervalMs);
         await this.#removeFirst(this.#context.config.destroyMapedFileIntervalForcibly);
+        // Each by itself: a power cut that brought back an older file without the next one would leave a gap.
+        await this.#context.fileSystem.syncDirectory(this.storePath);
         count++;
       }
-      if (count > 0) await this.#context.fileSystem.syncDirectory(this.storePath);
       return count;
     });
   }

@@ -36,8 +36,9 @@ export interface MappedFile {
 
   /** Bytes that memory still holds, without I/O, or undefined. A view: valid until this turn of the event loop ends. */
   selectHot(position: number, size: number): Buffer | undefined;
-  /** Reads into a fresh buffer; from memory when held, else from the file on the lane. Rejects STORE_READ_FAILED. */
-  read(position: number, size: number): Promise<Buffer>;
+  /** Reads from memory when held, else from the file on the lane, into a fresh buffer or the start of `target`. Rejects
+   * STORE_READ_FAILED. */
+  read(position: number, size: number, target?: Buffer): Promise<Buffer>;
 
   isAbleToCommit(commitLeastPages: number): boolean;
   isAbleToFlush(flushLeastPages: number): boolean;

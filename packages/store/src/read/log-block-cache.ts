@@ -2,16 +2,28 @@ import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 
 const BLOCK_SIZE = 256 * 1024;
 
+interface Block {
+  start: number;
+  size: number;
+  bytes: Buffer;
+  /** Set while the block is being read. */
+  reading: Promise<void> | undefined;
+  /** Copies that wait for the read; the memory is not used again before they are made. */
+  users: number;
+}
+
 /**
  * Blocks of the log as they were read from its files. The records of one queue lie between those of the others, so
- * consumers of several queues that catch up read the same blocks; each is then read once. Only blocks that are written
- * to their end are kept, and such a block never changes.
+ * consumers of several queues that catch up read the same blocks; each is then read once, and the next one is read ahead
+ * while the records of this one are sent. Only blocks that are written to their end are kept, and such a block never
+ * changes. Their memory is used again and again: fresh buffers of this size would keep the garbage collector busy.
  */
 export class LogBlockCache {
   readonly #queue: MappedFileQueue;
   readonly #capacity: number;
-  /** Oldest use first. A promise while the block is being read, so that several readers share one read. */
-  readonly #blocks = new Map<number, Buffer | Promise<Buffer>>();
+  /** Oldest use first. */
+  readonly #blocks = new Map<number, Block>();
+  readonly #free: Buffer[] = [];
 
   /** `capacity` in blocks of 256 KiB. */
   constructor(queue: MappedFileQueue, capacity: number) {
@@ -30,41 +42,72 @@ export class LogBlockCache {
     return Math.min(start + BLOCK_SIZE, fileEnd);
   }
 
-  /** The block at this start when it is held in memory. */
-  peek(start: number): Buffer | undefined {
-    const block = this.#blocks.get(start);
-    if (!(block instanceof Buffer)) return undefined;
-    this.#blocks.delete(start);
-    this.#blocks.set(start, block);
-    return block;
+  /** Copies [offset, offset + size), which lies in one block, if the block is in memory. */
+  copyHot(offset: number, size: number, target: Buffer, at: number): boolean {
+    const block = this.#blocks.get(this.blockStart(offset));
+    if (!block || block.reading || offset + size > block.start + block.size) return false;
+    block.bytes.copy(target, at, offset - block.start, offset - block.start + size);
+    return true;
   }
 
-  /** Rejects STORE_READ_FAILED. The block must be written to its end: blockEnd(start) ≤ committedWhere. */
-  async get(start: number): Promise<Buffer> {
-    const known = this.peek(start) ?? this.#blocks.get(start);
-    if (known) return known;
-    const reading = this.#queue.read(start, this.blockEnd(start) - start);
-    this.#keep(start, reading);
+  /** The same, reading the block first. It must be written to its end. Rejects STORE_READ_FAILED. */
+  async copy(offset: number, size: number, target: Buffer, at: number): Promise<void> {
+    const start = this.blockStart(offset);
+    const block = this.#use(start);
+    this.#readAhead(start);
+    block.users++;
     try {
-      const block = await reading;
-      if (this.#blocks.get(start) === reading) this.#blocks.set(start, block);
-      return block;
-    } catch (error) {
-      this.#blocks.delete(start);
-      throw error;
+      await block.reading;
+      block.bytes.copy(target, at, offset - start, offset - start + size);
+    } finally {
+      block.users--;
     }
   }
 
   clear(): void {
     this.#blocks.clear();
+    this.#free.length = 0;
   }
 
-  #keep(start: number, block: Promise<Buffer>): void {
+  #use(start: number): Block {
+    const known = this.#blocks.get(start);
+    if (!known) return this.#read(start);
+    this.#blocks.delete(start);
+    this.#blocks.set(start, known);
+    return known;
+  }
+
+  #readAhead(start: number): void {
+    const next = this.blockEnd(start);
+    if (this.#blocks.has(next) || this.blockEnd(next) > this.#queue.committedWhere) return;
+    // Whoever needs the block reports its failure; nobody may.
+    this.#read(next).reading?.catch(() => {});
+  }
+
+  #read(start: number): Block {
+    const size = this.blockEnd(start) - start;
+    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_SIZE);
+    const block: Block = { start, size, bytes, reading: undefined, users: 0 };
+    block.reading = this.#queue.read(start, size, bytes).then(
+      () => {
+        block.reading = undefined;
+      },
+      (error: unknown) => {
+        if (this.#blocks.get(start) === block) this.#blocks.delete(start);
+        throw error;
+      },
+    );
     this.#blocks.set(start, block);
-    if (this.#blocks.size <= this.#capacity) return;
-    for (const oldest of this.#blocks.keys()) {
-      this.#blocks.delete(oldest);
-      break;
+    if (this.#blocks.size > this.#capacity) this.#evictOldest();
+    return block;
+  }
+
+  #evictOldest(): void {
+    for (const [start, block] of this.#blocks) {
+      this.#blocks.delete(start);
+      // A block in use or being read is left to the garbage collector: its memory has a user still.
+      if (!block.reading && block.users === 0) this.#free.push(block.bytes);
+      return;
     }
   }
 }

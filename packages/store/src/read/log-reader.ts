@@ -14,6 +14,9 @@ export interface RecordList {
   totalSize: number;
 }
 
+/** Gives a buffer of exactly this many bytes, whatever is in it. */
+export type Allocate = (size: number) => Buffer;
+
 export interface ReadRecords {
   /** The sound records back to back. */
   buffer: Buffer;
@@ -37,9 +40,9 @@ export class LogReader {
     this.#blocks = new LogBlockCache(queue, CACHED_BLOCKS);
   }
 
-  /** Copies the records into one fresh buffer. Rejects STORE_READ_FAILED. */
-  async readRecords(list: RecordList): Promise<ReadRecords> {
-    const buffer = Buffer.allocUnsafe(list.totalSize);
+  /** Copies the records into one buffer, a fresh one or what `allocate` gives. Rejects STORE_READ_FAILED. */
+  async readRecords(list: RecordList, allocate: Allocate = Buffer.allocUnsafe): Promise<ReadRecords> {
+    const buffer = allocate(list.totalSize);
     const bad: number[] = [];
     let at = 0;
     for (let i = 0; i < list.count; i++) {
@@ -66,32 +69,19 @@ export class LogReader {
 
   #copyFromMemory(offset: number, size: number, target: Buffer, at: number): boolean {
     const hot = this.#queue.selectHot(offset, size);
-    if (!hot) return this.#copyFromBlock(offset, size, target, at);
+    if (!hot) return this.#blocks.copyHot(offset, size, target, at) && isRecordSound(target, at, size, offset);
     target.set(hot, at);
     return true;
-  }
-
-  #copyFromBlock(offset: number, size: number, target: Buffer, at: number): boolean {
-    const start = this.#blocks.blockStart(offset);
-    if (offset + size > this.#blocks.blockEnd(start)) return false;
-    const block = this.#blocks.peek(start);
-    if (!block) return false;
-    block.copy(target, at, offset - start, offset - start + size);
-    return isRecordSound(target, at, size, offset);
   }
 
   async #copyFromFile(offset: number, size: number, target: Buffer, at: number): Promise<void> {
     const end = offset + size;
     for (let position = offset; position < end; ) {
-      const start = this.#blocks.blockStart(position);
-      const blockEnd = this.#blocks.blockEnd(start);
+      const blockEnd = this.#blocks.blockEnd(this.#blocks.blockStart(position));
       const take = Math.min(end, blockEnd) - position;
-      if (blockEnd <= this.#queue.committedWhere) {
-        const block = await this.#blocks.get(start);
-        block.copy(target, at + position - offset, position - start, position - start + take);
-      } else {
-        target.set(await this.#queue.read(position, take), at + position - offset);
-      }
+      const targetAt = at + position - offset;
+      if (blockEnd <= this.#queue.committedWhere) await this.#blocks.copy(position, take, target, targetAt);
+      else await this.#queue.read(position, take, target.subarray(targetAt));
       position += take;
     }
   }

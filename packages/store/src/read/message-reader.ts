@@ -4,7 +4,7 @@ import type { ConsumeQueue } from '../queue/consume-queue.ts';
 import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
 import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../types.ts';
-import type { LogReader, RecordList } from './log-reader.ts';
+import type { Allocate, LogReader, RecordList } from './log-reader.ts';
 import { UnitReadAhead } from './unit-read-ahead.ts';
 
 /** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
@@ -13,6 +13,8 @@ const FILTER_BYTES = 16_000;
 export interface GetMessageOptions {
   maxBytes?: number;
   filter?: MessageFilter;
+  /** Where the result's buffer comes from; by default each result has a fresh one. */
+  allocate?: Allocate;
 }
 
 /** Reads messages of one queue (RocketMQ DefaultMessageStore.getMessage). */
@@ -117,7 +119,7 @@ export class MessageReader {
       list.totalSize += size;
     }
 
-    let { buffer, records } = list.count > 0 ? await this.#reader.readRecords(list) : NO_RECORDS;
+    let { buffer, records } = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
     if (filter?.isMatchedByCommitLog) {
       records = records.filter((record) => filter.isMatchedByCommitLog!(record));
       buffer = Buffer.concat(records);
