@@ -254,6 +254,7 @@ export class Connection implements RemotingConnection, Writer {
     if (socket.writableLength === 0) {
       this.idleTicks = 0;
       encoder.recycle();
+      for (const command of queue) command.release?.();
       this.#onDrain();
     } else {
       this.#watchOutgoing(this.#host.limits);

@@ -38,6 +38,11 @@ export interface RemotingCommand {
    * of a pull). They must not change until the connection has written them.
    */
   bodyParts?: readonly Uint8Array[] | undefined;
+  /**
+   * Outgoing only: called at most once, when the kernel has taken all of the frame and the body's memory may be used
+   * again. Not called when that is not known to be so, as for a slow reader or a broken connection.
+   */
+  release?: (() => void) | undefined;
   /** Serialization of this command's header. An answer is written in the type its request came in. */
   serializeType: SerializeType;
 }

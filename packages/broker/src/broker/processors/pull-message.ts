@@ -9,7 +9,8 @@ import {
   type SubscriptionData,
   type TopicConfig,
 } from '@vernier/remoting';
-import type { GetMessageResult, MessageFilter } from '@vernier/store';
+import type { GetMessageOptions, GetMessageResult, MessageFilter } from '@vernier/store';
+import { BodyPool } from '../body-pool.ts';
 import type { BrokerContext } from '../broker-context.ts';
 import { isReadable } from '../names.ts';
 import { type PullMessageHeader, parsePullMessageHeader, pullHeaderFault } from '../pull-message-header.ts';
@@ -37,6 +38,7 @@ const MASTER_ID = 0;
 /** PULL_MESSAGE and LITE_PULL_MESSAGE (RocketMQ PullMessageProcessor, DefaultPullMessageResultHandler). */
 export class PullMessageProcessor {
   readonly #broker: BrokerContext;
+  readonly #bodies = new BodyPool();
 
   constructor(broker: BrokerContext) {
     this.#broker = broker;
@@ -157,7 +159,7 @@ export class PullMessageProcessor {
       ? offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
       : undefined;
     if (reset !== undefined) return this.#answer(pull, this.#resetResult(header, reset), first);
-    const options: { maxBytes?: number; filter?: MessageFilter } = {};
+    const options: GetMessageOptions = { allocate: this.#bodies.take };
     if (header.maxMsgBytes > 0) options.maxBytes = header.maxMsgBytes;
     if (pull.filter !== undefined) options.filter = pull.filter;
     const began = this.#broker.clock.now();
@@ -215,7 +217,10 @@ export class PullMessageProcessor {
       topicSysFlag: String(pull.topicSysFlag),
       groupSysFlag: String(group.groupSysFlag),
     });
-    if (result.messageCount > 0) response.body = result.buffer;
+    if (result.messageCount > 0) {
+      response.body = result.buffer;
+      response.release = () => this.#bodies.give(result.buffer);
+    }
     return response;
   }
 
