@@ -167,11 +167,16 @@ export function conformance(engine: EngineUnderTest): void {
     assert.equal(queue.committedWhere, 1500, 'a write does not wait for a running sync');
     assert.equal(queue.flushedWhere, 0);
     const second = queue.flush(0);
+    let syncs = 0;
+    faults.hook = (operation) => {
+      if (operation === 'sync') syncs++;
+    };
     release();
     await flushing;
     assert.equal(queue.flushedWhere, 1000);
     await second;
-    assert.equal(queue.flushedWhere, 1500, 'who asked during the flush got one of its own');
+    assert.equal(queue.flushedWhere, 1500);
+    assert.equal(syncs, 1, 'who asked during the flush got one of its own');
   });
 
   run('a flush in one call covers no more than it wrote', async ({ queue, faults }) => {
@@ -243,6 +248,33 @@ export function conformance(engine: EngineUnderTest): void {
       await assert.rejects(queue.flush(0), (error) => error === context.failure);
       assert.equal(calls, 1);
       assert.deepEqual([queue.flushedWhere, queue.committedWhere], [0, 0]);
+    });
+
+    run('a write that waits behind one that fails is not made', async ({ queue, faults, context }) => {
+      await append(queue, 1000);
+      let fail = (_error: Error): void => {};
+      let writes = 0;
+      const entered = new Promise<void>((resolve) => {
+        faults.hook = (operation) => {
+          if (operation !== 'write') return;
+          writes++;
+          resolve();
+          return new Promise<void>((_go, reject) => {
+            fail = reject;
+          });
+        };
+      });
+      const first = queue.commit(0);
+      await entered;
+      await append(queue, 1000);
+      const file = queue.getLastMappedFile()!;
+      const others = [queue.commit(0), queue.flush(0), file.commit(0), file.flush(0)];
+      fail(errno('EIO'));
+      for (const outcome of await Promise.allSettled([first, ...others])) {
+        assert.equal(outcome.status, 'rejected');
+        assert.equal((outcome as PromiseRejectedResult).reason, context.failure);
+      }
+      assert.equal(writes, 1);
     });
 
     run('a disk that is full at a write is STORE_DISK_FULL and for good', async ({ queue, faults }) => {

@@ -64,6 +64,64 @@ test('mmap: records across the end of a window; few windows, made once, given ba
   assert.ok(maps - covers <= 1, 'only the part that is appended to stays mapped');
 });
 
+test(
+  'mmap: what was appended to a window during a flush is flushed after another window took over',
+  skip,
+  async (t) => {
+    const synced: [number, number][] = [];
+    let holdNext: Promise<void> | undefined;
+    let entered = (): void => {};
+    const watched: Native = {
+      ...native!,
+      reserveWindow(length): NativeWindow {
+        const window = native!.reserveWindow(length);
+        let position = 0;
+        return {
+          view: window.view,
+          length,
+          map(fd, at, bytes) {
+            position = at;
+            window.map(fd, at, bytes);
+          },
+          async sync(start, bytes) {
+            const held = holdNext;
+            holdNext = undefined;
+            entered();
+            await held;
+            await window.sync(start, bytes);
+            synced.push([position + start, position + start + bytes]);
+          },
+          cover: () => window.cover(),
+        };
+      },
+    };
+    const config = { writeWithoutMmap: false, mappedFileSizeCommitLog: 80 * MiB };
+    const { queue } = await openLog(t, { config, native: watched });
+    await append(queue, 5 * MiB);
+    let release = (): void => {};
+    holdNext = new Promise((resolve) => {
+      release = resolve;
+    });
+    const started = new Promise<void>((resolve) => {
+      entered = resolve;
+    });
+    const flushing = queue.flush(0);
+    await started;
+    while (queue.maxOffset < 40 * MiB) await append(queue, 5 * MiB);
+    release();
+    await flushing;
+    assert.equal(queue.flushedWhere, 5 * MiB);
+    await flushAll(queue);
+    assert.equal(queue.flushedWhere, queue.maxOffset);
+    let reached = 0;
+    for (const [from, to] of synced.sort((a, b) => a[0] - b[0])) {
+      assert.ok(from <= reached, `[${reached}, ${from}) was never synced`);
+      reached = Math.max(reached, to);
+    }
+    assert.equal(reached, queue.maxOffset);
+  },
+);
+
 test('mmap: msync covers the dirty pages and no others', skip, async (t) => {
   const { windows, counted } = counting();
   const { queue } = await openLog(t, { config: { writeWithoutMmap: false }, native: counted });
