@@ -73,7 +73,8 @@ export interface MessageStoreConfig {
   destroyMapedFileIntervalForcibly: number;
   redeleteHangedFileInterval: number;
 
-  /** own. Where the commit log's blocking calls run. */
+  /** own. Where the commit log's blocking calls run: libuv's threads, or two of its own, which a process that keeps
+   * libuv's threads busy should choose (docs/design/write-path.md has the measurement). */
   ioLane: 'pool' | 'worker';
   /** own. Bytes of all append buffers of the channel engine together. */
   appendBufferSize: number;
