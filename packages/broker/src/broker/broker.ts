@@ -161,7 +161,9 @@ export class Broker extends EventEmitter<BrokerEvents> {
       this.#context = this.#createContext(store, hosts, directory);
       await this.#fileSystem.makeDirectory(directory);
       await this.#context.metadata.load();
-      this.#context.topics.adoptStoredQueues(store.queuesByTopic());
+      const stored = store.queuesByTopic();
+      for (const topic of this.#context.topics.deletedAmong(stored)) await store.deleteTopic(topic);
+      this.#context.topics.adoptStoredQueues(stored);
       if (this.config.listenPort === 0 && remembered === undefined) {
         await rememberPort(this.#fileSystem, directory, bound.port);
       }

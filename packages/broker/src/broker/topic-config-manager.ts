@@ -1,5 +1,6 @@
 import {
   asObject,
+  asStrings,
   createTopicConfig,
   type DataVersion,
   dataVersionFromJson,
@@ -59,6 +60,9 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
   return topics;
 }
 
+/** Deleted topics remembered; the log's end, which recovery reads again, names far fewer. */
+const DELETED_TOPICS_MAX = 10_000;
+
 export interface TopicConfigManagerDeps {
   logger: StoreLogger;
   now(): number;
@@ -73,6 +77,11 @@ export class TopicConfigManager {
   readonly #config: BrokerConfig;
   readonly #deps: TopicConfigManagerDeps;
   readonly #systemTopics: Set<string>;
+  /**
+   * Topics that an operator deleted. Recovery after a crash builds queues anew from the end of the log, those of a
+   * deleted topic too; without this list they would look like a topic whose entry was lost.
+   */
+  readonly #deleted = new Set<string>();
 
   constructor(config: BrokerConfig, deps: TopicConfigManagerDeps) {
     this.#config = config;
@@ -90,7 +99,8 @@ export class TopicConfigManager {
    * is something else.
    */
   load(file: unknown): void {
-    const { topicConfigTable, dataVersion } = asObject(file, 'topics.json');
+    const { topicConfigTable, dataVersion, deletedTopics } = asObject(file, 'topics.json');
+    for (const name of asStrings(deletedTopics, 'deletedTopics')) this.#deleted.add(name);
     for (const [name, fields] of Object.entries(asObject(topicConfigTable, 'topicConfigTable'))) {
       this.table.set(name, { ...topicConfigFromJson(fields), topicName: name });
     }
@@ -99,7 +109,9 @@ export class TopicConfigManager {
 
   /** topics.json in pieces, one topic each. */
   *encode(): Iterable<string> {
-    yield `{\n"dataVersion":${JSON.stringify(this.dataVersion)},\n"topicConfigTable":{`;
+    // Java's reader leaves out members it does not know.
+    const deleted = this.#deleted.size === 0 ? '' : `"deletedTopics":${JSON.stringify([...this.#deleted])},\n`;
+    yield `{\n"dataVersion":${JSON.stringify(this.dataVersion)},\n${deleted}"topicConfigTable":{`;
     let separator = '\n';
     for (const [name, topic] of this.table) {
       yield `${separator}${JSON.stringify(name)}:${JSON.stringify(topicConfigJson(topic))}`;
@@ -115,7 +127,7 @@ export class TopicConfigManager {
   adoptStoredQueues(queuesByTopic: ReadonlyMap<string, readonly number[]>): TopicConfig[] {
     const adopted: TopicConfig[] = [];
     for (const [topic, queueIds] of queuesByTopic) {
-      if (queueIds.length === 0) continue;
+      if (queueIds.length === 0 || this.#deleted.has(topic)) continue;
       const highest = Math.max(...queueIds) + 1;
       const known = this.table.get(topic);
       if (known === undefined) adopted.push(createTopicConfig(topic, queues(highest)));
@@ -129,6 +141,11 @@ export class TopicConfigManager {
     }
     if (adopted.length > 0) this.#changed(adopted);
     return adopted;
+  }
+
+  /** Deleted topics that have queues again. */
+  deletedAmong(queuesByTopic: ReadonlyMap<string, unknown>): string[] {
+    return [...this.#deleted].filter((topic) => queuesByTopic.has(topic));
   }
 
   select(topic: string): TopicConfig | undefined {
@@ -192,6 +209,11 @@ export class TopicConfigManager {
 
   delete(topic: string): boolean {
     if (!this.table.delete(topic)) return false;
+    this.#deleted.add(topic);
+    for (const oldest of this.#deleted) {
+      if (this.#deleted.size <= DELETED_TOPICS_MAX) break;
+      this.#deleted.delete(oldest);
+    }
     this.#changed([]);
     return true;
   }
@@ -203,6 +225,7 @@ export class TopicConfigManager {
 
   #put(topic: TopicConfig): void {
     this.table.set(topic.topicName, topic);
+    this.#deleted.delete(topic.topicName);
     this.#changed([topic]);
   }
 

@@ -80,6 +80,20 @@ test('queues of the store that the table does not know are adopted, the rest is 
   assert.equal(manager.select('Known')?.readQueueNums, 4);
 });
 
+test('a deleted topic whose queues recovery built again is not adopted, also after a restart, until it is made again', () => {
+  const { manager } = topics();
+  manager.createInSendMessage('Gone', 'TBW102', 4, 0, 'x');
+  manager.delete('Gone');
+  const restarted = topics().manager;
+  restarted.load(JSON.parse(textOf(manager)));
+  const stored = new Map([['Gone', [0]]]);
+  assert.deepEqual(restarted.adoptStoredQueues(stored), []);
+  assert.deepEqual(restarted.deletedAmong(stored), ['Gone']);
+  restarted.createInSendMessage('Gone', 'TBW102', 4, 0, 'x');
+  assert.deepEqual(restarted.deletedAmong(stored), []);
+  assert.equal(JSON.parse(textOf(restarted)).deletedTopics, undefined);
+});
+
 test('consumerOffset.json with Java’s bare integer keys is read, and what is written is read again', () => {
   let changes = 0;
   const offsets = new ConsumerOffsetManager(now, () => changes++);

@@ -149,8 +149,7 @@ export class SendMessageProcessor {
       const until = new Date(config.startAcceptSendRequestTimeStamp).toISOString();
       return this.#refuse(request, ResponseCode.SYSTEM_ERROR, `broker unable to service, until ${until}`);
     }
-    // RocketMQ refuses order topics alone here and leaves the rest to the route; a client with an old route would then
-    // go on writing to a broker that its operator has closed.
+    // Producers learn of a broker that takes no messages by the route, and leave it; an order topic has nowhere else to go.
     if (!isWriteable(config.brokerPermission) && topic.order) {
       return this.#refuse(
         request,
