@@ -93,8 +93,9 @@ export interface RecordCheckOptions {
   /** Bytes left in the file from `at` on; a record cannot be longer, a BLANK has exactly these. */
   maxSize?: number;
   /**
-   * Position in the file of the byte at `at`. With it, a sector that was never written is found where no CRC covers it,
-   * in the topic and the properties: 'torn-sector', with the sector's position in the record as `found`.
+   * Position in the file of the byte at `at`. With it, a sector that was never wholly written is found where no CRC
+   * covers it, in the topic and the properties: 'torn-sector', with the position of its last byte in the record as `found`. For bytes
+   * that are not known to be on disk.
    */
   filePosition?: number;
   /** Compare the whole record with its `__CRC32#` property, when it has one (enabledAppendPropCRC, forceVerifyPropCRC). */
@@ -159,26 +160,29 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
 
 /** Smallest piece in which disks write; pages are whole multiples. */
 const SECTOR_BYTES = 512;
+/** Zero bytes in front of a sector's end that count: text has none, let alone two in a row at just that place. */
+const TORN_BYTES = 2;
 
 /**
- * A power cut leaves zeros where a sector of a new record did not reach the disk. The body has its CRC, and zeros in the
- * head spoil the lengths; but a topic or properties whose sector is missing would pass. No such bytes are ever zero over
- * a whole sector. Position in the record of the first zero one, -1 without.
+ * A power cut leaves zeros where a sector of a new record did not reach the disk, or where the rest of one did not. The
+ * body has its CRC, and zeros in the head spoil the lengths; but a topic or properties that lack a sector would pass.
+ * So they may not end with zeros, neither at the end of a sector nor at the end of the record. Position in the record
+ * of the last of these zeros, -1 without.
  */
 function tornSectorOf(buffer: Buffer, record: RecordLayout, filePosition: number): number {
   // Without properties the record ends with two zero bytes, their length.
   const end = record.propertiesLength > 0 ? record.at + record.size : record.topicAt + record.topicLength;
-  const toSector = SECTOR_BYTES - (filePosition % SECTOR_BYTES);
-  let sector = record.at + toSector;
-  // The last boundary at or in front of the topic, if the record has one there.
-  if (sector + SECTOR_BYTES <= record.topicAt) {
-    sector += Math.floor((record.topicAt - sector) / SECTOR_BYTES) * SECTOR_BYTES;
+  if (end === record.topicAt) return -1;
+  if (buffer[end - 1] === 0) return end - 1 - record.at;
+  let sectorEnd = record.at + SECTOR_BYTES - (filePosition % SECTOR_BYTES);
+  if (sectorEnd <= record.topicAt) {
+    sectorEnd += Math.ceil((record.topicAt + 1 - sectorEnd) / SECTOR_BYTES) * SECTOR_BYTES;
   }
-  for (; sector < end; sector += SECTOR_BYTES) {
-    const stop = Math.min(end, sector + SECTOR_BYTES);
-    let at = Math.max(sector, record.topicAt);
-    while (at < stop && buffer[at] === 0) at++;
-    if (at === stop) return sector - record.at;
+  for (; sectorEnd < end; sectorEnd += SECTOR_BYTES) {
+    let at = sectorEnd - 1;
+    const from = Math.max(record.topicAt, sectorEnd - TORN_BYTES);
+    while (at >= from && buffer[at] === 0) at--;
+    if (at < from) return sectorEnd - 1 - record.at;
   }
   return -1;
 }

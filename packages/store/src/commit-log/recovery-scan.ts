@@ -10,6 +10,8 @@ export interface ScanOptions {
   fileSystem: FileSystem;
   checkCrc: boolean;
   verifyPropCrc: boolean;
+  /** Look for sectors that a power cut kept from the disk; senseless below the durable point. */
+  checkTorn?: boolean;
   /** Bytes of one read. */
   chunkBytes?: number;
 }
@@ -146,7 +148,7 @@ class FileScan {
       checkCrc: this.#options.checkCrc,
       verifyPropCrc: this.#options.verifyPropCrc,
       expectedPhysicalOffset: this.#file.from + position,
-      filePosition: position,
+      filePosition: this.#options.checkTorn ? position : undefined,
       maxSize: this.#file.size - position,
     });
   }

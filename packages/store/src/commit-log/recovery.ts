@@ -203,7 +203,8 @@ class Recovery {
     const rewriter = new Rewriter(this.#context, start.durablePoint);
     let above: ScanResult;
     try {
-      above = await scanLog(this.#files, start.durablePoint, endOf(this.#files), this.#scanOptions, {
+      const options = { ...this.#scanOptions, checkTorn: true };
+      above = await scanLog(this.#files, start.durablePoint, endOf(this.#files), options, {
         onVerified: (file, position, bytes) => rewriter.write(file, position, bytes),
         onFileDone: () => rewriter.finish(),
         onProgress: (offset) => this.#progress(start, offset),

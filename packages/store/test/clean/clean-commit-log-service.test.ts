@@ -64,6 +64,22 @@ test('a file that is not on disk yet is never removed', async (t) => {
   assert.deepEqual(await names(), [2, 3, 4]);
 });
 
+test('a power cut between two removals leaves no gap in the log', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { run, fileSystem, context } = await make(t, { now: FOUR - HOUR / 2, newestAgeHours: 1_000 });
+    let removals = 0;
+    fileSystem.intercept = (operation) => {
+      if (operation === 'remove' && ++removals === 1 + (seed % 4)) throw new Error('power');
+    };
+    await run().catch(() => {});
+    const files = (await fileSystem.crash(seed).list(context.config.storePathCommitLog)).map(
+      (name) => Number(name) / 4096,
+    );
+    const first = files[0]!;
+    assert.deepEqual(files, [0, 1, 2, 3, 4].slice(first), `seed ${seed}`);
+  }
+});
+
 test('at most deleteFileBatchMax files a round, 100 ms apart', async (t) => {
   const { run, names, clock } = await make(t, {
     now: FOUR - HOUR / 2,

@@ -40,6 +40,7 @@ export async function makeLog(
     appendBufferSize: 64 * 1024,
     ...options.config,
   };
+  await fileSystem.makeDirectory(config.storePathRootDir);
   await fileSystem.makeDirectory(config.storePathCommitLog);
   for (let index = 0; index < files; index++) {
     stampedAt = clock.now() - ((options.newestAgeHours ?? 0) + files - 1 - index) * HOUR;
@@ -49,7 +50,7 @@ export async function makeLog(
     await file.sync();
     await file.close();
   }
-  await fileSystem.syncDirectory(config.storePathCommitLog);
+  for (const directory of ['/', '/store', config.storePathCommitLog]) await fileSystem.syncDirectory(directory);
   useClock = true;
   let failure: StoreError | undefined;
   const logged: { level: string; message: string; fields: Record<string, unknown> }[] = [];

@@ -209,49 +209,7 @@ export class StoreDirectory {
     t: TestContext,
     more: { fileSystem?: FileSystem; chunkBytes?: number; onProgress?: (done: number, total: number) => void } = {},
   ): Promise<Opened> {
-    const fileSystem = more.fileSystem ?? new NodeFileSystem();
-    const made = context(this.config, fileSystem);
-    const log = new MappedFileQueue(made.context, {
-      storePath: this.config.storePathCommitLog,
-      mappedFileSize: this.config.mappedFileSizeCommitLog,
-      engine: createMappedFileEngine(made.context),
-    });
-    const queues = new ConsumeQueueStore(made.context);
-    const index = new IndexService(made.context);
-    let checkpoint: StoreCheckpoint | undefined;
-    const closeAll = async (): Promise<void> => {
-      await checkpoint?.abandon().catch(() => {});
-      await queues.close().catch(() => {});
-      await index.close().catch(() => {});
-      await log.shutdown().catch(() => {});
-    };
-    try {
-      checkpoint = await StoreCheckpoint.open(this.checkpointPath, made.context);
-      await log.load();
-      await queues.load();
-      await index.load();
-      const dispatched: DispatchRequest[] = [];
-      const result = await recoverStore({
-        context: made.context,
-        mappedFileQueue: log,
-        consumeQueueStore: queues,
-        indexService: index,
-        checkpoint,
-        lastExitOk: !(await new AbortFile(join(this.root, 'abort'), fileSystem).exists()),
-        dispatch: (request) => {
-          dispatched.push(request);
-          queues.dispatch(request);
-          index.buildIndex(request);
-        },
-        onProgress: more.onProgress,
-        chunkBytes: more.chunkBytes ?? 4096,
-      });
-      t.after(closeAll);
-      return { result, dispatched, context: made.context, log, queues, checkpoint, warnings: made.warnings };
-    } catch (error) {
-      await closeAll();
-      throw error;
-    }
+    return await openStore(t, this.config, more.fileSystem ?? new NodeFileSystem(), more);
   }
 
   /** Opens, flushes queues and index, notes it in the checkpoint and closes: the clean end of a store. */
@@ -265,7 +223,7 @@ export class StoreDirectory {
   }
 }
 
-function context(config: MessageStoreConfig, fileSystem: FileSystem) {
+export function context(config: MessageStoreConfig, fileSystem: FileSystem) {
   const warnings: { fields: Record<string, unknown>; message: string }[] = [];
   let failure: StoreError | undefined;
   const warn = (fields: object, message: string): void => {
@@ -285,4 +243,55 @@ function context(config: MessageStoreConfig, fileSystem: FileSystem) {
     },
   };
   return { context: made, warnings };
+}
+
+/** Loads and recovers as the store does at its start; when the test ends, closes as after a kill. */
+export async function openStore(
+  t: Pick<TestContext, 'after'>,
+  config: MessageStoreConfig,
+  fileSystem: FileSystem,
+  more: { chunkBytes?: number; onProgress?: (done: number, total: number) => void } = {},
+): Promise<Opened> {
+  const made = context(config, fileSystem);
+  const log = new MappedFileQueue(made.context, {
+    storePath: config.storePathCommitLog,
+    mappedFileSize: config.mappedFileSizeCommitLog,
+    engine: createMappedFileEngine(made.context),
+  });
+  const queues = new ConsumeQueueStore(made.context);
+  const index = new IndexService(made.context);
+  let checkpoint: StoreCheckpoint | undefined;
+  const closeAll = async (): Promise<void> => {
+    await checkpoint?.abandon().catch(() => {});
+    await queues.close().catch(() => {});
+    await index.close().catch(() => {});
+    await log.shutdown().catch(() => {});
+  };
+  try {
+    checkpoint = await StoreCheckpoint.open(join(config.storePathRootDir, 'checkpoint'), made.context);
+    await log.load();
+    await queues.load();
+    await index.load();
+    const dispatched: DispatchRequest[] = [];
+    const result = await recoverStore({
+      context: made.context,
+      mappedFileQueue: log,
+      consumeQueueStore: queues,
+      indexService: index,
+      checkpoint,
+      lastExitOk: !(await new AbortFile(join(config.storePathRootDir, 'abort'), fileSystem).exists()),
+      dispatch: (request) => {
+        dispatched.push(request);
+        queues.dispatch(request);
+        index.buildIndex(request);
+      },
+      onProgress: more.onProgress,
+      chunkBytes: more.chunkBytes ?? 4096,
+    });
+    t.after(closeAll);
+    return { result, dispatched, context: made.context, log, queues, checkpoint, warnings: made.warnings };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
 }
