@@ -11,9 +11,25 @@ import type { ReadyFile } from '../src/server/ready-file.ts';
 
 export const bin = fileURLToPath(new URL('../dist/bin.js', import.meta.url));
 
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
+
+/** Done after the test, the last one first: a process ends before its disk goes, and that before the folder does. */
+export function cleanUp(t: TestContext, step: () => unknown): void {
+  const steps = cleanups.get(t);
+  if (steps !== undefined) {
+    steps.push(step);
+    return;
+  }
+  const first = [step];
+  cleanups.set(t, first);
+  t.after(async () => {
+    for (const each of first.reverse()) await each();
+  });
+}
+
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'vernier-cli-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
+  cleanUp(t, () => rm(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -94,6 +110,13 @@ export class Running {
 export const run = (args: readonly string[], options?: RunOptions): Promise<Finished> =>
   new Running(args, options).finished;
 
+export function endAfter(t: TestContext, running: Running): void {
+  cleanUp(t, async () => {
+    running.child.kill('SIGKILL');
+    await running.finished;
+  });
+}
+
 export interface Started extends Running {
   ready: ReadyFile;
 }
@@ -111,21 +134,18 @@ export async function startBroker(
   const small = ['--set', 'mappedFileSizeCommitLog=1048576', '--set', 'mappedFileSizeConsumeQueue=20000'];
   const ports = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
   const running = new Running(['start', dataDir, ...small, ...ports, ...args], options) as Started;
-  t.after(async () => {
-    running.child.kill('SIGKILL');
-    await running.finished;
-  });
+  endAfter(t, running);
   await running.printed(/^ready after/m);
   running.ready = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;
   return running;
 }
 
-/** Names, modes, sizes and contents of everything below a folder: equal before and after means untouched. */
+/** Names, modes and contents of everything below a folder: equal before and after means untouched. */
 export function treeHash(folder: string): string {
   const hash = createHash('sha256');
   const walk = (path: string, name: string): void => {
     const stat = lstatSync(path);
-    hash.update(`${name}\0${stat.mode}\0${stat.isFile() ? stat.size : ''}\0${stat.mtimeMs}\n`);
+    hash.update(`${name}\0${stat.mode}\0${stat.isFile() ? stat.size : ''}\n`);
     if (stat.isFile()) hash.update(readFileSync(path));
     if (stat.isDirectory()) for (const child of readdirSync(path).sort()) walk(join(path, child), `${name}/${child}`);
   };

@@ -1,6 +1,6 @@
 import { Namesrv } from '@vernier/broker';
 import { EXIT_OK } from '../exit-codes.ts';
-import { createLogger, type LogLevel } from '../log.ts';
+import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { listenError } from '../server/listen-error.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
@@ -25,7 +25,7 @@ export async function namesrv(options: NamesrvOptions): Promise<number> {
 }
 
 async function run(options: NamesrvOptions): Promise<number> {
-  const logger = createLogger({ level: options.logLevel, file: options.logFile });
+  const { logger, release } = createLog({ level: options.logLevel, file: options.logFile });
   const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger });
   try {
     await server.start();
@@ -34,6 +34,7 @@ async function run(options: NamesrvOptions): Promise<number> {
     await server.shutdown(0);
     throw listenError(error, 'nameserver', options.listen, options.namesrvPort);
   }
+  release();
   const readyMs = Math.round(performance.now());
   if (options.readyFile !== undefined) {
     writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });

@@ -1,7 +1,7 @@
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
-import { createLogger, type LogLevel } from '../log.ts';
+import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { Progress } from '../output/progress.ts';
 import { bytes } from '../output/table.ts';
@@ -56,7 +56,7 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
-  const logger = createLogger({ level: options.logLevel, file: options.logFile });
+  const log = createLog({ level: options.logLevel, file: options.logFile });
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
       `vernier: ${options.config} has keys that are not used here: ${settings.unknownKeys.join(', ')}\n`,
@@ -77,7 +77,7 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
     server = await startAllInOne({
       settings,
       namesrvPort,
-      logger,
+      logger: log.logger,
       onListening: () => {
         if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
       },
@@ -89,6 +89,7 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
   } finally {
     progress.clear();
   }
+  log.release();
   server.onFailure((cause) => {
     process.stderr.write(
       `vernier: the store refuses every message from here on, reading goes on: ${cause.message} [${cause.code}]\n`,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Finished, Running, run, startBroker, temporaryFolder } from '../cli.ts';
+import { endAfter, type Finished, Running, run, startBroker, temporaryFolder } from '../cli.ts';
 
 const lines = ({ stdout }: Finished): string[] => stdout.split('\n').filter((line) => line !== '');
 const objects = (finished: Finished): Record<string, unknown>[] =>
@@ -78,12 +78,12 @@ test('produce and consume: bodies from flag, file, stdin and made up; keys, tags
 
   await t.test('--follow prints what comes later, and SIGINT ends it with 0', async () => {
     const follower = new Running(['consume', 'f', '--follow'], { env });
-    t.after(() => follower.child.kill('SIGKILL'));
+    endAfter(t, follower);
     // The topic must be there first: a follower of nothing is a mistake.
     assert.equal((await follower.finished).code, 1);
     await vernier(['produce', 'f', '--body', 'early']);
     const second = new Running(['consume', 'f', '--follow'], { env });
-    t.after(() => second.child.kill('SIGKILL'));
+    endAfter(t, second);
     await second.printed(/^early$/m);
     await vernier(['produce', 'f', '--body', 'late']);
     await second.printed(/^late$/m);
@@ -94,7 +94,7 @@ test('produce and consume: bodies from flag, file, stdin and made up; keys, tags
   await t.test('two members of a group share its queues', async () => {
     await vernier(['topic', 'create', 's', '--queues', '4']);
     const members = [1, 2].map(() => new Running(['consume', 's', '--group', 'pair', '--follow'], { env }));
-    t.after(() => members.map(({ child }) => child.kill('SIGKILL')));
+    for (const member of members) endAfter(t, member);
     let total = 0;
     while (!members.every(({ stdout }) => stdout !== '') && total < 400) {
       await vernier(['produce', 's', '--size', '3', '--count', '8']);

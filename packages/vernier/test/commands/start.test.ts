@@ -3,7 +3,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Running, run, startBroker, temporaryFolder } from '../cli.ts';
+import { endAfter, Running, run, startBroker, temporaryFolder } from '../cli.ts';
 
 test('start: says every address, engine, flush mode, disk and loss, and the ready file says the same', async (t) => {
   const folder = await temporaryFolder(t);
@@ -73,7 +73,7 @@ test('start: the data directory is made where it is missing, in the current dire
   const broker = new Running(['--namesrv-port', '0', '--broker-port', '0', '--set', 'mappedFileSizeCommitLog=65536'], {
     cwd: folder,
   });
-  t.after(() => broker.child.kill('SIGKILL'));
+  endAfter(t, broker);
   await broker.printed(/ready after/);
   assert.deepEqual(readdirSync(folder), ['vernier-data']);
   broker.signal('SIGTERM');
