@@ -180,6 +180,23 @@ test('index file: keys put while a flush is under way are not in it, and are in 
   assert.equal(whole.indexCount, put + 1);
 });
 
+for (const moment of [1, 2, 3]) {
+  test(`index file: a key put during write ${moment} of a flush is found after the next one`, async () => {
+    const context = memoryContext(small);
+    const file = IndexFile.create(context, PATH, 0, 0);
+    file.putKey(K1, 100, TIME);
+    let writes = 0;
+    context.fileSystem.fault = ({ kind }) => {
+      if (kind === 'write' && ++writes === moment) file.putKey(K9, 200, TIME);
+      return undefined;
+    };
+    await file.flush();
+    await file.flush();
+    const loaded = await IndexFile.load(context, PATH, indexFileSize(8, 16));
+    assert.deepEqual([await select(loaded, K1), await select(loaded, K9)], [[100], [200]]);
+  });
+}
+
 test('index file: another size and an impossible count are refused', async () => {
   const context = memoryContext(small);
   context.fileSystem.files.set(PATH, Buffer.alloc(indexFileSize(8, 16)));
