@@ -45,8 +45,15 @@ export function decodeBinaryHeader(
   };
 }
 
+/**
+ * One call decodes the whole block, and names and values are cut out of its text. That is right when every byte became
+ * one character, which the lengths tell: a character beyond ASCII takes several bytes and makes the text shorter. Then,
+ * which is rare, each name and value is decoded by itself.
+ */
 function decodeFields(buffer: Buffer, start: number, end: number): ExtFields {
   const fields: ExtFields = {};
+  const block = buffer.toString('utf8', start, end);
+  const aligned = block.length === end - start;
   let position = start;
   while (position < end) {
     if (position + 2 > end) throw invalid('extFields end inside a name length');
@@ -55,7 +62,15 @@ function decodeFields(buffer: Buffer, start: number, end: number): ExtFields {
     if (nameEnd + 4 > end) throw invalid(`extFields name of ${nameEnd - nameStart} bytes crosses the end`);
     const valueStart = nameEnd + 4;
     const valueEnd = valueStart + lengthAt(buffer, nameEnd, end, 'extFields value');
-    setField(fields, buffer.toString('utf8', nameStart, nameEnd), buffer.toString('utf8', valueStart, valueEnd));
+    if (aligned) {
+      setField(
+        fields,
+        block.slice(nameStart - start, nameEnd - start),
+        block.slice(valueStart - start, valueEnd - start),
+      );
+    } else {
+      setField(fields, buffer.toString('utf8', nameStart, nameEnd), buffer.toString('utf8', valueStart, valueEnd));
+    }
     position = valueEnd;
   }
   return fields;

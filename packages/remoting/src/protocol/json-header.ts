@@ -18,7 +18,12 @@ interface JsonHeader {
   extFields?: unknown;
 }
 
-/** Decodes the header at [start, end). Throws REMOTING_FRAME_INVALID. */
+/**
+ * Decodes the header at [start, end). Throws REMOTING_FRAME_INVALID.
+ *
+ * JSON.parse is 85 % of it. A scanner written by hand for just these headers was measured against it (Node 20): equal on
+ * sends with properties, a fifth slower on pulls, a quarter faster on sends without properties; not worth its branches.
+ */
 export function decodeJsonHeader(
   buffer: Buffer,
   start: number,
