@@ -79,7 +79,7 @@ export async function runProfile(options: {
       options.say(
         `\n${file}: ${busy.toFixed(0)} ms not idle (start-up and warm-up included), ${messages} messages measured`,
       );
-      for (const { name, ms } of times.slice(0, options.top)) {
+      for (const { name, ms } of times.filter(({ name }) => name !== '(idle)').slice(0, options.top)) {
         options.say(`${ms.toFixed(0).padStart(8)} ms ${((ms / busy) * 100).toFixed(1).padStart(5)} %  ${name}`);
       }
     }

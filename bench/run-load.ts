@@ -80,6 +80,8 @@ async function outputOf(child: ReturnType<typeof spawn>, what: string): Promise<
     errors += text;
   });
   const [code, signal] = await once(child, 'close');
+  // A load that succeeds may have something to say all the same, such as its first refused message.
+  if (code === 0 && errors !== '') process.stderr.write(`${what}: ${errors.trim()}\n`);
   if (code !== 0) throw new Error(`${what} ended with ${code ?? signal}: ${errors.trim()} ${output.trim()}`);
   return output;
 }

@@ -51,7 +51,7 @@ public final class BenchProducer {
                     try {
                         SendResult result = producer.send(new Message(topic, "TagA", body));
                         if (result.getSendStatus() != SendStatus.SEND_OK) {
-                            notOk.incrementAndGet();
+                            if (notOk.incrementAndGet() == 1) System.err.println("first status: " + result);
                             continue;
                         }
                     } catch (Exception error) {

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 /**
  * What a writer was told and what its consumer saw, in a file outside of the disk under test. Every entry is one write
@@ -35,6 +35,7 @@ export interface WitnessEntry {
 
 export class WitnessLog {
   private readonly descriptor: number;
+  private isOpen = true;
   private readonly entry = Buffer.alloc(ENTRY_SIZE);
 
   constructor(path: string) {
@@ -53,12 +54,10 @@ export class WitnessLog {
     writeSync(this.descriptor, bytes, 0, ENTRY_SIZE);
   }
 
-  get size(): number {
-    return fstatSync(this.descriptor).size;
-  }
-
+  /** Calling it again does nothing. */
   close(): void {
-    closeSync(this.descriptor);
+    if (this.isOpen) closeSync(this.descriptor);
+    this.isOpen = false;
   }
 }
 
