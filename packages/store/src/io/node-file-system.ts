@@ -36,6 +36,8 @@ export interface NodeFileSystemOptions {
   lane?: IoLane;
   /** `undefined` (given as such): do without koffi. Default: koffi when it is there. */
   native?: Native | undefined;
+  /** Offer writeDurably() on log files. Default: on Linux, the only place where O_DSYNC reaches the platter. */
+  durableWrites?: boolean;
 }
 
 const flags: Record<OpenMode, number> = {
@@ -108,7 +110,7 @@ class NodeStoreFile implements StoreFile {
     this.fd = fd;
     this.#log = traffic === 'log';
     // macOS leaves an O_DSYNC write in the drive's cache; there, and on Windows, write and fdatasync are two calls.
-    if (this.#log && process.platform === 'linux') {
+    if (this.#log && owner.durableWrites) {
       this.writeDurably = async (data, position) => {
         const pieces = data instanceof Uint8Array ? [data] : data;
         const durable = this.#durableFd ?? (await this.#openDurable());
@@ -210,6 +212,7 @@ function isUnsupported(error: unknown): boolean {
 export class NodeFileSystem implements FileSystem {
   readonly lane: IoLane;
   readonly native: Native | undefined;
+  readonly durableWrites: boolean;
   /** Shared by all log files. */
   readonly logReads = new Turnstile(LOG_READS_MAX);
   readonly #tracked = new Set<{ operation: string; file: string; startMs: number }>();
@@ -217,6 +220,7 @@ export class NodeFileSystem implements FileSystem {
   constructor(options: NodeFileSystemOptions = {}) {
     this.lane = options.lane ?? new PoolLane();
     this.native = 'native' in options ? options.native : loadNative();
+    this.durableWrites = options.durableWrites ?? process.platform === 'linux';
   }
 
   async open(path: string, mode: OpenMode, traffic: Traffic = 'other'): Promise<StoreFile> {

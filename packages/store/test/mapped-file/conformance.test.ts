@@ -10,7 +10,11 @@ const channel = { readsUncommitted: true, hasHotTail: true, writtenAtOnce: false
 
 conformance({ name: 'channel, pool lane', ...channel, settings: () => ({ lane: new PoolLane() }) });
 conformance({ name: 'channel, worker lane', ...channel, settings: () => ({ lane: new WorkerLane() }) });
-conformance({ name: 'channel, without koffi', ...channel, settings: () => ({ withoutNative: true }) });
+conformance({
+  name: 'channel, without koffi and O_DSYNC',
+  ...channel,
+  settings: () => ({ withoutNative: true, withoutDurableWrites: true }),
+});
 conformance({
   name: 'channel, simulated disk',
   ...channel,

@@ -125,6 +125,8 @@ export interface LogSettings {
   lane?: IoLane;
   native?: Native | undefined;
   withoutNative?: boolean;
+  /** As on macOS and Windows: write and fdatasync are always two calls. */
+  withoutDurableWrites?: boolean;
   /** Instead of a real file system in a temporary directory. */
   fileSystem?: FileSystem;
   directory?: string;
@@ -176,6 +178,7 @@ export async function openLog(t: TestContext, settings: LogSettings = {}): Promi
   const nodeOptions = {
     ...(settings.lane ? { lane: settings.lane } : {}),
     ...(settings.withoutNative ? { native: undefined } : {}),
+    ...(settings.withoutDurableWrites ? { durableWrites: false } : {}),
   };
   const faults = new HookedFileSystem(settings.fileSystem ?? new NodeFileSystem(nodeOptions));
   const { context, logger, passTime } = makeContext(faults.asFileSystem, root, settings.config);
