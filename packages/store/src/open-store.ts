@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { AbortFile } from './abort-file.ts';
+import { CleanService } from './clean/clean-service.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { CommitLog } from './commit-log/commit-log.ts';
 import { RECORD_BYTES_MIN } from './commit-log/message-decoder.ts';
@@ -100,6 +101,7 @@ export class StoreParts {
   readonly #dispatcher: CommitLogDispatcher;
   readonly #queueOffsets = new QueueOffsetOperator();
   readonly #abortFile: AbortFile;
+  readonly #clean: CleanService;
   #checkpoint: StoreCheckpoint | undefined;
   #flushConsumeQueues: FlushConsumeQueueService | undefined;
   #checkpointArmed = false;
@@ -139,6 +141,13 @@ export class StoreParts {
       queueOffsetOperator: this.#queueOffsets,
       dispatch: (request) => this.#dispatcher.dispatch(request),
       onFlushed: (flushedWhere, storeTimestamp) => this.#noteFlushed(flushedWhere, storeTimestamp),
+      readOnlyReason: () => this.readOnlyReason,
+    });
+    this.#clean = new CleanService({
+      context: this.#context,
+      mappedFileQueue: this.#log,
+      consumeQueueStore: this.queues,
+      indexService: this.index,
     });
     this.logReader = new LogReader(this.#log, logger);
     this.messageReader = new MessageReader(this.#context, this.#log, this.logReader, this.queues, totalmem());
@@ -156,7 +165,9 @@ export class StoreParts {
 
   /** Why nothing can be appended although nothing failed. */
   get readOnlyReason(): string | undefined {
-    return undefined;
+    const full = this.#clean.diskFull;
+    if (!full) return undefined;
+    return `the disk of ${full.path} is ${(full.usedRatio * 100).toFixed(1)} % full, ${full.freeBytes} bytes are free`;
   }
 
   get engine(): 'channel' | 'mmap' | 'transient-pool' {
@@ -208,12 +219,15 @@ export class StoreParts {
       onThoroughFlush: (durableWhere) => this.#noteQueuesFlushed(durableWhere),
     });
     this.#flushConsumeQueues.start();
-    if (!this.failure) await this.#abortFile.create();
+    if (this.failure) return;
+    await this.#clean.start();
+    await this.#abortFile.create();
   }
 
   /** See MessageStore.shutdown. After a failure nothing more is written: the abort file stays and recovery decides. */
   async shutdown(): Promise<void> {
     try {
+      await this.#clean.shutdown();
       await this.commitLog.shutdown();
       this.arrivals.notifyAll();
       await this.#flushConsumeQueues?.shutdown();
@@ -236,6 +250,7 @@ export class StoreParts {
   /** Gives back what load() and start() took, without writing. */
   async abandon(): Promise<void> {
     this.#disarmCheckpoint();
+    await this.#clean.shutdown();
     await this.#checkpoint?.abandon();
     await this.#closeFiles();
   }

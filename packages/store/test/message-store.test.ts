@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { MessageStoreOptions } from '../src/config.ts';
+import type { Message } from '../src/embedding/message.ts';
 import { type Arrival, MessageStore } from '../src/message-store.ts';
 
 const engines: Record<string, Partial<MessageStoreOptions>> = {
@@ -262,13 +263,14 @@ test('store: settings that cannot work are refused before the directory is touch
 
 test('store: messages that the format cannot hold are refused by the embedding interface', async (t) => {
   const store = await open(t, { storePathRootDir: await directory(t) });
-  for (const message of [
+  const illegal: Message[] = [
     { topic: '', body: 'x' },
     { topic: 'T', body: 'x', keys: 'a b' },
     { topic: 'T', body: 'x', properties: { a: 'x\u0001' } },
     { topic: 'T', body: 'x', properties: { KEYS: 'k' } },
     { topic: 'T', body: 5 as unknown as string },
-  ]) {
+  ];
+  for (const message of illegal) {
     await assert.rejects(store.putMessage(message), { code: 'STORE_MESSAGE_INVALID' });
   }
   assert.equal(store.maxPhyOffset, 0);

@@ -26,9 +26,9 @@ export function clampedRatio(percent: number, min: number, max: number): number 
 /**
  * Looks how full the disks are (RocketMQ DefaultMessageStore.CleanCommitLogService.isSpaceToDelete):
  *
- *   used > warning 0.90    DISK_FULL: the store takes no messages
+ *   used > warning 0.90    DISK_FULL, if there is no room for two more files: the store takes no messages
  *        > forcibly 0.85   DISK_FULL stays if it is set
- *        ≤ forcibly        DISK_FULL is taken back
+ *        ≤ forcibly        DISK_FULL is taken back, as it is when there is room for two files again
  *
  * RocketMQ keeps one flag for the commit log's disk and one for the queues'; here each path has its own.
  */
@@ -52,6 +52,8 @@ export class DiskSpaceWatch {
     const { config } = this.#context;
     const warning = clampedRatio(config.diskSpaceWarningLevelRatio, 0.35, 0.9);
     const forcibly = clampedRatio(config.diskSpaceCleanForciblyRatio, 0.3, 0.85);
+    // Nine tenths of a large disk in use is no reason to stop: there must be no room for the next two files either.
+    const roomWanted = 2 * config.mappedFileSizeCommitLog + config.diskFreeBytesMin;
     const use: DiskUse = { spaceIsShort: false, cleanImmediately: false };
     for (const path of this.#paths) {
       const space = await this.#spaceOf(path);
@@ -60,8 +62,9 @@ export class DiskSpaceWatch {
         continue;
       }
       const usedRatio = 1 - space.freeBytes / space.totalBytes;
-      if (usedRatio > warning) this.#setFull({ ...space, path, usedRatio, limitRatio: warning });
-      else if (usedRatio <= forcibly) this.#clearFull(path, usedRatio);
+      if (usedRatio > warning && space.freeBytes < roomWanted)
+        this.#setFull({ ...space, path, usedRatio, limitRatio: warning });
+      else if (usedRatio <= forcibly || space.freeBytes >= roomWanted) this.#clearFull(path, usedRatio);
       if (usedRatio > Math.min(warning, forcibly)) use.cleanImmediately = true;
       if (usedRatio > config.diskMaxUsedSpaceRatio / 100) use.spaceIsShort = true;
     }

@@ -29,6 +29,8 @@ export interface CommitLogParts {
   dispatch: (request: DispatchRequest) => void;
   /** flushedWhere moved; the checkpoint takes note. */
   onFlushed: (flushedWhere: number, storeTimestamp: number) => void;
+  /** Why nothing may be appended although nothing failed, such as a full disk. */
+  readOnlyReason?: () => string | undefined;
 }
 
 /**
@@ -51,6 +53,7 @@ export class CommitLog implements FlushListener {
   readonly #flushWaiters = new FlushWaiters();
   readonly #stalled: StalledAppends;
   readonly #onFlushedTo: CommitLogParts['onFlushed'];
+  readonly #readOnlyReason: () => string | undefined;
   readonly #confirmAtFlush: boolean;
   /** Messages and bytes appended since the store was opened. */
   appendCount = 0;
@@ -66,6 +69,7 @@ export class CommitLog implements FlushListener {
     this.mappedFileQueue = parts.mappedFileQueue;
     this.#queueOffsets = parts.queueOffsetOperator;
     this.#onFlushedTo = parts.onFlushed;
+    this.#readOnlyReason = parts.readOnlyReason ?? (() => undefined);
     this.#encoder = new MessageEncoder(config);
     this.#appender = new MessageAppender(this.#encoder);
     this.#confirmAtFlush = config.flushDiskType === 'SYNC_FLUSH' && !config.readUnCommitted;
@@ -190,7 +194,10 @@ export class CommitLog implements FlushListener {
   #checkState(): Refusal | undefined {
     if (this.#closing) return { status: 'SERVICE_NOT_AVAILABLE', reason: 'the store is shut down' };
     const { failure } = this.#context;
-    if (!failure) return undefined;
+    if (!failure) {
+      const reason = this.#readOnlyReason();
+      return reason === undefined ? undefined : { status: 'SERVICE_NOT_AVAILABLE', reason };
+    }
     return { status: 'SERVICE_NOT_AVAILABLE', reason: `the store is read-only since ${failure.message}` };
   }
 

@@ -102,8 +102,11 @@ export class FlushManager {
     if (this.#groupCommitService) {
       const onDisk = durability === undefined ? waitStoreMsgOK : durability !== 'async';
       if (onDisk) return this.#groupCommitService.submit(nextOffset, result);
+      // The write first: what the flush finds asked for alone, it leaves to an fdatasync of its own, and nobody who only
+      // waits for *written* waits for the disk.
+      const written = this.groupWriteService.submit(nextOffset, result);
       this.#groupCommitService.wakeup();
-      return this.groupWriteService.submit(nextOffset, result);
+      return written;
     }
     this.#flushRealTimeService?.onAppended();
     if (durability === 'sync') return this.#syncAppends().submit(nextOffset, result);

@@ -67,6 +67,19 @@ export class Faults {
             await target.sync();
           };
         }
+        // The group write that is a flush as well: both faults apply.
+        if (key === 'writeDurably' && traffic === 'log' && target.writeDurably) {
+          return async (data: Uint8Array, position: number) => {
+            faults.writes++;
+            faults.syncs++;
+            for (const begun of faults.#begun.splice(0)) begun();
+            if (faults.holdWrites) await new Promise<void>((resolve) => faults.#heldWrites.push(resolve));
+            await faults.#heldSync;
+            if (faults.failWrite) throw faults.failWrite;
+            if (faults.failSync) throw faults.failSync;
+            await target.writeDurably!(data, position);
+          };
+        }
         if (key === 'allocate') {
           return async (length: number, floor?: number) => {
             if (faults.failAllocate) throw faults.failAllocate;

@@ -21,10 +21,13 @@ const CHANGING = new Set([
 ]);
 
 /**
- * The real file system; `before` sees every call that changes or syncs something, and what it throws is what the call
- * fails with, before anything happened.
+ * The real file system; `before` sees every call that changes or syncs something (with `reads` also what reads a file),
+ * and what it throws is what the call fails with, before anything happened.
  */
-export function interceptFileSystem(before: (operation: Operation) => void): FileSystem {
+export function interceptFileSystem(
+  before: (operation: Operation) => void,
+  more: { reads?: boolean } = {},
+): FileSystem {
   return new Proxy(new NodeFileSystem(), {
     get(target, name: string) {
       const method = Reflect.get(target, name);
@@ -38,23 +41,25 @@ export function interceptFileSystem(before: (operation: Operation) => void): Fil
           }
         }
         const result = method.apply(target, parameters);
-        return name === 'open' ? (result as Promise<StoreFile>).then((file) => interceptFile(file, before)) : result;
+        return name === 'open'
+          ? (result as Promise<StoreFile>).then((file) => interceptFile(file, before, more.reads ?? false))
+          : result;
       };
     },
   });
 }
 
-function interceptFile(file: StoreFile, before: (operation: Operation) => void): StoreFile {
+function interceptFile(file: StoreFile, before: (operation: Operation) => void, reads: boolean): StoreFile {
   return new Proxy(file, {
     get(target, name: string) {
       const value = Reflect.get(target, name);
       if (typeof value !== 'function') return value;
       return (...parameters: unknown[]): unknown => {
-        if (CHANGING.has(name)) {
+        if (CHANGING.has(name) || (reads && name === 'read')) {
           const data = name === 'write' ? parameters[0] : undefined;
           const bytes =
             data === undefined ? 0 : [data].flat().reduce((sum: number, part) => sum + (part as Buffer).length, 0);
-          const position = Number(name === 'write' ? parameters[1] : (parameters[0] ?? 0));
+          const position = Number(name === 'write' || name === 'read' ? parameters[1] : (parameters[0] ?? 0));
           try {
             before({ name, path: file.path, position, bytes });
           } catch (error) {

@@ -108,6 +108,7 @@ export interface Opened {
   context: StoreContext;
   log: MappedFileQueue;
   queues: ConsumeQueueStore;
+  index: IndexService;
   checkpoint: StoreCheckpoint;
   warnings: { fields: Record<string, unknown>; message: string }[];
 }
@@ -289,7 +290,7 @@ export async function openStore(
       chunkBytes: more.chunkBytes ?? 4096,
     });
     t.after(closeAll);
-    return { result, dispatched, context: made.context, log, queues, checkpoint, warnings: made.warnings };
+    return { result, dispatched, context: made.context, log, queues, index, checkpoint, warnings: made.warnings };
   } catch (error) {
     await closeAll();
     throw error;

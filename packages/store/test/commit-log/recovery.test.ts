@@ -275,6 +275,23 @@ test('tail: a record whose properties do not match __CRC32# ends the log when th
   }
 });
 
+test('tail: a record that lacks a sector where no CRC covers it is cut', async (t) => {
+  const image = new LogImage();
+  for (let i = 0; i < 20; i++) image.append({ properties: `TAGS\u0001${'t'.repeat(1_200)}\u0002` });
+  const directory = await StoreDirectory.make(t);
+  await directory.writeLog(image);
+  await directory.writeCheckpoint(image.recordAt(0.5).offset, 0);
+  await directory.writeAbort();
+  const last = image.records.at(-1)!;
+  const sector = last.offset + 600 - ((last.offset + 600) % 512);
+  assert.ok(sector > last.offset + 120 && sector + 512 < image.end);
+  await directory.patch(sector, Buffer.alloc(512));
+  const opened = await directory.open(t);
+  assert.equal(opened.result.maxOffset, last.offset);
+  assert.equal(opened.result.stop.kind === 'bad' && opened.result.stop.reason, 'torn-sector');
+  await assertLog(directory, image, last.offset);
+});
+
 test('tail: a stale record of a reused file ends the log (its own offset is another)', async (t) => {
   const { directory, image } = await store(t);
   await directory.patch(image.end, encodeRecord({ physicalOffset: image.end - FILE_SIZE }));
@@ -519,6 +536,16 @@ test('directory: a log without files and without a durable point: its queues and
   assert.deepEqual(await readdir(join(directory.root, 'consumequeue')).catch(() => []), []);
 });
 
+test('directory: a new store: no files, no checkpoint, nothing to recover', async (t) => {
+  const directory = await StoreDirectory.make(t);
+  const opened = await directory.open(t);
+  assert.equal(opened.result.rule, 'empty');
+  assert.equal(opened.result.maxOffset, 0);
+  assert.equal(opened.checkpoint.durablePointState, 'valid');
+  assert.equal(opened.checkpoint.durablePoint, 0);
+  assert.deepEqual(opened.warnings, []);
+});
+
 test('directory: a file missing in the middle is refused and nothing is changed', async (t) => {
   const { directory } = await store(t);
   await rm(directory.logPath(FILE_SIZE));
@@ -599,10 +626,29 @@ test('queues: a queue entry that points to another place than its record is repl
   }
 });
 
+test('queues: index entries of records behind the end are removed', async (t) => {
+  const { directory, image } = await store(t, { durable: 0.4 });
+  const bad = image.recordAt(0.5);
+  const query = async (opened: Opened) => await opened.index.queryOffset('TopicTest', 'k1', 64, 0, START_TIME * 2);
+  const before = await directory.open(t);
+  await before.index.flush();
+  assert.ok((await query(before)).phyOffsets.some((offset) => offset >= bad.offset));
+  await rm(directory.checkpointPath);
+  await directory.writeCheckpoint(image.recordAt(0.4).offset, image.recordAt(0.4).offset);
+  await directory.patch(bad.offset, Buffer.alloc(50, 1));
+  await directory.writeAbort();
+  const opened = await directory.open(t);
+  const found = (await query(opened)).phyOffsets;
+  assert.ok(found.length > 0);
+  for (const offset of found) assert.ok(offset < bad.offset, `${offset}`);
+  assert.equal(new Set(found).size, found.length, 'none twice');
+  assert.equal(found[0], image.records.findLast((record) => record.offset < bad.offset)!.offset);
+});
+
 // --- Failures of recovery itself
 
-for (const failing of ['write', 'sync', 'zeroRange'] as const) {
-  test(`failure: ${failing} fails while the tail is made durable: the store does not open and nothing is dispatched`, async (t) => {
+test('failure: a write, a sync or the zeroing of the tail fails: the store does not open and nothing is dispatched', async (t) => {
+  for (const failing of ['write', 'sync', 'zeroRange']) {
     const { directory } = await store(t, { durable: 0.5 });
     await directory.writeAbort();
     let dispatched = false;
@@ -614,9 +660,26 @@ for (const failing of ['write', 'sync', 'zeroRange'] as const) {
     });
     const error = await rejects(directory.open(t, { fileSystem }), 'STORE_RECOVERY_FAILED');
     assert.ok(error.cause);
-    assert.equal(dispatched, false);
-  });
-}
+    assert.equal(dispatched, false, failing);
+  }
+});
+
+test('failure: the log cannot be read: the store does not open and nothing is changed', async (t) => {
+  const { directory } = await store(t, { durable: 0.5 });
+  await directory.writeAbort();
+  const before = await directory.snapshot();
+  const fileSystem = interceptFileSystem(
+    (operation) => {
+      if (operation.name === 'read' && operation.path.includes('/commitlog/')) {
+        throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+      }
+    },
+    { reads: true },
+  );
+  const error = await rejects(directory.open(t, { fileSystem }), 'STORE_RECOVERY_FAILED');
+  assert.match(error.message, /EIO/);
+  assert.deepEqual(await directory.snapshot(), before);
+});
 
 test('failure: the side file cannot be written: the store does not open and nothing is cut', async (t) => {
   const { directory, image } = await store(t, { durable: 0.3 });
@@ -681,7 +744,7 @@ test('failure: a second recovery changes nothing', async (t) => {
   assert.deepEqual(await directory.snapshot(), before);
 });
 
-test('progress is reported and never passes its total', async (t) => {
+test('progress: it is reported and never passes its total', async (t) => {
   const { directory } = await store(t, { durable: 0 });
   await directory.writeAbort();
   const calls: [number, number][] = [];
