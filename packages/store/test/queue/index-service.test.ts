@@ -254,6 +254,22 @@ test('index: keys that pile up ask for a flush, once it began no more', async ()
   assert.equal(index.isOverfull, false);
 });
 
+test('index: a record with keys in two files that is dispatched again after a restart is not filed twice', async () => {
+  const context = memoryContext(small);
+  const index = await open(context);
+  for (let n = 0; n < 14; n++) put(index, n, 'x');
+  put(index, 500, 'u', 'a b');
+  await index.flush();
+  assert.equal(index.fileCount, 2);
+  const again = await open(reopened(context));
+  put(again, 500, 'u', 'a b');
+  put(again, 600, 'u', 'a');
+  assert.deepEqual(
+    [await find(again, 'u'), await find(again, 'a'), await find(again, 'b')],
+    [[600, 500], [600, 500], [500]],
+  );
+});
+
 test('index: with nothing to flush a flush touches no file, and a store that failed refuses it', async () => {
   const context = memoryContext(small);
   const index = await open(context);
