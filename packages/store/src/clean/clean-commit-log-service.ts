@@ -26,6 +26,8 @@ export class CleanCommitLogService {
   readonly #disks: DiskSpaceWatch;
   #manualRounds = 0;
   #redeletedAt: number;
+  #stopped = false;
+  #endPause: () => void = () => {};
 
   constructor(parts: CleanCommitLogParts) {
     this.#context = parts.context;
@@ -43,6 +45,12 @@ export class CleanCommitLogService {
     this.#manualRounds = MANUAL_ROUNDS;
   }
 
+  /** A round under way ends after the file it is at. */
+  stop(): void {
+    this.#stopped = true;
+    this.#endPause();
+  }
+
   /** One round. Resolves with the number of files removed; their names are gone *on disk*. Rejects when removing fails. */
   async run(): Promise<number> {
     const count = await this.#deleteExpiredFiles();
@@ -58,14 +66,28 @@ export class CleanCommitLogService {
     if (!timeUp && !use.spaceIsShort && !manual) return 0;
     if (manual) this.#manualRounds--;
     const cleanAtOnce = config.cleanFileForciblyEnable && use.cleanImmediately;
-    const count = await this.#log.deleteExpiredFileByTime(
-      config.fileReservedTime * HOUR_MS,
-      config.deleteFileBatchMax,
-      DELETE_INTERVAL_MS,
-      cleanAtOnce,
-    );
+    let count = 0;
+    // One by one, so that a shutdown does not wait for the rest of the batch.
+    while (count < config.deleteFileBatchMax && !this.#stopped) {
+      if (count > 0) await this.#pause();
+      if (this.#stopped) break;
+      if ((await this.#log.deleteExpiredFileByTime(config.fileReservedTime * HOUR_MS, 1, 0, cleanAtOnce)) === 0) break;
+      count++;
+    }
     if (count > 0) logger.info({ count, timeUp, ...use, manual, cleanAtOnce }, 'clean: commit log files removed');
     return count;
+  }
+
+  /** Resolves after DELETE_INTERVAL_MS, or at once when the service is stopped. */
+  #pause(): Promise<void> {
+    const { clock } = this.#context;
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(resolve, DELETE_INTERVAL_MS);
+      this.#endPause = () => {
+        clock.clearTimer(timer);
+        resolve();
+      };
+    });
   }
 
   /** A first file whose removal failed is tried again each redeleteHangedFileInterval. */

@@ -53,9 +53,10 @@ export class CleanService {
     this.#startRound();
   }
 
-  /** Resolves when the round under way is over; none begins afterwards. */
+  /** Resolves when the file that is being removed is gone; no other is begun. */
   async shutdown(): Promise<void> {
     this.#stopped = true;
+    this.commitLog.stop();
     if (this.#timer !== undefined) this.#context.clock.clearTimer(this.#timer);
     this.#timer = undefined;
     await this.#round;

@@ -74,6 +74,23 @@ test('the service runs at its start and each cleanResourceInterval, and not afte
   assert.equal(clock.timerCount, 0);
 });
 
+test('shutdown ends a round at the file it is at', async (t) => {
+  const { context, queue, fileSystem, names } = await makeLog(t, { newestAgeHours: 1_000, files: 9 });
+  const { queues } = spies();
+  fileSystem.usedPercent.set('/store', 80);
+  const service = new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: undefined,
+  });
+  await service.start();
+  await settle();
+  // The pause before the second file would last for ever on this clock.
+  await service.shutdown();
+  assert.deepEqual(await names(), [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
 test('diskFull is known when start resolves', async (t) => {
   const { context, queue, fileSystem } = await makeLog(t);
   const { queues } = spies();
