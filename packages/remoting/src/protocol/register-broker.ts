@@ -68,9 +68,15 @@ export function encodeRegisterBrokerBody(body: RegisterBrokerBody, compressed = 
   return deflateSync(Buffer.concat(pieces), { level: constants.Z_BEST_COMPRESSION });
 }
 
-/** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
+/** First byte of a zlib stream; no JSON text begins with it. */
+const ZLIB_MAGIC = 0x78;
+
+/**
+ * Decodes the body. Brokers of 5.x with compressedRegister say `compressed=false` and compress nonetheless, so the first
+ * byte counts as well. Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID.
+ */
 export function decodeRegisterBrokerBody(body: Uint8Array | undefined, compressed: boolean): RegisterBrokerBody {
-  if (!compressed) {
+  if (!compressed && body?.[0] !== ZLIB_MAGIC) {
     const object = bodyObject(body, 'RegisterBrokerBody');
     const wrapper = asObject(object.topicConfigSerializeWrapper, 'topicConfigSerializeWrapper');
     return {

@@ -144,6 +144,11 @@ describe('RegisterBrokerBody', () => {
     assert.equal(current.topicQueueMappingInfo.size, 0);
   });
 
+  it('reads a compressed body that is announced as uncompressed, as brokers of 5.x send it', () => {
+    const body = decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed55, 'base64'), false);
+    assert.equal(body.topicConfig.topicConfigTable.size, 2);
+  });
+
   it('reads what a broker of 5.5 sends uncompressed', () => {
     const body = decodeRegisterBrokerBody(Buffer.from(golden.registerJson55), false);
     assert.equal(body.topicConfig.dataVersion.timestamp, 1795345272865);
