@@ -15,7 +15,7 @@ import { Expectations } from './support/expectations.ts';
 import { type RunShape, randomFrom } from './support/messages.ts';
 import { WriterProcess } from './support/writer-process.ts';
 
-const ROUNDS = crashRounds(3);
+const ROUNDS = crashRounds(2);
 /** A store is left after so many kills, because every verification reads all of it. */
 const ROUNDS_A_STORE = 6;
 const SEQUENCES_A_ROUND = 10_000_000;

@@ -6,15 +6,24 @@ import { NodeFileSystem } from '../../../packages/store/src/io/node-file-system.
  * Faults that the crash tests put into a writer to show that they would notice them. Nothing outside of the tests knows
  * of these; a store without one gets its own file system.
  * - `never-flush`: fdatasync and msync of a file report success and do nothing.
- * - `flush-later`: they report success at once and do their work 150 ms later, as a disk that lies does.
+ * - `flush-later`: they report success at once and do their work up to 150 ms later, as a disk that lies does.
  */
 export type Mutation = 'never-flush' | 'flush-later';
 
 const LATER_MS = 150;
 
+/** One late flush at a time: each covers all that was written before it, so that several would leave little undone. */
+let isLateFlushDue = false;
+
 function mutated(mutation: Mutation, flush: () => Promise<void>): Promise<void> {
-  // A failure of the late flush is a store that is gone by then; there is nobody left to tell.
-  if (mutation === 'flush-later') setTimeout(() => flush().catch(() => {}), LATER_MS);
+  if (mutation === 'flush-later' && !isLateFlushDue) {
+    isLateFlushDue = true;
+    setTimeout(() => {
+      isLateFlushDue = false;
+      // A failure of the late flush is a store that is gone by then; there is nobody left to tell.
+      flush().catch(() => {});
+    }, LATER_MS);
+  }
   return Promise.resolve();
 }
 
