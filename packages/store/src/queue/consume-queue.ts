@@ -262,7 +262,10 @@ export class ConsumeQueue {
       expected: where / CQ_STORE_UNIT_SIZE,
       found: end / CQ_STORE_UNIT_SIZE,
     };
-    if (where < end) {
+    // A power cut can take the name of the queue's first file and leave the next one. When nothing in that is good
+    // either, the queue begins where the log says.
+    if (where < end && end === this.#firstWhere && this.#maxPhysicOffset < 0) this.#firstWhere = -1;
+    else if (where < end) {
       logger.debug(fields, 'consume queue entry built repeatedly, ignored');
       return false;
     }

@@ -102,11 +102,15 @@ export class GatheredUnits {
     }
   }
 
-  /** Hands everything gathered up to this call to `write`, in as few pieces as files and gaps allow. Units appended while
-   * it runs may or may not be included. */
+  /** Hands everything gathered up to this call to `write`, in as few pieces as files and gaps allow. What is gathered
+   * while it runs is left for the next call: a queue that never rests must not keep a flush from ending. */
   async writeOut(write: (where: number, chunks: readonly Buffer[]) => Promise<void>): Promise<void> {
+    const last = this.#last;
+    if (last === undefined) return;
+    const end = last.where + last.length;
     for (let index = 0; index < this.#blocks.length; ) {
       const first = this.#blocks[index]!;
+      if (first.where + first.written >= end) return;
       if (first.written === first.length) {
         index++;
         continue;
@@ -117,9 +121,10 @@ export class GatheredUnits {
       let next = where;
       for (let at = index; at < this.#blocks.length && taken.length < CHUNKS_PER_WRITE_MAX; at++) {
         const block = this.#blocks[at]!;
-        if (block.where + block.written !== next || next >= fileEnd) break;
-        taken.push({ block, to: block.length });
-        next = block.where + block.length;
+        if (block.where + block.written !== next || next >= fileEnd || next >= end) break;
+        const to = Math.min(block.length, end - block.where);
+        taken.push({ block, to });
+        next = block.where + to;
       }
       await write(
         where,

@@ -30,7 +30,7 @@ function append(queue: ConsumeQueue, offset: number, phyOffset: number, size = 1
 async function phyOffsets(
   queue: ConsumeQueue,
   from = queue.minOffsetInQueue,
-  count = 1_000,
+  count = 100_000,
 ): Promise<(number | null)[]> {
   const units = await queue.read(from, count);
   const result: (number | null)[] = [];
@@ -185,6 +185,36 @@ test('consume queue: a busy queue keeps its newest block after a write, an idle 
   assert.equal(store.bufferedBytes, 0);
   append(queue, 1, 100);
   assert.deepEqual(await phyOffsets(queue), [0, 100], 'from the file and from memory');
+});
+
+test('consume queue: entries that come while a flush writes wait for the next one, and none is lost', async () => {
+  const context = memoryContext({ mappedFileSizeConsumeQueue: 60_000, flushConsumeQueueLeastPages: 1 });
+  const store = new ConsumeQueueStore(context);
+  const queue = store.findOrCreate('T', 0);
+  let next = 0;
+  const appendSome = (count: number): void => {
+    for (let n = 0; n < count; n++, next++) append(queue, next, next * 100);
+  };
+  appendSome(10);
+  let writes = 0;
+  context.fileSystem.fault = ({ kind }) => {
+    if (kind === 'write' && ++writes < 20) appendSome(500);
+    return undefined;
+  };
+  for (let flush = 1; flush <= 5; flush++) {
+    await store.flush(0);
+    assert.ok(writes <= flush * 2, `${writes} writes in ${flush} flushes`);
+    assert.equal(queue.hasUnwritten, true);
+    assert.equal((await phyOffsets(queue)).length, next);
+  }
+  context.fileSystem.fault = undefined;
+  await store.flush(0);
+  await store.flush(0);
+  assert.equal(queue.holdsBuffer, false);
+  assert.deepEqual(
+    await phyOffsets(queue),
+    Array.from({ length: next }, (_, n) => n * 100),
+  );
 });
 
 test('consume queue: min offset goes to the first entry at or above the log’s start, filler stepped over', async () => {
