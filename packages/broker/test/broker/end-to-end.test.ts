@@ -246,6 +246,20 @@ test('messages, topics, groups and offsets survive a restart, with the port of m
   assert.ok(second.broker.context.topics.select('%RETRY%consumers'));
 });
 
+test('message ids keep their port when it is taken at a restart', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const first = await startBroker(t, { directory });
+  const { hosts } = first.broker.context;
+  assert.equal(hosts.storeHost.port, hosts.port);
+  await first.broker.shutdown();
+  await startBroker(t, { broker: { listenPort: hosts.port } });
+  const second = await startBroker(t, { directory });
+  assert.equal(second.broker.context.hosts.storeHost.port, hosts.port);
+  assert.notEqual(second.broker.context.hosts.port, hosts.port);
+  const sent = await send(second, 'T', 'x');
+  assert.equal(Number.parseInt(sent.extFields?.msgId?.slice(8, 16) ?? '', 16), hosts.port);
+});
+
 test('a topic whose entry in topics.json was lost is restored from its queues', async (t) => {
   const directory = await temporaryDirectory(t);
   const first = await startBroker(t, { directory });
