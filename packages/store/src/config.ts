@@ -78,6 +78,9 @@ export interface MessageStoreConfig {
   ioLane: 'pool' | 'worker';
   /** own. Bytes of all append buffers of the channel engine together. */
   appendBufferSize: number;
+  /** own. Under SYNC_FLUSH: bytes ahead of the log's end that are kept written with zeros, which makes flushes on ext4
+   * two to three times as fast and doubles what is written to the disk; 0 = off (docs/design/write-path.md). */
+  zeroAheadBytes: number;
   /** own. Free bytes that preallocation leaves on the disk. */
   diskFreeBytesMin: number;
   /** own. What to do when a record below the durable point is damaged: open read-only up to it, or refuse to open. */
@@ -140,6 +143,7 @@ export const defaultMessageStoreConfig: Omit<MessageStoreConfig, 'storePathRootD
   redeleteHangedFileInterval: 120_000,
   ioLane: 'pool',
   appendBufferSize: 16 * MiB,
+  zeroAheadBytes: 0,
   diskFreeBytesMin: 64 * MiB,
   damagedStorePolicy: 'read-only',
   consumeQueueOpenFilesMax: 512,

@@ -27,6 +27,7 @@ const ranges: Partial<Record<Key, readonly [number, number]>> = {
   maxHashSlotNum: [1, 100_000_000],
   maxIndexNum: [2, 400_000_000],
   appendBufferSize: [64 * 1024, 1024 * 1024 * 1024],
+  zeroAheadBytes: [0, 1024 * 1024 * 1024],
   accessMessageInMemoryMaxRatio: [0, 100],
   diskMaxUsedSpaceRatio: [1, 100],
   diskSpaceCleanForciblyRatio: [1, 100],

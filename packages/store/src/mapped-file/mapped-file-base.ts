@@ -14,6 +14,7 @@ import type { StoreFile } from '../io/file-system.ts';
 import { Coalesced } from './coalesced.ts';
 import type { MappedFile } from './mapped-file.ts';
 import type { OpenFiles } from './open-files.ts';
+import { ZeroAhead } from './zero-ahead.ts';
 
 export const OS_PAGE_SIZE = 4096;
 
@@ -51,6 +52,7 @@ export abstract class MappedFileBase implements MappedFile {
   #drained: (() => void) | undefined;
   #destroying: Promise<void> | undefined;
   #pinning: Promise<StoreFile> | undefined;
+  #zeroAhead: ZeroAhead | undefined;
   /** commit() was called since the last flush. */
   #commitAsked = false;
   /** The next commit is a flush's and may be durable at once. */
@@ -177,6 +179,7 @@ export abstract class MappedFileBase implements MappedFile {
   #flushed(to: number): void {
     this.flushedPosition = to;
     this.onFlushed();
+    this.#zeroAhead?.follow(this.wrotePosition);
     if (to === this.fileSize) this.unpin();
   }
 
@@ -288,6 +291,13 @@ export abstract class MappedFileBase implements MappedFile {
   /** writeOut() for engines that hold what was appended in memory. */
   protected async writePieces(pieces: readonly Uint8Array[], position: number, durably: boolean): Promise<boolean> {
     const file = this.pinned ?? (await this.pin());
+    const { config } = this.context;
+    if (config.zeroAheadBytes > 0 && config.flushDiskType === 'SYNC_FLUSH') {
+      this.#zeroAhead ??= new ZeroAhead(this.context, this.fileName, this.fileSize);
+      let end = position;
+      for (const piece of pieces) end += piece.length;
+      await this.#zeroAhead.clear(end);
+    }
     if (durably && file.writeDurably !== undefined) {
       await file.writeDurably(pieces, position);
       return true;
@@ -366,6 +376,7 @@ export abstract class MappedFileBase implements MappedFile {
     // Memory is never given up under a running write, however long that takes.
     await this.#flushes.whenIdle();
     await this.#commits.whenIdle();
+    await this.#zeroAhead?.close();
     this.dropMemory(0);
     this.unpin();
     await this.#openFiles.close(this.fileName);

@@ -123,6 +123,13 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
     },
   ),
   appendBufferSize: integer('bytes', 64 * KiB, 1024 * MiB, 'All append buffers together.', { own: true }),
+  zeroAheadBytes: integer(
+    'bytes',
+    0,
+    1024 * MiB,
+    'Under SYNC_FLUSH: bytes ahead of the log kept written with zeros; faster flushes, twice the bytes written. 0 = off.',
+    { own: true },
+  ),
   diskFreeBytesMin: integer('bytes', 0, Number.MAX_SAFE_INTEGER, 'Free bytes that are always left on the disk.', {
     own: true,
   }),
