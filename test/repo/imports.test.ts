@@ -33,10 +33,11 @@ test('imports: the check itself sees every form of import', () => {
     import 'side-effect';
     const e = await import('e/f');
     const g = require('g');
+    const h = createRequire(import.meta.url)('h');
     // import no from 'comment';
     /* import no from 'block'; */
   `;
-  assert.deepEqual(importsOf(source).sort(), ['./d.ts', '@x/b/c', 'a', 'e/f', 'g', 'side-effect']);
+  assert.deepEqual(importsOf(source).sort(), ['./d.ts', '@x/b/c', 'a', 'e/f', 'g', 'h', 'side-effect']);
   assert.equal(packageOf('@x/b/c'), '@x/b');
   assert.equal(packageOf('e/f'), 'e');
   assert.equal(packageOf('node:fs'), undefined);

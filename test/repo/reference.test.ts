@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BROKER_ERROR_CODES } from '../../packages/broker/src/broker/errors.ts';
+import { requestCodeName } from '../../packages/remoting/src/codes/request-code.ts';
 import { REMOTING_ERROR_CODES } from '../../packages/remoting/src/errors.ts';
 import { STORE_ERROR_CODES } from '../../packages/store/src/errors.ts';
 import { CLI_ERROR_CODES } from '../../packages/vernier/src/errors.ts';
 import { exitCodeOf } from '../../packages/vernier/src/exit-codes.ts';
 import { generated, withGeneratedParts } from './reference.ts';
+import { brokerCodes, brokerMeanings, namesrvCodes, namesrvMeanings } from './request-codes.ts';
 import { packageFolders, read, sourcesOf } from './workspace.ts';
 
 const codes: Record<string, readonly string[]> = {
@@ -21,6 +23,15 @@ for (const file of Object.keys(generated)) {
     assert.equal(read(file), withGeneratedParts(file, read(file)));
   });
 }
+
+test('reference: every request code that is answered is described, and none that is not', () => {
+  for (const [codes, meanings] of [
+    [brokerCodes(), brokerMeanings],
+    [namesrvCodes(), namesrvMeanings],
+  ] as const) {
+    assert.deepEqual(codes.map(requestCodeName).sort(), Object.keys(meanings).sort());
+  }
+});
 
 test('reference: every error code has its heading in docs/reference/errors.md and no heading is left over', () => {
   const headings = [...read('docs/reference/errors.md').matchAll(/^### (.+)$/gm)].map((match) => match[1]);

@@ -10,6 +10,14 @@ import { brokerKeys, roleKeys } from '../../packages/vernier/src/config/broker-k
 import { type KeySpec, rangeOf } from '../../packages/vernier/src/config/key-spec.ts';
 import { storeKeys } from '../../packages/vernier/src/config/store-keys.ts';
 import { createProgram } from '../../packages/vernier/src/program.ts';
+import {
+  brokerCodes,
+  brokerMeanings,
+  namesrvCodes,
+  namesrvMeanings,
+  requestTable,
+  responseTable,
+} from './request-codes.ts';
 import { read, root } from './workspace.ts';
 
 function valuesOf(spec: KeySpec): string {
@@ -73,6 +81,11 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
       }),
     'broker keys': () => keyTable(brokerKeys, { ...defaultBrokerConfig }),
     'role keys': () => keyTable(roleKeys, { brokerRole: 'ASYNC_MASTER', storeType: 'default' }),
+  },
+  'docs/reference/request-codes.md': {
+    'broker requests': () => requestTable(brokerCodes(), brokerMeanings),
+    'nameserver requests': () => requestTable(namesrvCodes(), namesrvMeanings),
+    'response codes': responseTable,
   },
   'docs/reference/cli.md': {
     vernier: () => help(),

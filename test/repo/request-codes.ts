@@ -1,0 +1,147 @@
+// What docs/reference/request-codes.md says: which request codes are answered, asked of the very tables that the servers
+// register, and in words what each is for.
+import { allProcessors } from '../../packages/broker/src/broker/processors/index.ts';
+import { brokerRegistrationProcessors } from '../../packages/broker/src/namesrv/processors/broker-registration.ts';
+import { kvConfigProcessors } from '../../packages/broker/src/namesrv/processors/kv-config.ts';
+import { namesrvConfigProcessors } from '../../packages/broker/src/namesrv/processors/namesrv-config.ts';
+import { routeProcessors } from '../../packages/broker/src/namesrv/processors/route.ts';
+import { topicProcessors } from '../../packages/broker/src/namesrv/processors/topics.ts';
+import { type RequestCode, requestCodeName } from '../../packages/remoting/src/codes/request-code.ts';
+import { ResponseCode } from '../../packages/remoting/src/codes/response-code.ts';
+
+/** Stands for a broker: the tables are made from it and never called. */
+const anything: never = new Proxy(() => undefined, {
+  get: (_, name) => (name === Symbol.toPrimitive ? () => 1 : name === Symbol.iterator ? undefined : anything),
+  apply: () => anything,
+}) as never;
+
+const codesOf = (processors: readonly (readonly [number, unknown])[]): number[] =>
+  processors.map(([code]) => code).sort((a, b) => a - b);
+
+export const brokerCodes = (): number[] => codesOf(allProcessors(anything));
+
+export const namesrvCodes = (): number[] =>
+  codesOf([
+    ...brokerRegistrationProcessors(anything),
+    ...kvConfigProcessors(anything),
+    ...namesrvConfigProcessors(anything),
+    ...routeProcessors(anything),
+    ...topicProcessors(anything),
+  ]);
+
+type Name = keyof typeof RequestCode;
+
+export const brokerMeanings: Partial<Record<Name, string>> = {
+  SEND_MESSAGE: 'A message, with the long header of old clients.',
+  SEND_MESSAGE_V2: 'A message.',
+  SEND_BATCH_MESSAGE: 'Several messages for one queue, stored as consecutive records.',
+  PULL_MESSAGE: 'Messages of a queue from an offset on; held until some come when the client allows it.',
+  LITE_PULL_MESSAGE: 'The same, of a lite pull consumer.',
+  CONSUMER_SEND_MSG_BACK: 'A message that a consumer could not process. Retry queues are not there yet.',
+  HEART_BEAT: 'A client, its groups and subscriptions.',
+  UNREGISTER_CLIENT: 'A client leaves.',
+  CHECK_CLIENT_CONFIG: 'Whether a subscription can be understood.',
+  GET_CONSUMER_LIST_BY_GROUP: 'The members of a group, for the rebalance.',
+  QUERY_CONSUMER_OFFSET: 'How far a group got in a queue.',
+  UPDATE_CONSUMER_OFFSET: 'How far a group got, to be remembered.',
+  GET_ALL_CONSUMER_OFFSET: 'All of them.',
+  SEARCH_OFFSET_BY_TIMESTAMP: 'The offset of a time.',
+  GET_MAX_OFFSET: 'The offset that the next message of a queue will have.',
+  GET_MIN_OFFSET: 'The offset of the oldest message of a queue.',
+  GET_EARLIEST_MSG_STORETIME: 'When the oldest message of a queue was stored.',
+  VIEW_MESSAGE_BY_ID: 'One message by its offset in the log.',
+  QUERY_MESSAGE: 'Messages by key or unique id.',
+  LOCK_BATCH_MQ: 'Locks of an orderly consumer on queues.',
+  UNLOCK_BATCH_MQ: 'Gives them back.',
+  UPDATE_AND_CREATE_TOPIC: 'Creates or changes a topic.',
+  UPDATE_AND_CREATE_TOPIC_LIST: 'Several of them.',
+  DELETE_TOPIC_IN_BROKER: 'Deletes a topic.',
+  GET_ALL_TOPIC_CONFIG: 'All topics with their settings.',
+  GET_TOPIC_CONFIG: 'One of them.',
+  GET_TOPIC_STATS_INFO: 'Smallest and largest offset and last message of each queue.',
+  GET_SYSTEM_TOPIC_LIST_FROM_BROKER: 'The topics that the broker has for itself.',
+  UPDATE_AND_CREATE_SUBSCRIPTIONGROUP: 'Creates or changes a consumer group.',
+  UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST: 'Several of them.',
+  DELETE_SUBSCRIPTIONGROUP: 'Deletes a group.',
+  GET_ALL_SUBSCRIPTIONGROUP_CONFIG: 'All groups with their settings.',
+  GET_SUBSCRIPTIONGROUP_CONFIG: 'One of them.',
+  GET_CONSUME_STATS: 'Progress and lag of a group.',
+  QUERY_TOPIC_CONSUME_BY_WHO: 'The groups that consume a topic.',
+  QUERY_TOPICS_BY_CONSUMER: 'The topics that a group consumes.',
+  QUERY_SUBSCRIPTION_BY_CONSUMER: 'A group’s subscription to a topic.',
+  QUERY_CONSUME_TIME_SPAN: 'Times of the oldest, newest and next message of a group’s queues.',
+  GET_CONSUMER_CONNECTION_LIST: 'The clients of a consumer group.',
+  GET_PRODUCER_CONNECTION_LIST: 'The clients of a producer group.',
+  GET_ALL_PRODUCER_INFO: 'The clients of all producer groups.',
+  GET_CONSUMER_RUNNING_INFO: 'What a consumer says of itself, asked through the broker.',
+  CONSUME_MESSAGE_DIRECTLY: 'Lets a consumer process one message again.',
+  INVOKE_BROKER_TO_RESET_OFFSET: 'Sets a group back or forward.',
+  GET_BROKER_CONFIG: 'The settings in force.',
+  UPDATE_BROKER_CONFIG: 'Changes those that may change while running.',
+  GET_BROKER_RUNTIME_INFO: 'What `vernier status` and `mqadmin brokerStatus` show.',
+  VIEW_BROKER_STATS_DATA: 'Counters of a topic or group.',
+};
+
+export const namesrvMeanings: Partial<Record<Name, string>> = {
+  REGISTER_BROKER: 'A broker with its topics, again every 30 seconds.',
+  UNREGISTER_BROKER: 'A broker leaves.',
+  QUERY_DATA_VERSION: 'Whether a broker’s topics have changed since it registered.',
+  BROKER_HEARTBEAT: 'A broker’s sign of life.',
+  GET_BROKER_MEMBER_GROUP: 'The addresses of one broker name.',
+  GET_ROUTEINFO_BY_TOPIC: 'The brokers and queues of a topic.',
+  GET_BROKER_CLUSTER_INFO: 'All clusters and brokers.',
+  GET_ALL_TOPIC_LIST_FROM_NAMESERVER: 'All topics.',
+  GET_TOPICS_BY_CLUSTER: 'The topics of a cluster.',
+  GET_SYSTEM_TOPIC_LIST_FROM_NS: 'The topics that brokers and clusters have for themselves.',
+  GET_UNIT_TOPIC_LIST: 'Topics of units.',
+  GET_HAS_UNIT_SUB_TOPIC_LIST: 'Topics with unit subscriptions.',
+  GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST: 'Topics with unit subscriptions that are no unit topics.',
+  DELETE_TOPIC_IN_NAMESRV: 'Takes a topic out of the routes.',
+  REGISTER_TOPIC_IN_NAMESRV: 'Puts one in.',
+  WIPE_WRITE_PERM_OF_BROKER: 'Takes a broker out of the routes of producers.',
+  ADD_WRITE_PERM_OF_BROKER: 'Puts it back.',
+  PUT_KV_CONFIG: 'Stores a value under a namespace and key.',
+  GET_KV_CONFIG: 'Reads it.',
+  DELETE_KV_CONFIG: 'Deletes it.',
+  GET_KVLIST_BY_NAMESPACE: 'All keys and values of a namespace.',
+  UPDATE_NAMESRV_CONFIG: 'Changes settings of the nameserver.',
+  GET_NAMESRV_CONFIG: 'The settings in force.',
+};
+
+export function requestTable(codes: readonly number[], meanings: Partial<Record<Name, string>>): string {
+  const rows = codes.map((code) => {
+    const name = requestCodeName(code);
+    return `| ${code} | \`${name}\` | ${meanings[name as Name] ?? ''} |`;
+  });
+  return ['| Code | Name | What it is |', '|---|---|---|', ...rows].join('\n');
+}
+
+/** The response codes that clients act on or people meet. */
+const responseMeanings: Partial<Record<keyof typeof ResponseCode, string>> = {
+  SUCCESS: 'Done. For a message: stored as `flushDiskType` says. SEND_OK in a client.',
+  SYSTEM_ERROR: 'It failed; the remark says why. Clients try another broker.',
+  SYSTEM_BUSY: 'Too much at once; clients try again.',
+  REQUEST_CODE_NOT_SUPPORTED: 'Nothing here answers this request.',
+  FLUSH_DISK_TIMEOUT: 'Stored, and not known to be on disk within `syncFlushTimeout`.',
+  MESSAGE_ILLEGAL: 'Too large, or with properties or a topic that cannot be stored.',
+  SERVICE_NOT_AVAILABLE:
+    'The store takes no messages: it failed, the disk is full, or it is being shut down. The remark has the cause.',
+  NO_PERMISSION: 'The topic or the broker may not be written, or not be read.',
+  TOPIC_NOT_EXIST: 'There is no such topic.',
+  PULL_NOT_FOUND: 'Nothing new; ask again.',
+  PULL_RETRY_IMMEDIATELY: 'Nothing that matches here; ask again from the next offset.',
+  PULL_OFFSET_MOVED: 'The offset is not there any more, or not yet; the answer has the right one.',
+  QUERY_NOT_FOUND: 'No such message, or no offset of this group.',
+  SUBSCRIPTION_PARSE_FAILED: 'The filter cannot be understood.',
+  SUBSCRIPTION_NOT_EXIST: 'The group has not said what it subscribes to.',
+  SUBSCRIPTION_NOT_LATEST: 'The group’s heartbeat is older than its pull; it comes.',
+  SUBSCRIPTION_GROUP_NOT_EXIST: 'There is no such group, and groups are not created by a heartbeat.',
+  INVALID_PARAMETER: 'A field is missing or has a value that cannot be.',
+};
+
+export function responseTable(): string {
+  const rows = Object.entries(responseMeanings).map(
+    ([name, meaning]) => `| ${ResponseCode[name as keyof typeof ResponseCode]} | \`${name}\` | ${meaning} |`,
+  );
+  return ['| Code | Name | What it says |', '|---|---|---|', ...rows].join('\n');
+}
