@@ -117,7 +117,7 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
 
   ioLane: choice(
     ['pool', 'worker'],
-    'Where blocking disk calls run: on libuv’s threads, or on one thread of the store’s own.',
+    'Where blocking disk calls run: on libuv’s threads, or on two of the store’s own (for a process that keeps libuv’s busy).',
     {
       own: true,
     },
