@@ -65,7 +65,7 @@ export interface RecoveryResult {
   /** The store is read-only because of this; context.fail has the STORE_DAMAGED error. */
   damage: LogDamage | undefined;
   quarantined: Quarantined | undefined;
-  /** storeTimestamp of the last record read, 0 without. */
+  /** storeTimestamp of the last record read; the checkpoint's physicMsgTimestamp when none was. */
   lastStoreTimestamp: number;
   elapsedMs: number;
 }
@@ -331,7 +331,7 @@ class Recovery {
       stop: scan.stop,
       damage,
       quarantined,
-      lastStoreTimestamp: scan.lastStoreTimestamp,
+      lastStoreTimestamp: scan.lastStoreTimestamp || this.#parts.checkpoint.physicMsgTimestamp,
       elapsedMs: this.#context.clock.monotonic() - this.#startedAt,
     };
     this.#context.logger.info({ ...result }, 'recovery: done');

@@ -19,7 +19,7 @@ export interface FlushConsumeQueueParts {
  * Log bytes after which a thorough flush is due whatever flushConsumeQueueThoroughInterval says. Recovery after a kill
  * dispatches again what came after the last one, so this bounds how long a restart takes.
  */
-export const THOROUGH_FLUSH_LOG_BYTES = 512 * 1024 * 1024;
+export const THOROUGH_FLUSH_LOG_BYTES = 256 * 1024 * 1024;
 
 /**
  * Writes gathered queue entries (RocketMQ FlushConsumeQueueService): each flushConsumeQueueLeastPages pages a queue at
