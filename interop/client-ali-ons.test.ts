@@ -6,6 +6,6 @@ clientSuite({
   missing: undefined,
   start: () => startNodeProgram('ali-ons'),
   // The client has no oneway messages and no batches.
-  modes: { sync: 10_000, async: 10_000, oneway: 0, batch: 0 },
+  modes: { sync: 5_000, async: 15_000, oneway: 0, batch: 0 },
   abilities: { orderly: false, queues: true },
 });

@@ -11,7 +11,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { end, hasExited, track } from './child.ts';
-import { type ApacheVersion, type JavaProgram, programClassPath, repositoryRoot, spawnJava } from './java.ts';
+import {
+  type ApacheVersion,
+  type JavaProgram,
+  programClassPath,
+  repositoryRoot,
+  smallJvmArgs,
+  spawnJava,
+} from './java.ts';
 
 /** What producer.send answers. */
 export interface SendReport {
@@ -123,7 +130,9 @@ export function peerHome(name: string): string {
 function startJava(program: JavaProgram, version: ApacheVersion, mainClass: string): ClientPeer {
   const home = peerHome(program);
   const classPath = programClassPath(program, version);
-  return new ClientPeer(spawnJava({ classPath, mainClass, home, stdio: ['pipe', 'pipe', 'pipe'] }), home);
+  // A retry topic's queue is taken at the next rebalance, which without news from the broker comes after 20 s otherwise.
+  const jvmArgs = [...smallJvmArgs, '-Drocketmq.client.rebalance.waitInterval=3000'];
+  return new ClientPeer(spawnJava({ classPath, mainClass, home, jvmArgs, stdio: ['pipe', 'pipe', 'pipe'] }), home);
 }
 
 export function startJavaClient(version: ApacheVersion): ClientPeer {

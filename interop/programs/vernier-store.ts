@@ -59,7 +59,7 @@ function single(random: () => number, run: number, index: number): MessageExtBro
     (committed ? 0x8 : 0) |
     (index % 31 === 30 ? 0x4 : 0);
   return {
-    topic: index % 11 === 10 ? `vernier-${'t'.repeat(150)}` : `vernier-topic-${index % 3}`,
+    topic: index % 11 === 10 ? `%RETRY%vernier-${'t'.repeat(150)}` : `vernier-topic-${index % 3}`,
     queueId: index % 2,
     flag: below(random, 0x1_0000_0000) | 0,
     sysFlag,

@@ -36,9 +36,9 @@ final class Appends {
         return Map.of("status", status, "prepared", List.of());
     }
 
-    /** Topics of one byte to beyond 127 characters, which only a record of version 2 can hold. */
+    /** Among them a topic beyond 127 characters, as only retry topics may be; a record of version 2 holds it. */
     private static String topic(int index) {
-        return index % 11 == 10 ? "java-" + "t".repeat(150) : "java-topic-" + index % 3;
+        return index % 11 == 10 ? "%RETRY%java-" + "t".repeat(150) : "java-topic-" + index % 3;
     }
 
     private static void fill(Message message, Random random, int run, int index) {
