@@ -28,7 +28,7 @@ export interface Native {
   tryLock(fd: number, length: number): boolean;
   /** The process that keeps tryLock() from succeeding; undefined when nobody does. */
   lockHolder(fd: number, length: number): LockHolder | undefined;
-  /** Reserves address space filled with unreadable-to-write anonymous pages, and a view over it that lives as long. */
+  /** Reserves address space, filled with read-only anonymous pages, and makes the one view over it. */
   reserveWindow(length: number): NativeWindow;
   /** Locks a buffer's pages in memory; the bytes that could be locked before RLIMIT_MEMLOCK said no. */
   lockMemory(buffer: Buffer): Promise<number>;
