@@ -208,6 +208,6 @@ test('queue recovery: after a power cut anywhere, recovery and dispatch from the
         }
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 8 },
   );
 });

@@ -402,6 +402,6 @@ test('consume queue: behaves as a plain array of entries through appends, reads,
       }
       assert.equal(context.failure, undefined);
     }),
-    { numRuns: Number(process.env.RUNS ?? 150) },
+    { numRuns: Number(process.env.RUNS ?? 80) },
   );
 });

@@ -359,6 +359,6 @@ test('index: cut after any step of any flush, the header never counts what is no
         }
       },
     ),
-    { numRuns: Number(process.env.RUNS ?? 6) },
+    { numRuns: Number(process.env.RUNS ?? 4) },
   );
 });
