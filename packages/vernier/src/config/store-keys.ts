@@ -106,7 +106,9 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
   fileReservedTime: integer('hours', 1, 1_000_000, 'Age from which a commit-log file may be deleted.'),
   diskMaxUsedSpaceRatio: percent('Disk use above which expired files are deleted at any hour.'),
   diskSpaceCleanForciblyRatio: percent('Disk use above which files are deleted whatever their age, where allowed.'),
-  diskSpaceWarningLevelRatio: percent('Disk use above which the store refuses messages.'),
+  diskSpaceWarningLevelRatio: percent(
+    'Disk use above which the store refuses messages, unless there is room for two more files.',
+  ),
   cleanFileForciblyEnable: flag('Allow deleting files before fileReservedTime when the disk fills up.', {
     rocketmqDefault: 'true',
   }),
