@@ -1,7 +1,7 @@
 // Brings a fresh clone to a runnable state: `npm ci` when node_modules is older than the lockfile, `tsc -b` when a
 // dist is older than its sources. Dependency-free, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,6 +37,20 @@ function newestSource(folder) {
   return newest;
 }
 
+/** The compiler leaves the output of a source that is gone, and it would be packed. */
+function removeStaleOutput(dist, src) {
+  for (const entry of readdirSync(dist, { withFileTypes: true })) {
+    const path = join(dist, entry.name);
+    if (entry.isDirectory()) {
+      if (existsSync(join(src, entry.name))) removeStaleOutput(path, join(src, entry.name));
+      else rmSync(path, { recursive: true });
+    } else if (/\.(js|d\.ts)(\.map)?$/.test(entry.name)) {
+      const source = join(src, entry.name.replace(/\.(js|d\.ts)(\.map)?$/, '.ts'));
+      if (!existsSync(source)) rmSync(path);
+    }
+  }
+}
+
 /** Compiles the packages whose sources are newer than their last build. */
 export function ensureBuilt() {
   const packages = readdirSync(join(root, 'packages')).filter((name) =>
@@ -50,4 +64,8 @@ export function ensureBuilt() {
   if (!stale) return;
   process.stderr.write('building (tsc -b) ...\n');
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'tsc -b');
+  for (const name of packages)
+    removeStaleOutput(join(root, 'packages', name, 'dist'), join(root, 'packages', name, 'src'));
+  // npm made the link to it when there was no build yet, and could not make it executable.
+  chmodSync(join(root, 'packages', 'vernier', 'dist', 'bin.js'), 0o755);
 }

