@@ -30,7 +30,7 @@ export class FrameEncoder {
   #start = 0;
   #position = 0;
   #pieces: Uint8Array[] = [];
-  /** Where the bytes of the last take begin; -1 when they began in an earlier slab. */
+  /** Where in the present slab the bytes of the last take begin, and those appended since. */
   #takenFrom = 0;
   #appendedFrom = 0;
 
@@ -80,7 +80,7 @@ export class FrameEncoder {
     this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
     this.#start = 0;
     this.#position = 0;
-    this.#appendedFrom = -1;
+    this.#appendedFrom = 0;
   }
 
   #cut(): void {
@@ -100,7 +100,12 @@ export class FrameEncoder {
 
   /** Says that nobody holds anything of the last `take` any more: its part of the slab is used again. */
   recycle(): void {
-    if (this.#takenFrom < 0 || this.#pieces.length > 0 || this.#position !== this.#appendedFrom) return;
+    if (this.#pieces.length > 0 || this.#position !== this.#appendedFrom) return;
+    // A slab that was made for one huge header does not stay.
+    if (this.#slab.length > SLAB_BYTES) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#takenFrom = 0;
+    }
     this.#start = this.#takenFrom;
     this.#position = this.#takenFrom;
     this.#appendedFrom = this.#takenFrom;

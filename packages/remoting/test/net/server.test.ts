@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { Connection } from '../../src/net/connection.ts';
 import { RemotingServer } from '../../src/net/server.ts';
 import type { RemotingConnection, RemotingServerOptions } from '../../src/net/types.ts';
 import {
@@ -399,6 +400,8 @@ describe('RemotingServer', () => {
       const request = await peer.receive();
       clock.advance(1100);
       await assert.rejects(waiting, { code: 'REMOTING_TIMEOUT' });
+      assert.ok(connection instanceof Connection);
+      assert.equal(connection.pendingInvocations, 0);
       peer.send(createResponse(request, 0), createResponse({ ...request, opaque: 99_999 }, 0), createRequest(ECHO));
       assert.equal((await peer.receive()).code, 0);
     });

@@ -87,6 +87,20 @@ describe('FrameEncoder', () => {
     assert.equal(second.byteOffset, first.byteOffset);
   });
 
+  it('uses the slab again from its beginning when a take went over into it', () => {
+    const encoder = new FrameEncoder();
+    encoder.append(createRequest(1, undefined, Buffer.alloc(3000)), MAX);
+    encoder.take();
+    for (let count = 0; count < 25; count++) encoder.append(createRequest(1, undefined, Buffer.alloc(3000)), MAX);
+    const pieces = encoder.take();
+    assert.equal(pieces.length, 2, 'the rest of one slab and the beginning of the next');
+    encoder.recycle();
+    encoder.append(createRequest(1), MAX);
+    const [next] = encoder.take();
+    assert.equal(next?.buffer, pieces[1]?.buffer);
+    assert.equal(next?.byteOffset, 0);
+  });
+
   it('a header larger than the slab fits', () => {
     const value = 'ü'.repeat(100_000);
     const [command] = decodeAll([encodeFrame(createRequest(1, { value }))]);
