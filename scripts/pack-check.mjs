@@ -22,14 +22,7 @@ const say = (text) => process.stdout.write(`${text}\n`);
 const npm = (args, cwd) =>
   execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], { cwd, encoding: 'utf8' });
 
-ensureInstalled();
-ensureBuilt();
 const folder = mkdtempSync(join(tmpdir(), 'vernier-pack-'));
-try {
-  await check();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
 
 async function check() {
   const tarballs = pack();
@@ -169,4 +162,12 @@ function withoutKoffi(place, act) {
   } finally {
     execFileSync('mv', [aside, koffi]);
   }
+}
+
+ensureInstalled();
+ensureBuilt();
+try {
+  await check();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }
