@@ -43,3 +43,13 @@ test('packages: the changelog has a heading for this version', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
   assert.match(read('CHANGELOG.md'), new RegExp(`^## ${version.replaceAll('.', '\\.')}\\b`, 'm'));
 });
+
+test('packages: the lockfile has an entry for every optional package of every platform, or npm ci refuses it', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string>; version?: string }>;
+  };
+  const missing = Object.values(packages)
+    .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+    .filter((name) => packages[`node_modules/${name}`]?.version === undefined);
+  assert.deepEqual(missing, []);
+});
