@@ -1,7 +1,7 @@
 // Brings a fresh clone to a runnable state: `npm ci` when node_modules is older than the lockfile, `tsc -b` when a
 // dist is older than its sources. Dependency-free, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -66,6 +66,16 @@ export function ensureBuilt() {
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'tsc -b');
   for (const name of packages)
     removeStaleOutput(join(root, 'packages', name, 'dist'), join(root, 'packages', name, 'src'));
-  // npm made the link to it when there was no build yet, and could not make it executable.
-  chmodSync(join(root, 'packages', 'vernier', 'dist', 'bin.js'), 0o755);
+  linkCommand();
+}
+
+/** Makes `npx vernier` work in a clone: npm links a command at install, when there is no build of it yet. */
+function linkCommand() {
+  const bin = join(root, 'packages', 'vernier', 'dist', 'bin.js');
+  chmodSync(bin, 0o755);
+  const link = join(root, 'node_modules', '.bin', 'vernier');
+  if (process.platform !== 'win32' && !existsSync(link)) {
+    rmSync(link, { force: true });
+    symlinkSync(join('..', 'vernier', 'dist', 'bin.js'), link);
+  }
 }

@@ -4,6 +4,7 @@ import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { listenError } from '../server/listen-error.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
+import { sinceStart } from '../server/since-start.ts';
 import { StopControl } from '../server/stop.ts';
 import { version } from '../version.ts';
 
@@ -35,7 +36,7 @@ async function run(options: NamesrvOptions): Promise<number> {
     throw listenError(error, 'nameserver', options.listen, options.namesrvPort);
   }
   release();
-  const readyMs = Math.round(performance.now());
+  const readyMs = Math.round(sinceStart());
   if (options.readyFile !== undefined) {
     writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });
   }

@@ -8,6 +8,7 @@ import { bytes } from '../output/table.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
+import { sinceStart } from '../server/since-start.ts';
 import { startUpText } from '../server/start-up-text.ts';
 import { StopControl } from '../server/stop.ts';
 import { version } from '../version.ts';
@@ -123,7 +124,7 @@ async function announce(server: AllInOne, readyFile: string | undefined): Promis
   } finally {
     clearTimeout(waiting);
   }
-  const readyMs = performance.now();
+  const readyMs = sinceStart();
   if (readyFile !== undefined) {
     writeReadyFile(readyFile, { pid: process.pid, version, ...server.ready, readyMs: Math.round(readyMs) });
   }
