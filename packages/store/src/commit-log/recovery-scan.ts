@@ -21,8 +21,6 @@ export interface ScanVisitor {
   onRecord?(record: RecordLayout, chunk: Buffer): void | Promise<void>;
   /** Bytes of whole good records (and BLANK markers), in order and without gaps within a file, after onRecord. */
   onVerified?(file: LogFile, position: number, bytes: Buffer): Promise<void>;
-  /** The scan is about to leave a file in which bytes were verified. */
-  onFileDone?(file: LogFile): Promise<void>;
   onProgress?(offset: number): void;
 }
 
@@ -66,14 +64,12 @@ export async function scanLog(
     if (result.end >= until || result.end !== Math.max(from, file.from)) break;
     const scan = new FileScan(file, until, options, visitor, result);
     const rolled = await withFile(options.fileSystem, file.path, 'read', (opened) => scan.run(opened));
-    if (scan.verifiedBytes > 0) await visitor.onFileDone?.(file);
     if (!rolled) break;
   }
   return result;
 }
 
 class FileScan {
-  verifiedBytes = 0;
   readonly #file: LogFile;
   readonly #until: number;
   readonly #options: ScanOptions;
@@ -90,7 +86,7 @@ class FileScan {
     this.#options = options;
     this.#visitor = visitor;
     this.#result = result;
-    this.#buffer = Buffer.allocUnsafe(options.chunkBytes ?? SCAN_CHUNK_BYTES);
+    this.#buffer = Buffer.allocUnsafe(Math.min(options.chunkBytes ?? SCAN_CHUNK_BYTES, file.size));
     this.#base = result.end - file.from;
   }
 
@@ -138,7 +134,6 @@ class FileScan {
 
   async #verified(end: number): Promise<void> {
     if (end === 0) return;
-    this.verifiedBytes += end;
     await this.#visitor.onVerified?.(this.#file, this.#base, this.#buffer.subarray(0, end));
   }
 
@@ -148,7 +143,7 @@ class FileScan {
       checkCrc: this.#options.checkCrc,
       verifyPropCrc: this.#options.verifyPropCrc,
       expectedPhysicalOffset: this.#file.from + position,
-      filePosition: this.#options.checkTorn ? position : undefined,
+      checkTorn: this.#options.checkTorn ?? false,
       maxSize: this.#file.size - position,
     });
   }

@@ -203,10 +203,10 @@ class Recovery {
     const rewriter = new Rewriter(this.#context, start.durablePoint);
     let above: ScanResult;
     try {
-      const options = { ...this.#scanOptions, checkTorn: true };
+      // RocketMQ's own records may hold zero bytes and carry no CRC; its directories are read by its rule.
+      const options = { ...this.#scanOptions, checkTorn: start.rule === 'durable-point' };
       above = await scanLog(this.#files, start.durablePoint, endOf(this.#files), options, {
         onVerified: (file, position, bytes) => rewriter.write(file, position, bytes),
-        onFileDone: () => rewriter.finish(),
         onProgress: (offset) => this.#progress(start, offset),
       });
       await rewriter.finish();
@@ -220,9 +220,7 @@ class Recovery {
       lastStoreTimestamp: above.lastStoreTimestamp || below.lastStoreTimestamp,
       stop: above.stop,
     };
-    // A clean exit with nothing behind the durable point: the directory is as it should be, and stays as it is.
-    const untouched =
-      start.rule === 'durable-point' && this.#parts.lastExitOk && above.records === 0 && isEmptyEnd(above);
+    const untouched = start.rule === 'durable-point' && this.#parts.lastExitOk && this.#isAsLeft(start, above);
     const quarantined = untouched ? undefined : await this.#cut(scan);
     if (untouched) this.#setLastPosition(scan.end);
     await this.#note(start, scan);
@@ -230,6 +228,12 @@ class Recovery {
     await this.#parts.consumeQueueStore.correctMinOffsets(this.#files[0]!.from);
     this.#parts.onProgress?.(1, 1);
     return this.#result(scan, start.rule, rewriter.bytesRewritten, dispatched, undefined, quarantined);
+  }
+
+  /** Nothing behind the durable point, no file behind the last one in use: the directory stays as it is. */
+  #isAsLeft(start: RecoveryStart, above: ScanResult): boolean {
+    const isEmpty = above.stop.kind === 'zero' || above.stop.kind === 'end';
+    return isEmpty && above.end === start.durablePoint && above.end >= this.#files[this.#files.length - 1]!.from;
   }
 
   async #scanBelow(start: RecoveryStart): Promise<ScanResult> {
@@ -281,6 +285,7 @@ class Recovery {
   async #note(start: RecoveryStart, scan: ScanResult): Promise<void> {
     const { checkpoint, consumeQueueStore, indexService, mappedFileQueue } = this.#parts;
     const dispatchFrom = Math.min(start.dispatchFrom, scan.end);
+    if (dispatchFrom < scan.end) await checkpoint.forgetQueues();
     await consumeQueueStore.truncateDirty(dispatchFrom);
     await indexService?.truncateDirty(dispatchFrom);
     mappedFileQueue.setFlushedWhere(scan.end);
@@ -337,11 +342,6 @@ class Recovery {
     this.#context.logger.info({ ...result }, 'recovery: done');
     return result;
   }
-}
-
-/** The log ends at bytes that were never written, or at the end of its last file. */
-function isEmptyEnd(scan: ScanResult): boolean {
-  return scan.stop.kind === 'zero' || scan.stop.kind === 'end';
 }
 
 function damageError(damage: LogDamage, durablePoint: number): StoreError {

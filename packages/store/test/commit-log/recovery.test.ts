@@ -383,14 +383,17 @@ test('tail: a log whose last file ends with a BLANK goes on in a file that does 
   assert.equal(again.result.maxOffset, image.end + left);
 });
 
-test('tail: a prepared file behind the end is removed after an unclean exit', async (t) => {
-  const { directory, image } = await store(t);
-  const next = image.end - (image.end % FILE_SIZE) + FILE_SIZE;
-  await writeFile(directory.logPath(next), Buffer.alloc(FILE_SIZE));
-  await directory.writeAbort();
-  const opened = await directory.open(t);
-  assert.equal(opened.log.maxOffset, image.end);
-  await assertLog(directory, image, image.end);
+test('tail: a prepared file behind the end is removed, whatever the exit was', async (t) => {
+  for (const clean of [true, false]) {
+    const { directory, image } = await store(t);
+    const next = image.end - (image.end % FILE_SIZE) + FILE_SIZE;
+    await writeFile(directory.logPath(next), Buffer.alloc(FILE_SIZE));
+    if (!clean) await directory.writeAbort();
+    const opened = await directory.open(t);
+    assert.equal(opened.log.maxOffset, image.end);
+    assert.equal(opened.log.flushedWhere, image.end);
+    await assertLog(directory, image, image.end);
+  }
 });
 
 test('tail: empty bodies, a body whose CRC is 0, long topics and IPv6 hosts are ordinary records', async (t) => {
