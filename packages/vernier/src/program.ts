@@ -6,6 +6,7 @@ import type { StartOptions } from './commands/start.ts';
 import type { StatusOptions } from './commands/status.ts';
 import type { TopicCreateOptions, TopicOptions } from './commands/topic.ts';
 import { CliError } from './errors.ts';
+import { version } from './version.ts';
 
 /** What a command answers to the shell; undefined: it goes on running and exits by itself. */
 export type ExitCode = number | undefined;
@@ -23,12 +24,7 @@ export function createProgram(finish: (exitCode: ExitCode) => void): Command {
     .description('A RocketMQ-compatible broker and nameserver in one process.')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
-    .option('-V, --version', 'show the version')
-    .on('option:version', async () => {
-      const { version } = await import('./version.ts');
-      process.stdout.write(`${version}\n`);
-      finish(0);
-    })
+    .version(version, '-V, --version', 'show the version')
     .showHelpAfterError('(vernier --help shows what there is)')
     .addHelpText(
       'after',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -6,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { Running, startBroker, temporaryFolder } from './cli.ts';
 
 const READY_MS_MAX = 400;
+/** What a bare Node takes on the machine that the budget was made for. */
+const BARE_NODE_MS = 75;
 const PRIVATE_MEMORY_MAX = 60 * 1024 * 1024;
 
 test('start-up: before ready nothing loads but koffi, the argument parser and the logger', async (t) => {
@@ -56,13 +59,24 @@ test('start-up: before ready nothing loads but koffi, the argument parser and th
   );
 });
 
+/** Milliseconds from the start of a bare Node to its first line: how fast this machine is just now. */
+async function bareNodeMs(): Promise<number> {
+  const began = performance.now();
+  await new Promise((resolve) => spawn(process.execPath, ['-e', '0']).on('close', resolve));
+  return performance.now() - began;
+}
+
 test('start-up: ready within 400 ms of the start of the process, in little memory', async (t) => {
   const folder = await temporaryFolder(t);
-  const times: number[] = [];
-  // The fastest counts: what the machine does beside is no property of the command.
-  for (let round = 0; round < 5 && !(Math.min(...times) < READY_MS_MAX); round += 1) {
+  const rounds: string[] = [];
+  let inTime = false;
+  for (let round = 0; round < 5 && !inTime; round += 1) {
+    const bareMs = await bareNodeMs();
     const broker = await startBroker(t, join(folder, `data-${round}`));
-    times.push(broker.ready.readyMs);
+    const { readyMs } = broker.ready;
+    rounds.push(`${readyMs} ms where a bare Node takes ${Math.round(bareMs)} ms`);
+    // A machine that is busy with something else is given the time that it takes from a bare Node as well.
+    inTime = readyMs < READY_MS_MAX * Math.max(1, bareMs / BARE_NODE_MS);
     if (process.platform === 'linux') {
       const status = readFileSync(`/proc/${broker.child.pid}/status`, 'utf8');
       const privateBytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
@@ -71,8 +85,8 @@ test('start-up: ready within 400 ms of the start of the process, in little memor
     broker.signal('SIGTERM');
     await broker.finished;
   }
-  t.diagnostic(`ready after ${times.join(', ')} ms`);
-  assert.ok(Math.min(...times) < READY_MS_MAX, `ready after ${times.join(', ')} ms`);
+  t.diagnostic(`ready after ${rounds.join('; ')}`);
+  assert.ok(inTime, `ready after ${rounds.join('; ')}`);
 });
 
 test('start-up: the ready file says the time since the process began, not since our first line', async (t) => {

@@ -71,7 +71,16 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
         `${info.flushGroupSizeAverage} messages each`,
   );
   add('put', 'putMessageTimesTotal', (total) => `${count(total)} messages`);
-  add('put a second', 'putTps', (tps) => `${tps}  (10 s, 1 min, 10 min)`);
-  add('got a second', 'getTransferredTps', (tps) => `${tps}  (10 s, 1 min, 10 min)`);
+  add('put a second', 'putTps', rates);
+  add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
+}
+
+/** RocketMQ's three rates, over 10 s, 1 min and 10 min. */
+function rates(value: string): string {
+  const numbers = value
+    .trim()
+    .split(/\s+/)
+    .map((rate) => grouped(Math.round(Number(rate) * 10) / 10));
+  return `${numbers.join(', ')} (over 10 s, 1 min, 10 min)`;
 }
