@@ -24,6 +24,8 @@ export function checkMessage(message: MessageExtBrokerInner, topicSize: number):
   if (topicSize === 0 || topicSize > limit) {
     return illegal(`topic is ${topicSize} bytes long, allowed are 1 to ${limit}`);
   }
+  // It can name no directory, and recovery takes a zero byte there for a sector that never reached the disk.
+  if (message.topic.includes('\0')) return illegal('topic holds a zero byte');
   if (!isInt32(message.queueId) || message.queueId < 0) {
     return illegal(`queueId ${message.queueId} is not an integer from 0 to 2147483647`);
   }

@@ -93,11 +93,12 @@ export interface RecordCheckOptions {
   /** Bytes left in the file from `at` on; a record cannot be longer, a BLANK has exactly these. */
   maxSize?: number;
   /**
-   * Position in the file of the byte at `at`. With it, a sector that was never wholly written is found where no CRC
-   * covers it, in the topic and the properties: 'torn-sector', with the position of its last byte in the record as `found`. For bytes
-   * that are not known to be on disk.
+   * For bytes that are not known to be on disk: what a power cut kept from the disk reads as zeros, and the body's CRC
+   * does not cover topic and properties. A record without `__CRC32#` that has a zero byte there is 'torn-sector', with
+   * that byte's place in the record as `found`; one that carries the CRC is compared with it. MessageEncoder gives the
+   * CRC to every record that has such a byte, so that no record of ours that is whole fails. RocketMQ's may.
    */
-  filePosition?: number;
+  checkTorn?: boolean;
   /** Compare the whole record with its `__CRC32#` property, when it has one (enabledAppendPropCRC, forceVerifyPropCRC). */
   verifyPropCrc?: boolean;
 }
@@ -144,47 +145,26 @@ export function checkMessageAndReturnSize(buffer: Buffer, at: number, options: R
     const found = crc32Masked(buffer.subarray(layout.bodyAt, layout.bodyAt + layout.bodyLength));
     if (expected !== found) return bad('body-crc', expected, found);
   }
-  if (options.filePosition !== undefined) {
-    const torn = tornSectorOf(buffer, layout, options.filePosition);
-    if (torn >= 0) return bad('torn-sector', 0, torn);
-  }
-  if (options.verifyPropCrc && layout.propertiesLength >= PROPERTY_CRC_BYTES) {
-    const expected = propertyCrcOf(buffer, at, size);
+  if (options.verifyPropCrc || options.checkTorn) {
+    const expected = layout.propertiesLength >= PROPERTY_CRC_BYTES ? propertyCrcOf(buffer, at, size) : undefined;
     if (expected !== undefined) {
       const found = crc32Masked(buffer.subarray(at, at + size - PROPERTY_CRC_BYTES));
       if (expected !== found) return bad('property-crc', expected, found);
+    } else if (options.checkTorn) {
+      const zero = zeroByteOf(buffer, layout);
+      if (zero >= 0) return bad('torn-sector', 0, zero - at);
     }
   }
   return layout;
 }
 
-/** Smallest piece in which disks write; pages are whole multiples. */
-const SECTOR_BYTES = 512;
-/** Zero bytes in front of a sector's end that count: text has none, let alone two in a row at just that place. */
-const TORN_BYTES = 2;
-
-/**
- * A power cut leaves zeros where a sector of a new record did not reach the disk, or where the rest of one did not. The
- * body has its CRC, and zeros in the head spoil the lengths; but a topic or properties that lack a sector would pass.
- * So they may not end with zeros, neither at the end of a sector nor at the end of the record. Position in the record
- * of the last of these zeros, -1 without.
- */
-function tornSectorOf(buffer: Buffer, record: RecordLayout, filePosition: number): number {
-  // Without properties the record ends with two zero bytes, their length.
-  const end = record.propertiesLength > 0 ? record.at + record.size : record.topicAt + record.topicLength;
-  if (end === record.topicAt) return -1;
-  if (buffer[end - 1] === 0) return end - 1 - record.at;
-  let sectorEnd = record.at + SECTOR_BYTES - (filePosition % SECTOR_BYTES);
-  if (sectorEnd <= record.topicAt) {
-    sectorEnd += Math.ceil((record.topicAt + 1 - sectorEnd) / SECTOR_BYTES) * SECTOR_BYTES;
-  }
-  for (; sectorEnd < end; sectorEnd += SECTOR_BYTES) {
-    let at = sectorEnd - 1;
-    const from = Math.max(record.topicAt, sectorEnd - TORN_BYTES);
-    while (at >= from && buffer[at] === 0) at--;
-    if (at < from) return sectorEnd - 1 - record.at;
-  }
-  return -1;
+/** Index of the first zero byte of topic and properties, -1 without. */
+function zeroByteOf(buffer: Buffer, record: RecordLayout): number {
+  // Text is short, and a loop over it costs less than two calls of indexOf.
+  const topicEnd = record.topicAt + record.topicLength;
+  for (let i = record.topicAt; i < topicEnd; i++) if (buffer[i] === 0) return i;
+  const zero = record.propertiesLength === 0 ? -1 : buffer.indexOf(0, record.propertiesAt);
+  return zero < record.at + record.size ? zero : -1;
 }
 
 /** Less than a BLANK marker is left of the file, where no writer puts anything. */

@@ -56,11 +56,19 @@ export class MessageEncoder {
     return this.#sizeWithoutProperties(message, part) + this.propertiesSize(part.propertiesString);
   }
 
-  /** Bytes of the properties as they will be stored, the record's checksum included when that is on. */
+  /** Bytes of the properties as they will be stored, the record's checksum included when it gets one. */
   propertiesSize(propertiesString: string): number {
     const bytes = Buffer.byteLength(propertiesString);
-    if (!this.#appendPropCrc) return bytes;
+    if (!this.#getsPropCrc(propertiesString)) return bytes;
     return bytes + PROPERTY_CRC_BYTES + (needsSeparator(propertiesString) ? 1 : 0);
+  }
+
+  /**
+   * Whether the record gets its `__CRC32#`. Beside the setting: recovery takes a zero byte in properties without it for a
+   * sector that never reached the disk, and takes a client's property of that name for ours.
+   */
+  #getsPropCrc(propertiesString: string): boolean {
+    return this.#appendPropCrc || propertiesString.includes('\0') || propertiesString.includes(PROPERTY_CRC32);
   }
 
   #sizeWithoutProperties(message: MessageExtBrokerInner, part: EncodedPart): number {
@@ -120,7 +128,7 @@ export class MessageEncoder {
 
     const propertiesAt = p + 2;
     p = propertiesAt + target.write(part.propertiesString, propertiesAt, 'utf8');
-    if (!this.#appendPropCrc) {
+    if (!this.#getsPropCrc(part.propertiesString)) {
       target.writeInt16BE(p - propertiesAt, propertiesAt - 2);
       writeInt32(target, p - at, at);
       return p - at;

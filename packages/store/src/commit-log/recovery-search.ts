@@ -67,7 +67,7 @@ class FileSearch {
     this.#end = Math.min(end, file.size);
     this.#onRecord = onRecord;
     this.#zeroBytesMax = options.zeroBytesMax ?? SEARCH_ZERO_BYTES_MAX;
-    this.#buffer = Buffer.allocUnsafe(options.chunkBytes ?? SCAN_CHUNK_BYTES);
+    this.#buffer = Buffer.allocUnsafe(Math.min(options.chunkBytes ?? SCAN_CHUNK_BYTES, file.size));
     this.#zeros = Buffer.alloc(this.#buffer.length);
   }
 
@@ -109,7 +109,7 @@ class FileSearch {
       const check = checkMessageAndReturnSize(view, start, {
         checkCrc: true,
         expectedPhysicalOffset: this.#file.from + this.#base + start,
-        filePosition: this.#base + start,
+        checkTorn: true,
         maxSize: this.#file.size - this.#base - start,
       });
       if (check.kind === 'record') {

@@ -398,3 +398,24 @@ test('whenFlushed: resolves when on disk, refuses what is beyond the log', async
   await log.whenFlushed(result.wroteBytes);
   await assert.rejects(log.whenFlushed(result.wroteBytes + 1), { code: 'STORE_OFFSET_OUT_OF_RANGE' });
 });
+
+test('a property with a zero byte, or a client’s own __CRC32#: the record gets the checksum, and a power cut’s rule keeps it', async (t) => {
+  const { log, queue } = await openLog(t);
+  const fake = '__CRC32#\u00011234567890\u0002';
+  for (const propertiesString of ['KEYS\u0001a\u0000b\u0002', fake, `A\u0001b\u0002${fake}`, 'KEYS\u0001plain\u0002']) {
+    const put = await log.asyncPutMessage(message({ propertiesString }));
+    assert.equal(put.status, 'PUT_OK');
+    const bytes = await queue.read(put.wroteOffset, put.wroteBytes);
+    const options = { checkCrc: true, checkTorn: true, expectedPhysicalOffset: put.wroteOffset };
+    assert.equal(checkMessageAndReturnSize(bytes, 0, options).kind, 'record');
+    const properties = decodeMessage(bytes)!.properties;
+    assert.equal(properties.has('__CRC32#'), !propertiesString.includes('plain'));
+    assert.notEqual(properties.get('__CRC32#'), '1234567890');
+  }
+});
+
+test('a topic with a zero byte is refused', async (t) => {
+  const { log } = await openLog(t);
+  const put = await log.asyncPutMessage(message({ topic: 'a\u0000b' }));
+  assert.deepEqual([put.status, put.reason], ['MESSAGE_ILLEGAL', 'topic holds a zero byte']);
+});
