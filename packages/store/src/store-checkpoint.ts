@@ -13,11 +13,12 @@ import type { StoreFile } from './io/file-system.ts';
  *     16  i64 indexMsgTimestamp     endTimestamp of the newest index file on disk
  *     24  i64 masterFlushedOffset
  *     32  i64 confirmPhyOffset
+ *     40  i64 logicsPhysicalOffset  end of the newest record whose queue entries are on disk (5.5.0; ours stays 0)
  *    512  our fields, copy A        1024  our fields, copy B
  *         +0 8 bytes magic   +8 i64 sequence   +16 i64 durable point   +24 i64 logics point
  *         +32 i64 physicMsgTimestamp these belong to   +40 i64 the one written before   +48 i32 CRC-32 of [0, 48)
  *
- * Java reads and writes the first 40 bytes alone, through a mapping; what follows survives it.
+ * Java reads and writes these first fields alone, through a mapping; what follows survives it.
  *
  * Invariants:
  * - The durable point is at most flushedWhere when it is set: every byte of the log below it is on disk.
@@ -213,6 +214,19 @@ export class StoreCheckpoint {
     this.#state = 'valid';
     this.#durablePoint = this.#changed(durablePoint);
     this.#logicsPoint = this.#changed(logicsPoint);
+  }
+
+  /**
+   * Recovery only, before entries of queues and index are removed to be made anew: a Java broker that finds the directory
+   * before they are back must not believe that they are complete, or it would never make them again. Its fields say so
+   * by time and, since 5.4, by the offset at 40. Resolves when all three are 0 *on disk*.
+   */
+  async forgetQueues(): Promise<void> {
+    this.#logicsMsgTimestamp = 0;
+    this.#indexMsgTimestamp = 0;
+    await this.#file.write(Buffer.alloc(16), 8);
+    await this.#file.write(Buffer.alloc(8), JAVA_BYTES);
+    await this.#file.sync();
   }
 
   /** RocketMQ StoreCheckpoint.getMinTimestamp: up to here log and queues are both complete, with 3 s to spare. */

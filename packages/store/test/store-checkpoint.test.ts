@@ -140,6 +140,21 @@ test('a Java broker that stored messages makes the points void; one that only op
   assert.equal(again.durablePoint, 9_000);
 });
 
+test('forgetQueues: a Java broker finds no timestamp of queues and index; the points stay', async () => {
+  const { fileSystem, checkpoint } = await fresh();
+  checkpoint.setDurablePoint(500, 500, NOW);
+  checkpoint.setLogicsMsgTimestamp(NOW - 1);
+  checkpoint.setIndexMsgTimestamp(NOW - 2);
+  await checkpoint.flush();
+  await checkpoint.forgetQueues();
+  const after = fileSystem.crash(4);
+  const bytes = await page(after);
+  assert.deepEqual([bytes.readBigInt64BE(8), bytes.readBigInt64BE(16)], [0n, 0n]);
+  const again = await reopen(after);
+  assert.equal(again.durablePoint, 500);
+  assert.equal(again.minTimestamp, 0);
+});
+
 test('Java’s own checkpoint, nothing behind its 40 bytes: its timestamps and no point', async () => {
   const { fileSystem, checkpoint } = await fresh();
   await checkpoint.close();
