@@ -48,8 +48,8 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   };
   const size = (value: string): string => bytes(Number(value));
   const count = (value: string): string => grouped(Number(value));
-  add('version', 'brokerVersionDesc', String);
-  add('running', 'runtime', (value) => value.replaceAll(/[[\]]/g, '').trim());
+  add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
+  add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);
   add('engine', 'storeEngine', String);
   add('flush mode', 'flushDiskType', String);
@@ -74,6 +74,13 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('put a second', 'putTps', rates);
   add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
+}
+
+/** `[ 0 days, 0 hours, 3 minutes, 7 seconds ]` without what is nought in front. */
+function runningFor(value: string): string {
+  const parts = value.replaceAll(/[[\]]/g, '').trim().split(/,\s*/);
+  const first = parts.findIndex((part) => !part.startsWith('0 '));
+  return parts.slice(first < 0 ? -1 : first).join(', ');
 }
 
 /** RocketMQ's three rates, over 10 s, 1 min and 10 min. */

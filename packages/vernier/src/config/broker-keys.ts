@@ -2,6 +2,8 @@
 import type { BrokerConfig } from '@vernier/broker';
 import { choice, flag, integer, type KeySpec, milliseconds, text } from './key-spec.ts';
 
+const aDay = { max: 86_400_000 };
+
 /** Keys of RocketMQ's BrokerConfig that the broker knows, and the broker's own. The type holds the list complete. */
 export const brokerKeys: { readonly [K in keyof BrokerConfig]: KeySpec } = {
   brokerName: text('Name of the broker. It is part of every route and a topic of its own.', {
@@ -46,11 +48,11 @@ export const brokerKeys: { readonly [K in keyof BrokerConfig]: KeySpec } = {
   useServerSideResetOffset: flag('Reset offsets on the broker rather than through the consumers.'),
   heldPullRequestsMax: integer('requests', 1, 10_000_000, 'Pull requests held at once.', { own: true }),
 
-  flushConsumerOffsetInterval: milliseconds(1, 'Time between two writes of the consumers’ offsets.'),
+  flushConsumerOffsetInterval: milliseconds(1, 'Time between two writes of the consumers’ offsets.', aDay),
   registerBrokerTimeoutMills: milliseconds(1, 'Longest time a registration with a nameserver may take.'),
-  registerNameServerPeriod: milliseconds(1, 'Time between two registrations with the nameservers.'),
-  channelExpiredTimeout: milliseconds(1, 'A client without a heartbeat for this long is forgotten.'),
-  lockMaxLiveTime: milliseconds(1, 'Lease of an orderly consumer’s lock on a queue.'),
+  registerNameServerPeriod: milliseconds(1, 'Time between two registrations with the nameservers.', aDay),
+  channelExpiredTimeout: milliseconds(1, 'A client without a heartbeat for this long is forgotten.', aDay),
+  lockMaxLiveTime: milliseconds(1, 'Lease of an orderly consumer’s lock on a queue.', aDay),
   callClientTimeoutMills: milliseconds(1, 'How long the broker waits for a client that it asks something.', {
     own: true,
   }),

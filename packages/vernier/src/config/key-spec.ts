@@ -33,9 +33,9 @@ export const integer = (
   meaning: string,
   rest: Partial<KeySpec> = {},
 ): KeySpec => ({ kind: 'integer', unit, min, max, meaning, ...rest });
+/** A time of at most an hour, unless `rest` says another: above 31 bits a timer would fire at once. */
 export const milliseconds = (min: number, meaning: string, rest: Partial<KeySpec> = {}): KeySpec =>
-  // setTimeout counts in 31 bits; a longer time would fire at once.
-  integer('ms', min, 2_147_483_647, meaning, rest);
+  integer('ms', min, 3_600_000, meaning, rest);
 
 /** Why `raw` is no value for this key, or its value. */
 export function parseValue(spec: KeySpec, raw: string): { value: ConfigValue } | { problem: string } {

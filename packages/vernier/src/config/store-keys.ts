@@ -4,6 +4,7 @@ import { choice, flag, integer, type KeySpec, milliseconds, text } from './key-s
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const int32Max = 2_147_483_647;
+const aDay = { max: 86_400_000 };
 const percent = (meaning: string): KeySpec => integer('percent', 1, 99, meaning);
 const pages = (meaning: string, rest: Partial<KeySpec> = {}): KeySpec =>
   integer('pages of 4 KiB', 0, 1 << 20, meaning, rest);
@@ -42,7 +43,7 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
   mappedFileSizeConsumeQueue: integer(
     'bytes',
     20,
-    int32Max,
+    2_147_483_632,
     'Size of a consume-queue file; rounded up to a multiple of 20.',
   ),
 
@@ -50,13 +51,18 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
   flushCommitLogLeastPages: pages('ASYNC_FLUSH: fewer new pages than this are left for the thorough flush.', {
     rocketmqDefault: '4',
   }),
-  flushCommitLogThoroughInterval: milliseconds(0, 'ASYNC_FLUSH: time after which a flush takes whatever is there.'),
+  flushCommitLogThoroughInterval: milliseconds(
+    1,
+    'ASYNC_FLUSH: time after which a flush takes whatever is there.',
+    aDay,
+  ),
   flushCommitLogTimed: flag('ASYNC_FLUSH: flush by the clock only; false lets a message wake the flush.'),
   commitIntervalCommitLog: milliseconds(1, 'Transient pool: time between two commits to the file.'),
   commitCommitLogLeastPages: pages('Transient pool: fewer new pages than this are left for the thorough commit.'),
   commitCommitLogThoroughInterval: milliseconds(
-    0,
+    1,
     'Transient pool: time after which a commit takes whatever is there.',
+    aDay,
   ),
   wakeFlushWhenPutMessage: flag('ASYNC_FLUSH: each message wakes the flush (with flushCommitLogTimed=false).'),
   wakeCommitWhenPutMessage: flag('Transient pool: each message wakes the commit.'),
@@ -69,7 +75,7 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
 
   flushIntervalConsumeQueue: milliseconds(1, 'Time between two flushes of the consume queues.'),
   flushConsumeQueueLeastPages: pages('Fewer new pages than this are left for the thorough flush.'),
-  flushConsumeQueueThoroughInterval: milliseconds(0, 'Time after which a flush takes every consume queue.'),
+  flushConsumeQueueThoroughInterval: milliseconds(0, 'Time after which a flush takes every consume queue.', aDay),
 
   maxMessageSize: integer('bytes', 1, 64 * MiB, 'Largest body of a message.'),
   autoMessageVersionOnTopicLen: flag(
@@ -112,10 +118,14 @@ export const storeKeys: { readonly [K in keyof MessageStoreConfig]: KeySpec } = 
   cleanFileForciblyEnable: flag('Allow deleting files before fileReservedTime when the disk fills up.', {
     rocketmqDefault: 'true',
   }),
-  cleanResourceInterval: milliseconds(1, 'Time between two looks for files to delete.'),
+  cleanResourceInterval: milliseconds(1, 'Time between two looks for files to delete.', aDay),
   deleteFileBatchMax: integer('files', 1, 1_000, 'Most files deleted at one look.'),
-  destroyMapedFileIntervalForcibly: milliseconds(0, 'Time after which a deleted file is closed under its last reader.'),
-  redeleteHangedFileInterval: milliseconds(0, 'Time between two attempts to delete a file that is still read.'),
+  destroyMapedFileIntervalForcibly: milliseconds(
+    0,
+    'Time after which a deleted file is closed under its last reader.',
+    aDay,
+  ),
+  redeleteHangedFileInterval: milliseconds(0, 'Time between two attempts to delete a file that is still read.', aDay),
 
   ioLane: choice(
     ['pool', 'worker'],

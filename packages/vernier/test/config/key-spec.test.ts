@@ -26,8 +26,9 @@ test('parseValue: whole numbers keep to their range and say it with the unit', (
   }
 });
 
-test('parseValue: a time beyond 31 bits is refused, because a timer would fire at once', () => {
-  assert.match(problem(parseValue(milliseconds(1, 'x'), '2147483648')), /to 2147483647 \(ms\)/);
+test('parseValue: a time is at most an hour, or what the key says, and never beyond the 31 bits of a timer', () => {
+  assert.match(problem(parseValue(milliseconds(1, 'x'), '3600001')), /from 1 to 3600000 \(ms\)/);
+  assert.deepEqual(parseValue(milliseconds(1, 'x', { max: 86_400_000 }), '86400000'), { value: 86_400_000 });
 });
 
 test('parseValue: fractions only where they have a meaning', () => {
