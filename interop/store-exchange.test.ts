@@ -19,9 +19,12 @@ type Side = 'java' | 'vernier' | 'vernier-mmap';
 
 const flushDiskTypes = ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const;
 
-/** Files small enough that every kind rolls over several times. */
+/**
+ * Files small enough that every kind rolls over several times; but after an unclean exit Java 5.5.0 looks for missing
+ * queue entries in the last ten files of the log only, so that the whole log has to fit into ten.
+ */
 const sizes = {
-  mappedFileSizeCommitLog: 1024 * 1024,
+  mappedFileSizeCommitLog: 2 * 1024 * 1024,
   mappedFileSizeConsumeQueue: 20 * 150,
   maxHashSlotNum: 500,
   maxIndexNum: 900,

@@ -200,6 +200,14 @@ export class StoreParts {
       onProgress,
     });
     this.commitLog.resumeAt(this.recovery.maxOffset, this.recovery.lastStoreTimestamp);
+    // What a Java broker left was dispatched again; should one come back after a kill, it looks for missing entries in
+    // the last ten files only (commitLogRecoverMaxNum), so they are made durable now.
+    const { rule, dispatched } = this.recovery;
+    if ((rule === 'java-clean-exit' || rule === 'java-unclean-exit') && dispatched > 0 && !this.failure) {
+      await this.queues.flush(0);
+      await this.index?.flush();
+      await this.#noteQueuesFlushed(this.commitLog.dispatchedWhere);
+    }
     this.#queueOffsets.initialise(this.queues.queues());
   }
 

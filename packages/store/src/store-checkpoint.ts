@@ -219,7 +219,7 @@ export class StoreCheckpoint {
   /**
    * Recovery only, before entries of queues and index are removed to be made anew: a Java broker that finds the directory
    * before they are back must not believe that they are complete, or it would never make them again. Its fields say so
-   * by time and, since 5.4, by the offset at 40. Resolves when all three are 0 *on disk*.
+   * by time and, in 5.5.0, by the offset at 40. Resolves when all three are 0 *on disk*.
    */
   async forgetQueues(): Promise<void> {
     this.#logicsMsgTimestamp = 0;

@@ -319,3 +319,23 @@ test('a checkpoint that cannot be opened is STORE_METADATA_DAMAGED', async () =>
     (error) => error instanceof StoreError && error.code === 'STORE_METADATA_DAMAGED',
   );
 });
+
+test('forgetQueues: what Java knows of queues and index is 0 on disk, the log’s own fields and points stay', async () => {
+  const { fileSystem, checkpoint } = await fresh();
+  checkpoint.setDurablePoint(10, 10, NOW);
+  checkpoint.setLogicsMsgTimestamp(NOW);
+  checkpoint.setIndexMsgTimestamp(NOW);
+  await checkpoint.close();
+  // Java 5.5.0 keeps the end of the queues behind the fields of its older versions.
+  await patch(fileSystem, 40, i64(4711));
+  const again = await reopen(fileSystem);
+  await again.forgetQueues();
+  const survived = fileSystem.crash(1);
+  const found = await page(survived);
+  assert.deepEqual(
+    [0, 8, 16, 40].map((at) => Number(found.readBigInt64BE(at))),
+    [NOW, 0, 0, 0],
+  );
+  const recovered = await reopen(survived);
+  assert.deepEqual([recovered.durablePointState, recovered.durablePoint], ['valid', 10]);
+});
