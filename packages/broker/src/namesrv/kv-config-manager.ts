@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asObject, parseJavaJson, stringMap } from '@vernier/remoting';
-import { readWhole, replaceFile } from './kv-config-file.ts';
+import { type StoreLogger, silentLogger } from '@vernier/store';
+import { NodeFileSystem, readAtomic, writeAtomic } from '@vernier/store/internal';
 
 /** KV namespace of ordered topics: topic → `brokerName:queueNum;…`. */
 export const ORDER_TOPIC_CONFIG = 'ORDER_TOPIC_CONFIG';
@@ -11,19 +12,24 @@ export const ORDER_TOPIC_CONFIG = 'ORDER_TOPIC_CONFIG';
  */
 export class KVConfigManager {
   readonly #path: string | undefined;
+  readonly #logger: StoreLogger;
+  readonly #fileSystem = new NodeFileSystem();
   readonly #table = new Map<string, Map<string, string>>();
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(directory?: string) {
+  constructor(directory?: string, logger: StoreLogger = silentLogger) {
     this.#path = directory === undefined ? undefined : join(directory, 'kvConfig.json');
+    this.#logger = logger;
   }
 
-  /** Reads the file; a missing one is an empty table. Rejects when it is there and cannot be read or parsed. */
+  /**
+   * Reads the file, or its `.bak` with a line in the log; a missing one is an empty table. Rejects with
+   * STORE_METADATA_DAMAGED when what is there cannot be used; the files are left as they are.
+   */
   async load(): Promise<void> {
-    const text = this.#path === undefined ? undefined : await readWhole(this.#path);
-    if (text === undefined) return;
-    const table = asObject(asObject(parseJavaJson(text), 'kvConfig.json').configTable, 'configTable');
-    for (const [namespace, entries] of Object.entries(table)) this.#table.set(namespace, stringMap(entries, namespace));
+    if (this.#path === undefined) return;
+    const table = await readAtomic(this.#fileSystem, this.#path, tableFrom, this.#logger);
+    for (const [namespace, entries] of table ?? []) this.#table.set(namespace, entries);
   }
 
   get(namespace: string, key: string): string | undefined {
@@ -53,7 +59,10 @@ export class KVConfigManager {
   #persist(): Promise<void> {
     const path = this.#path;
     if (path === undefined) return Promise.resolve();
-    const write = this.#writing.then(() => replaceFile(path, this.#text()));
+    const write = this.#writing.then(async () => {
+      await this.#fileSystem.makeDirectory(dirname(path));
+      await writeAtomic(this.#fileSystem, path, this.#text());
+    });
     this.#writing = write.catch(() => {});
     return write;
   }
@@ -62,4 +71,11 @@ export class KVConfigManager {
     const namespaces = [...this.#table].map(([namespace, entries]) => [namespace, Object.fromEntries(entries)]);
     return `${JSON.stringify({ configTable: Object.fromEntries(namespaces) }, undefined, '\t')}\n`;
   }
+}
+
+/** Throws for what is no such file; a half of it must not be taken for the whole. */
+function tableFrom(content: Buffer): Map<string, Map<string, string>> {
+  const file = asObject(parseJavaJson(content.toString('utf8')), 'kvConfig.json');
+  const namespaces = Object.entries(asObject(file.configTable, 'configTable'));
+  return new Map(namespaces.map(([namespace, entries]) => [namespace, stringMap(entries, namespace)]));
 }

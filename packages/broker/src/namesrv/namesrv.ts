@@ -65,7 +65,7 @@ export class Namesrv {
     this.#startedAt = this.#clock.monotonic();
     this.#listen = { host: options.host ?? '127.0.0.1', port: options.port ?? DEFAULT_PORT };
     this.#config = { ...defaultNamesrvConfig, ...options.config };
-    this.kv = new KVConfigManager(options.directory);
+    this.kv = new KVConfigManager(options.directory, logger);
     this.routes = new RouteInfoManager({
       config: this.#config,
       clock: this.#clock,

@@ -66,8 +66,22 @@ describe('KV configuration', () => {
     const path = await directory(t);
     await writeFile(join(path, 'kvConfig.json'), '{"configTable":{"n"');
     const namesrv = new Namesrv({ directory: path });
-    await assert.rejects(namesrv.start({ port: 0 }), { code: 'REMOTING_JSON_INVALID' });
+    await assert.rejects(namesrv.start({ port: 0 }), { code: 'STORE_METADATA_DAMAGED' });
     assert.equal(await readFile(join(path, 'kvConfig.json'), 'utf8'), '{"configTable":{"n"');
+  });
+
+  it('a file that is damaged, and its previous copy is not: the copy is used, with a line', async (t) => {
+    const path = await directory(t);
+    const lines: string[] = [];
+    const note = (_fields: object, message: string) => lines.push(message);
+    const first = new KVConfigManager(path);
+    await first.put('n', 'a', '1');
+    await first.put('n', 'a', '2');
+    await writeFile(join(path, 'kvConfig.json'), '{"configTable":[]}');
+    const second = new KVConfigManager(path, { debug() {}, info() {}, warn() {}, error: note });
+    await second.load();
+    assert.equal(second.get('n', 'a'), '1');
+    assert.match(lines.join(), /kvConfig.json is damaged .* its previous copy is used/);
   });
 
   it('a failed write is told to the one who asked, and the next one goes through', async (t) => {
