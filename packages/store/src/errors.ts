@@ -22,7 +22,6 @@ export const STORE_ERROR_CODES = [
   'STORE_MESSAGE_INVALID',
   // flushing
   'STORE_FLUSH_FAILED',
-  'STORE_READ_ONLY',
   // reading
   'STORE_READ_FAILED',
   'STORE_OFFSET_OUT_OF_RANGE',

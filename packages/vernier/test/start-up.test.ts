@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Running, startBroker, temporaryFolder } from './cli.ts';
 
-const READY_MS_MAX = 400;
-/** What a bare Node takes on the machine that the budget was made for. */
-const BARE_NODE_MS = 75;
 const PRIVATE_MEMORY_MAX = 60 * 1024 * 1024;
 
 test('start-up: before ready nothing loads but koffi, the argument parser and the logger', async (t) => {
@@ -59,34 +55,13 @@ test('start-up: before ready nothing loads but koffi, the argument parser and th
   );
 });
 
-/** Milliseconds from the start of a bare Node to its first line: how fast this machine is just now. */
-async function bareNodeMs(): Promise<number> {
-  const began = performance.now();
-  await new Promise((resolve) => spawn(process.execPath, ['-e', '0']).on('close', resolve));
-  return performance.now() - began;
-}
-
-test('start-up: ready within 400 ms of the start of the process, in little memory', async (t) => {
-  const folder = await temporaryFolder(t);
-  const rounds: string[] = [];
-  let inTime = false;
-  for (let round = 0; round < 5 && !inTime; round += 1) {
-    const bareMs = await bareNodeMs();
-    const broker = await startBroker(t, join(folder, `data-${round}`));
-    const { readyMs } = broker.ready;
-    rounds.push(`${readyMs} ms where a bare Node takes ${Math.round(bareMs)} ms`);
-    // A machine that is busy with something else is given the time that it takes from a bare Node as well.
-    inTime = readyMs < READY_MS_MAX * Math.max(1, bareMs / BARE_NODE_MS);
-    if (process.platform === 'linux') {
-      const status = readFileSync(`/proc/${broker.child.pid}/status`, 'utf8');
-      const privateBytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
-      assert.ok(privateBytes < PRIVATE_MEMORY_MAX, `${privateBytes} bytes of private memory at start`);
-    }
-    broker.signal('SIGTERM');
-    await broker.finished;
-  }
-  t.diagnostic(`ready after ${rounds.join('; ')}`);
-  assert.ok(inTime, `ready after ${rounds.join('; ')}`);
+// How long it takes to be ready is npm run bench's to say: a test that is timed says more of the machine than of us.
+test('start-up: little private memory', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const status = readFileSync(`/proc/${broker.child.pid}/status`, 'utf8');
+  const privateBytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  t.diagnostic(`${privateBytes} bytes of private memory, ready after ${broker.ready.readyMs} ms`);
+  assert.ok(privateBytes < PRIVATE_MEMORY_MAX, `${privateBytes} bytes of private memory at start`);
 });
 
 test('start-up: the ready file says the time since the process began, not since our first line', async (t) => {

@@ -1,4 +1,5 @@
 import type { MessageStoreConfig } from '../config.ts';
+import type { StoreError } from '../errors.ts';
 import type { MessageExtBrokerInner, PutMessageStatus, StoreHost } from '../types.ts';
 import type { EncodedPart } from './message-encoder.ts';
 import { PROPERTIES_BYTES_MAX } from './properties.ts';
@@ -13,6 +14,7 @@ const RECORD_OVERHEAD_MAX = 65_536;
 export interface Refusal {
   status: PutMessageStatus;
   reason: string;
+  cause?: StoreError;
 }
 
 /**

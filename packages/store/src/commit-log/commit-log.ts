@@ -198,7 +198,11 @@ export class CommitLog implements FlushListener {
       const reason = this.#readOnlyReason();
       return reason === undefined ? undefined : { status: 'SERVICE_NOT_AVAILABLE', reason };
     }
-    return { status: 'SERVICE_NOT_AVAILABLE', reason: `the store is read-only since ${failure.message}` };
+    return {
+      status: 'SERVICE_NOT_AVAILABLE',
+      reason: `the store is read-only since ${failure.message}`,
+      cause: failure,
+    };
   }
 
   #put(

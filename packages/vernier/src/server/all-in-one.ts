@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
 import { formatAddress } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
@@ -42,8 +43,12 @@ export interface AllInOne {
 export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne> {
   const { settings, namesrvPort, logger } = options;
   const config = { ...defaultBrokerConfig, ...settings.broker };
+  // Its names and values lie beside the broker's metadata; routes are never kept.
+  const directory = join(settings.store.storePathRootDir, 'config');
   const namesrv =
-    namesrvPort === undefined ? undefined : new Namesrv({ host: config.bindAddress, port: namesrvPort, logger });
+    namesrvPort === undefined
+      ? undefined
+      : new Namesrv({ host: config.bindAddress, port: namesrvPort, directory, logger });
   try {
     await namesrv?.start({ paused: true });
   } catch (error) {
