@@ -14,13 +14,9 @@ async function directory(t: TestContext): Promise<string> {
   return path;
 }
 
-/** Runs an example against the sources; its output, line by line. */
+/** Runs an example as a reader of it does; its output, line by line. */
 async function run(name: string, args: string[], input = ''): Promise<string[]> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', '--conditions=@vernier/source', join(folder, `${name}.mjs`), ...args],
-    { stdio: ['pipe', 'pipe', 'pipe'] },
-  );
+  const child = spawn(process.execPath, [join(folder, `${name}.mjs`), ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.end(input);
   let stdout = '';
   let stderr = '';

@@ -121,6 +121,14 @@ export interface Started extends Running {
   ready: ReadyFile;
 }
 
+/** A test that writes little must neither reserve a gigabyte nor read an index of 400 MB to compare a directory. */
+export const smallFiles: readonly string[] = [
+  'mappedFileSizeCommitLog=1048576',
+  'mappedFileSizeConsumeQueue=20000',
+  'maxHashSlotNum=1000',
+  'maxIndexNum=20000',
+].flatMap((setting) => ['--set', setting]);
+
 /** A broker with its nameserver on free ports, ended after the test. */
 export async function startBroker(
   t: TestContext,
@@ -130,10 +138,8 @@ export async function startBroker(
 ): Promise<Started> {
   const given = args.indexOf('--ready-file');
   const readyFile = given < 0 ? join(await temporaryFolder(t), 'ready.json') : args[given + 1]!;
-  // Small files: a test that writes little must not reserve a gigabyte.
-  const small = ['--set', 'mappedFileSizeCommitLog=1048576', '--set', 'mappedFileSizeConsumeQueue=20000'];
   const ports = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
-  const running = new Running(['start', dataDir, ...small, ...ports, ...args], options) as Started;
+  const running = new Running(['start', dataDir, ...smallFiles, ...ports, ...args], options) as Started;
   endAfter(t, running);
   await running.printed(/^ready after/m);
   running.ready = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
 import { formatAddress } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
+import { checkStoreDirectory, NodeFileSystem } from '@vernier/store/internal';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
 import { listenError } from './listen-error.ts';
@@ -43,6 +44,8 @@ export interface AllInOne {
 export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne> {
   const { settings, namesrvPort, logger } = options;
   const config = { ...defaultBrokerConfig, ...settings.broker };
+  // Before anything in it is read: a file found unreadable would otherwise be blamed for its directory.
+  await checkStoreDirectory(new NodeFileSystem(), settings.store.storePathRootDir);
   // Its names and values lie beside the broker's metadata; routes are never kept.
   const directory = join(settings.store.storePathRootDir, 'config');
   const namesrv =

@@ -24,13 +24,13 @@ import {
   type RunOptions,
   run,
   skipUnless,
+  smallFiles,
   startBroker,
   temporaryFolder,
   treeHash,
 } from '../cli.ts';
 
 const ports = ['--namesrv-port', '0', '--broker-port', '0'];
-const small = ['--set', 'mappedFileSizeCommitLog=1048576', '--set', 'mappedFileSizeConsumeQueue=20000'];
 
 /** One message: it begins with our name, ends in its code, and exit code 2 says that nothing was changed. */
 function assertRefused(finished: Finished, code: string, pattern: RegExp): void {
@@ -62,7 +62,7 @@ async function makeTemplate(t: TestContext): Promise<string> {
   return data;
 }
 
-async function startRefused(data: string, args: string[], options?: RunOptions): Promise<Finished> {
+async function startRefused(data: string, args: readonly string[], options?: RunOptions): Promise<Finished> {
   const before = existsSync(data) ? treeHash(data) : 'missing';
   const finished = await run(['start', data, ...ports, ...args], options);
   assert.equal(existsSync(data) ? treeHash(data) : 'missing', before, `the directory was changed: ${finished.stderr}`);
@@ -126,7 +126,7 @@ test('bad input: a port in use, of either server, leaves the directory as it was
     ['--namesrv-port', 'nameserver'],
   ] as const) {
     assertRefused(
-      await startRefused(data, [...small, flag, String(port)]),
+      await startRefused(data, [...smallFiles, flag, String(port)]),
       'CLI_PORT_IN_USE',
       new RegExp(
         `the ${what} cannot listen on 127.0.0.1:${port}: the port is in use \\(EADDRINUSE\\); take another with ${flag}`,
@@ -150,7 +150,7 @@ test('bad input: an address of another machine is refused', async (t) => {
 test('bad input: a directory that another process has open is refused and that one goes on', async (t) => {
   const data = join(await temporaryFolder(t), 'data');
   const first = await startBroker(t, data);
-  const finished = await run(['start', data, ...ports, ...small]);
+  const finished = await run(['start', data, ...ports, ...smallFiles]);
   assertRefused(finished, 'STORE_LOCKED', new RegExp(`${data}`));
   assert.equal((await run(['produce', 'x', '--body', 'y', '--namesrv', first.ready.namesrv!])).code, 0);
 });
@@ -166,7 +166,7 @@ test('bad input: other file sizes are refused with both numbers', async (t) => {
   assertRefused(refused, 'STORE_FILE_SIZE_MISMATCH', /1048576.*2097152|2097152.*1048576/);
   const [log] = readdirSync(join(data, 'commitlog'));
   truncateSync(join(data, 'commitlog', log!), 1_000_000);
-  assertRefused(await startRefused(data, small), 'STORE_FILE_SIZE_MISMATCH', /1000000/);
+  assertRefused(await startRefused(data, smallFiles), 'STORE_FILE_SIZE_MISMATCH', /1000000/);
 });
 
 test('bad input: a directory of something else is refused, untouched', async (t) => {
@@ -175,7 +175,7 @@ test('bad input: a directory of something else is refused, untouched', async (t)
   writeFileSync(join(folder, 'package.json'), '{}');
   writeFileSync(join(folder, 'src', 'index.js'), 'precious');
   assertRefused(
-    await startRefused(folder, small),
+    await startRefused(folder, smallFiles),
     'STORE_NOT_A_STORE',
     /is not a store and not empty: it holds 2 other entries/,
   );
@@ -184,7 +184,7 @@ test('bad input: a directory of something else is refused, untouched', async (t)
 test('bad input: a file where the directory should be is refused', async (t) => {
   const file = join(await temporaryFolder(t), 'data');
   writeFileSync(file, 'not a directory');
-  assertRefused(await startRefused(file, small), 'STORE_DIRECTORY_UNUSABLE', /is not a directory/);
+  assertRefused(await startRefused(file, smallFiles), 'STORE_DIRECTORY_UNUSABLE', /is not a directory/);
 });
 
 test('bad input: a damaged metadata file without a copy is refused, and is still there to be put right', async (t) => {
@@ -192,7 +192,11 @@ test('bad input: a damaged metadata file without a copy is refused, and is still
   const file = join(data, 'config', 'topics.json');
   writeFileSync(file, '{"topicConfigTable":');
   rmSync(`${file}.bak`, { force: true });
-  assertRefused(await run(['start', data, ...ports, ...small]), 'STORE_METADATA_DAMAGED', /topics\.json is damaged/);
+  assertRefused(
+    await run(['start', data, ...ports, ...smallFiles]),
+    'STORE_METADATA_DAMAGED',
+    /topics\.json is damaged/,
+  );
   assert.equal(readFileSync(file, 'utf8'), '{"topicConfigTable":');
 });
 
@@ -212,11 +216,11 @@ test('bad input: a directory that this user may not read or write is refused', {
   // The folder above must let nobody through, or it would be about another directory.
   chmodSync(join(data, '..'), 0o755);
   chmodSync(data, 0o700);
-  assertRefused(await startRefused(data, small, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
+  assertRefused(await startRefused(data, smallFiles, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
   chmodSync(data, 0o755);
-  assertRefused(await startRefused(data, small, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
+  assertRefused(await startRefused(data, smallFiles, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
   const below = join(data, '..', 'made-by-nobody');
-  assertRefused(await startRefused(below, small, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
+  assertRefused(await startRefused(below, smallFiles, asNobody), 'STORE_DIRECTORY_UNUSABLE', /EACCES/);
   assert.equal(existsSync(below), false);
   chownSync(join(data, '..'), 65534, 65534);
 });
