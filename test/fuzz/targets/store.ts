@@ -268,8 +268,15 @@ async function readAll(
   for (const topic of TOPICS) {
     for (let queueId = 0; queueId < QUEUES; queueId++) {
       const end = store.getMaxOffsetInQueue(topic, queueId);
-      if (end > MESSAGES * 10) throw new Find(`${what}: ${topic}/${queueId} claims to end at ${end}`);
-      for (let offset = store.getMinOffsetInQueue(topic, queueId); offset < end; ) {
+      // No checksum covers a record's queue offset (unless __CRC32# is on), so a bit of it can make a queue seem long.
+      // Then it was said, and the far end is only looked at.
+      const isLong = end > MESSAGES * 10;
+      if (isLong && outcome.said.length === 0) {
+        throw new Find(`${what}: ${topic}/${queueId} claims to end at ${end} and nothing was said`);
+      }
+      const stop = isLong ? MESSAGES * 10 : end;
+      if (isLong) await store.getMessage('fuzz', topic, queueId, end - 1, 32).catch(() => {});
+      for (let offset = store.getMinOffsetInQueue(topic, queueId); offset < stop; ) {
         let next: number;
         try {
           const result = await store.getMessage('fuzz', topic, queueId, offset, 32);

@@ -1,7 +1,7 @@
 import type { StoreLogger } from '../logger.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import { LogBlockCache } from './log-block-cache.ts';
-import { isRecordSound } from './record-check.ts';
+import { isRecordAtPlace, isRecordNumbered, isRecordSound } from './record-check.ts';
 
 /** 8 MiB: what a few consumers that catch up on different places need, little beside the process itself. */
 const CACHED_BLOCKS = 32;
@@ -12,6 +12,8 @@ export interface RecordList {
   sizes: number[];
   count: number;
   totalSize: number;
+  /** The queue these were looked up in, and each one's number there. Records that name another place are left out. */
+  queue?: { topic: Uint8Array; queueId: number; queueOffsets: number[] };
 }
 
 /** Gives a buffer of exactly this many bytes, whatever is in it. */
@@ -48,9 +50,15 @@ export class LogReader {
     for (let i = 0; i < list.count; i++) {
       const offset = list.offsets[i]!;
       const size = list.sizes[i]!;
-      if (!this.#copyFromMemory(offset, size, buffer, at)) {
+      const { queue } = list;
+      if (this.#copyFromMemory(offset, size, buffer, at)) {
+        if (queue && !isRecordNumbered(buffer, at, queue.queueId, queue.queueOffsets[i]!)) bad.push(i);
+      } else {
         await this.#copyFromFile(offset, size, buffer, at);
-        if (!isRecordSound(buffer, at, size, offset)) bad.push(i);
+        const isGood =
+          isRecordSound(buffer, at, size, offset) &&
+          (!queue || isRecordAtPlace(buffer, at, { ...queue, queueOffset: queue.queueOffsets[i]! }));
+        if (!isGood) bad.push(i);
       }
       at += size;
     }
@@ -95,8 +103,16 @@ export class LogReader {
       const offset = list.offsets[i]!;
       if (bad.has(i)) {
         this.damagedCount++;
-        const message = `damaged record in the log, left out: offset ${offset} to ${offset + size}`;
-        this.#logger.error({ offset, size, damagedCount: this.damagedCount }, message);
+        const { queue } = list;
+        const place = queue && {
+          topic: Buffer.from(queue.topic).toString('utf8'),
+          queueId: queue.queueId,
+          queueOffset: queue.queueOffsets[i],
+        };
+        const message =
+          `damaged record in the log, or the entry of another one in its queue, left out: ` +
+          `offset ${offset} to ${offset + size}`;
+        this.#logger.error({ offset, size, damagedCount: this.damagedCount, ...place }, message);
       } else {
         parts.push(buffer.subarray(at, at + size));
         good.offsets.push(offset);

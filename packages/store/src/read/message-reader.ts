@@ -1,3 +1,4 @@
+import { RECORD_BYTES_MIN } from '../commit-log/message-decoder.ts';
 import type { StoreContext } from '../context.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import type { ConsumeQueue } from '../queue/consume-queue.ts';
@@ -9,6 +10,9 @@ import { UnitReadAhead } from './unit-read-ahead.ts';
 
 /** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
 const FILTER_BYTES = 16_000;
+
+/** Queues of RocketMQ's light topics: their entries point to records of other topics. */
+const LMQ_PREFIX = '%LMQ%';
 
 export interface GetMessageOptions {
   maxBytes?: number;
@@ -26,6 +30,8 @@ export class MessageReader {
   readonly #units = new UnitReadAhead();
   /** Bytes from the end of the log that count as being in memory. */
   readonly #memoryBytes: number;
+  /** Entries that point to no record there could be. */
+  damagedEntryCount = 0;
   timesTotal = 0;
   countTotal = 0;
   sizeTotal = 0;
@@ -86,6 +92,10 @@ export class MessageReader {
     const maxPhyOffset = this.#log.maxOffset;
     const minPhyOffset = this.#log.minOffset;
     const list: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
+    const queueOffsets: number[] = [];
+    if (!queue.topic.startsWith(LMQ_PREFIX)) {
+      list.queue = { topic: Buffer.from(queue.topic), queueId: queue.queueId, queueOffsets };
+    }
     let status: GetMessageStatus = 'NO_MATCHED_MESSAGE';
     let nextBeginOffset = offset;
     let fromDisk = false;
@@ -102,6 +112,12 @@ export class MessageReader {
         nextBeginOffset++;
         continue;
       }
+      // Nothing may be allocated, or looked for, on the word of a damaged entry.
+      if (size < RECORD_BYTES_MIN || phyOffset + size > maxPhyOffset || !this.#fitsFile(phyOffset, size)) {
+        this.#leaveOut(queue, nextBeginOffset, phyOffset, size);
+        nextBeginOffset++;
+        continue;
+      }
       fromDisk = maxPhyOffset - phyOffset > this.#memoryBytes;
       const byteLimit = fromDisk ? config.maxTransferBytesOnMessageInDisk : config.maxTransferBytesOnMessageInMemory;
       const countLimit = fromDisk ? config.maxTransferCountOnMessageInDisk : config.maxTransferCountOnMessageInMemory;
@@ -111,10 +127,12 @@ export class MessageReader {
         const full = list.count >= Math.min(maxMsgNums, countLimit) || bytes > Math.min(byteLimit, maxBytes);
         if (full) break;
       }
+      const queueOffset = nextBeginOffset;
       nextBeginOffset++;
       if (filter && !filter.isMatchedByConsumeQueue(unitTagsCode(units, at))) continue;
       list.offsets.push(phyOffset);
       list.sizes.push(size);
+      queueOffsets.push(queueOffset);
       list.count++;
       list.totalSize += size;
     }
@@ -141,6 +159,21 @@ export class MessageReader {
       bufferTotalSize: buffer.length,
       fromDisk,
     };
+  }
+
+  /** A record lies in one file. */
+  #fitsFile(phyOffset: number, size: number): boolean {
+    const fileSize = this.#log.mappedFileSize;
+    return (phyOffset % fileSize) + size <= fileSize;
+  }
+
+  #leaveOut(queue: ConsumeQueue, queueOffset: number, phyOffset: number, size: number): void {
+    this.damagedEntryCount++;
+    const { topic, queueId } = queue;
+    this.#context.logger.error(
+      { topic, queueId, queueOffset, phyOffset, size, damagedEntryCount: this.damagedEntryCount },
+      `damaged entry in a consume queue, left out: ${topic} queue ${queueId} offset ${queueOffset}`,
+    );
   }
 }
 

@@ -24,3 +24,32 @@ export function isRecordSound(source: Buffer, at: number, size: number, commitLo
   if (bodyLength < 0 || bodyAt + bodyLength > at + size) return false;
   return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);
 }
+
+/** The place in its queue that a record names itself, for comparison with the queue that it is read from. */
+export interface RecordPlace {
+  topic: Uint8Array;
+  queueId: number;
+  queueOffset: number;
+}
+
+/**
+ * Whether a sound record at `at` is the one that belongs at this place. An entry whose bytes are damaged, or whose file is
+ * another queue's, points to records that are sound and somebody else's.
+ */
+export function isRecordAtPlace(source: Buffer, at: number, place: RecordPlace): boolean {
+  if (!isRecordNumbered(source, at, place.queueId, place.queueOffset)) return false;
+  const sysFlag = readInt32(source, at + 36);
+  const bodyLengthAt =
+    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  const lengthAt = bodyLengthAt + 4 + readInt32(source, bodyLengthAt);
+  const isV2 = readInt32(source, at + 4) === MESSAGE_MAGIC_CODE_V2;
+  const length = isV2 ? source.readInt16BE(lengthAt) : source[lengthAt]!;
+  const topicAt = lengthAt + (isV2 ? 2 : 1);
+  if (length !== place.topic.length || topicAt + length > source.length) return false;
+  return source.compare(place.topic, 0, length, topicAt, topicAt + length) === 0;
+}
+
+/** The cheap part of isRecordAtPlace, for records from memory, which nothing has damaged. */
+export function isRecordNumbered(source: Buffer, at: number, queueId: number, queueOffset: number): boolean {
+  return readInt32(source, at + 12) === queueId && readInt64(source, at + 20) === queueOffset;
+}
