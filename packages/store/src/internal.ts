@@ -65,5 +65,5 @@ export {
 } from './queue/unit.ts';
 export { isTombstone, TOMBSTONE_PROPERTY } from './read/tombstone.ts';
 export { CHECKPOINT_BYTES, type CheckpointContent, decodeCheckpoint, StoreCheckpoint } from './store-checkpoint.ts';
-export { storePaths } from './store-directory.ts';
+export { checkStoreDirectory, storePaths } from './store-directory.ts';
 export { resolveConfig } from './validate-config.ts';

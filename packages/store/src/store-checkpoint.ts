@@ -47,6 +47,43 @@ interface OwnCopy {
 /** Why the durable point cannot be used. */
 export type DurablePointState = 'valid' | 'none' | 'java-ran-since';
 
+/** What a checkpoint's page says, for whoever only wants to look. */
+export interface CheckpointContent {
+  /** Java's five fields as they stand in the file; a timestamp may be garbage. */
+  physicMsgTimestamp: number;
+  logicsMsgTimestamp: number;
+  indexMsgTimestamp: number;
+  masterFlushedOffset: number;
+  confirmPhyOffset: number;
+  durablePointState: DurablePointState;
+  /** Offsets in the log, 0 unless the state is valid. */
+  durablePoint: number;
+  logicsPoint: number;
+  /** Our two copies: never written, whole, or with a wrong CRC (a torn write leaves one of them so). */
+  copies: readonly ('empty' | 'whole' | 'bad')[];
+}
+
+/** Reads a checkpoint's page without touching the file. Bytes that the file lacks count as zeros. */
+export function decodeCheckpoint(content: Buffer): CheckpointContent {
+  const page = Buffer.alloc(CHECKPOINT_BYTES);
+  content.copy(page);
+  const { believed, copies } = chooseCopy(page);
+  return {
+    physicMsgTimestamp: readInt64(page, 0),
+    logicsMsgTimestamp: readInt64(page, 8),
+    indexMsgTimestamp: readInt64(page, 16),
+    masterFlushedOffset: readInt64(page, 24),
+    confirmPhyOffset: readInt64(page, 32),
+    durablePointState: believed !== undefined ? 'valid' : copies.length > 0 ? 'java-ran-since' : 'none',
+    durablePoint: believed?.durablePoint ?? 0,
+    logicsPoint: believed?.logicsPoint ?? 0,
+    copies: COPY_POSITIONS.map((at, index) => {
+      if (readCopy(page, at, index) !== undefined) return 'whole';
+      return page.subarray(at, at + COPY_BYTES).every((byte) => byte === 0) ? 'empty' : 'bad';
+    }),
+  };
+}
+
 export class StoreCheckpoint {
   readonly path: string;
   readonly #context: Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'fail'>;
@@ -120,14 +157,10 @@ export class StoreCheckpoint {
     this.#confirmPhyOffset = readOffset(page, 32);
     this.#writtenPhysicMsgTimestamp = readInt64(page, 0);
 
-    const copies = COPY_POSITIONS.map((at, index) => readCopy(page, at, index)).filter((copy) => copy !== undefined);
-    copies.sort((a, b) => b.sequence - a.sequence);
+    const { believed: newest, copies } = chooseCopy(page);
     this.#sequence = copies[0]?.sequence ?? 0;
     this.#nextCopy = 1 - (copies[0]?.index ?? 1);
     const written = this.#writtenPhysicMsgTimestamp;
-    const newest = copies.find(
-      (copy) => copy.physicMsgTimestamp === written || copy.previousPhysicMsgTimestamp === written,
-    );
     if (newest !== undefined) {
       this.#state = 'valid';
       this.#nextCopy = 1 - newest.index;
@@ -329,7 +362,20 @@ function encodeCopy(copy: OwnCopy): Buffer {
   return bytes;
 }
 
-function readCopy(page: Buffer, at: number, index: number): (OwnCopy & { index: number }) | undefined {
+type PlacedCopy = OwnCopy & { index: number };
+
+/** Our whole copies, newest first, and the one that Java's first field bears out. */
+function chooseCopy(page: Buffer): { believed: PlacedCopy | undefined; copies: readonly PlacedCopy[] } {
+  const copies = COPY_POSITIONS.map((at, index) => readCopy(page, at, index)).filter((copy) => copy !== undefined);
+  copies.sort((a, b) => b.sequence - a.sequence);
+  const written = readInt64(page, 0);
+  const believed = copies.find(
+    (copy) => copy.physicMsgTimestamp === written || copy.previousPhysicMsgTimestamp === written,
+  );
+  return { believed, copies };
+}
+
+function readCopy(page: Buffer, at: number, index: number): PlacedCopy | undefined {
   const bytes = page.subarray(at, at + COPY_BYTES);
   if (!bytes.subarray(0, 8).equals(MAGIC) || crc32(bytes.subarray(0, 48)) !== bytes.readUInt32BE(48)) return undefined;
   return {

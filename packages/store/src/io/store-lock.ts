@@ -81,6 +81,36 @@ export class StoreLock {
   }
 }
 
+/** What is known of a store's lock: `unknown` without koffi, when the lock of another process cannot be seen. */
+export type LockState =
+  | { readonly kind: 'free' | 'unknown' }
+  /** `pid` is undefined when the holder lives in another PID namespace. */
+  | { readonly kind: 'held'; readonly pid: number | undefined };
+
+/**
+ * Who holds the lock of a store, without taking it and without changing anything. A store that is open in this very
+ * process is answered from the registry: its lock file must not be opened a second time.
+ */
+export function lockStateOf(root: string, native: Native | undefined = loadNative()): LockState {
+  let fd: number;
+  try {
+    const directory = realpathSync(root);
+    if (openDirectories().has(directory)) return { kind: 'held', pid: process.pid };
+    fd = openSync(join(directory, 'lock'), 'r');
+  } catch (error) {
+    // Without the file nobody can have locked it; one that cannot be opened may be anybody's.
+    return { kind: (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'free' : 'unknown' };
+  }
+  try {
+    if (native === undefined) return { kind: 'unknown' };
+    const holder = native.lockHolder(fd, LOCKED_BYTES);
+    if (holder === undefined) return { kind: 'free' };
+    return { kind: 'held', pid: holder.pid > 0 ? holder.pid : undefined };
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** The registry's key is the real path: two names of one directory are one store. */
 function directoryOf(root: string): { directory: string; path: string } {
   try {
