@@ -76,7 +76,7 @@ for (const signals of [1, 2]) {
     signals === 1
       ? 'stop: a disk call that hangs is named after two seconds, and the process ends itself with SIGKILL'
       : 'stop: a second signal ends a hanging process at once';
-  test(title, { skip: hangingDisk }, async (t) => {
+  test(title, { skip: hangingDisk, timeout: 60_000 }, async (t) => {
     const folder = await temporaryFolder(t);
     const disk = hangableDisk(join(folder, 'image'), join(folder, 'disk'));
     cleanUp(t, () => disk.remove());
