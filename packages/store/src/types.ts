@@ -117,8 +117,8 @@ export interface GetMessageResult {
   maxOffset: number;
   /** All records back to back, each exactly the bytes on disk: the body of a pull response. Yours as long as you hold it. */
   buffer: Buffer;
-  /** The single records, views of `buffer`. */
-  records: Buffer[];
+  /** The single records, views of `buffer`, made when first asked for. */
+  readonly records: Buffer[];
   messageCount: number;
   /** Sum of the records' sizes in bytes. */
   bufferTotalSize: number;

@@ -19,10 +19,33 @@ export interface RecordList {
 /** Gives a buffer of exactly this many bytes, whatever is in it. */
 export type Allocate = (size: number) => Buffer;
 
-export interface ReadRecords {
-  /** The sound records back to back. */
-  buffer: Buffer;
-  records: Buffer[];
+/** The sound records of a read. */
+export class ReadRecords {
+  /** Back to back. */
+  readonly buffer: Buffer;
+  readonly #sizes: readonly number[];
+  #records: Buffer[] | undefined;
+
+  constructor(buffer: Buffer, sizes: readonly number[]) {
+    this.buffer = buffer;
+    this.#sizes = sizes;
+  }
+
+  get count(): number {
+    return this.#sizes.length;
+  }
+
+  /** Views of `buffer`, made when they are first asked for: a broker sends the buffer as it is and never does. */
+  get records(): Buffer[] {
+    if (!this.#records) {
+      let end = 0;
+      this.#records = this.#sizes.map((size) => {
+        end += size;
+        return this.buffer.subarray(end - size, end);
+      });
+    }
+    return this.#records;
+  }
 }
 
 /**
@@ -62,7 +85,7 @@ export class LogReader {
       }
       at += size;
     }
-    return bad.length === 0 ? split(buffer, list) : this.#withoutBad(buffer, list, new Set(bad));
+    return bad.length === 0 ? new ReadRecords(buffer, list.sizes) : this.#withoutBad(buffer, list, new Set(bad));
   }
 
   /** One record whose size is not known to be right: checked like all that comes from a file. */
@@ -95,7 +118,7 @@ export class LogReader {
   }
 
   #withoutBad(buffer: Buffer, list: RecordList, bad: ReadonlySet<number>): ReadRecords {
-    const good: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
+    const sizes: number[] = [];
     const parts: Buffer[] = [];
     let at = 0;
     for (let i = 0; i < list.count; i++) {
@@ -115,24 +138,10 @@ export class LogReader {
         this.#logger.error({ offset, size, damagedCount: this.damagedCount, ...place }, message);
       } else {
         parts.push(buffer.subarray(at, at + size));
-        good.offsets.push(offset);
-        good.sizes.push(size);
-        good.totalSize += size;
-        good.count++;
+        sizes.push(size);
       }
       at += size;
     }
-    return split(Buffer.concat(parts, good.totalSize), good);
+    return new ReadRecords(Buffer.concat(parts), sizes);
   }
-}
-
-function split(buffer: Buffer, list: RecordList): ReadRecords {
-  const records: Buffer[] = [];
-  let at = 0;
-  for (let i = 0; i < list.count; i++) {
-    const size = list.sizes[i]!;
-    records.push(buffer.subarray(at, at + size));
-    at += size;
-  }
-  return { buffer, records };
 }

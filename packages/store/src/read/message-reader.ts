@@ -5,7 +5,7 @@ import type { ConsumeQueue } from '../queue/consume-queue.ts';
 import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
 import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../types.ts';
-import type { Allocate, LogReader, RecordList } from './log-reader.ts';
+import { type Allocate, type LogReader, ReadRecords, type RecordList } from './log-reader.ts';
 import { UnitReadAhead } from './unit-read-ahead.ts';
 
 /** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
@@ -137,28 +137,20 @@ export class MessageReader {
       list.totalSize += size;
     }
 
-    let { buffer, records } = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
+    let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
     if (filter?.isMatchedByCommitLog) {
-      records = records.filter((record) => filter.isMatchedByCommitLog!(record));
-      buffer = Buffer.concat(records);
+      const matched = read.records.filter((record) => filter.isMatchedByCommitLog!(record));
+      const sizes = matched.map((record) => record.length);
+      read = new ReadRecords(Buffer.concat(matched), sizes);
     }
-    if (records.length > 0) {
+    if (read.count > 0) {
       status = 'FOUND';
       this.foundTotal++;
-      this.countTotal += records.length;
-      this.sizeTotal += buffer.length;
+      this.countTotal += read.count;
+      this.sizeTotal += read.buffer.length;
     }
-    return {
-      status,
-      nextBeginOffset,
-      minOffset: queue.minOffsetInQueue,
-      maxOffset: queue.maxOffsetInQueue,
-      buffer,
-      records,
-      messageCount: records.length,
-      bufferTotalSize: buffer.length,
-      fromDisk,
-    };
+    const { minOffsetInQueue: minOffset, maxOffsetInQueue: maxOffset } = queue;
+    return resultOf(read, { status, nextBeginOffset, minOffset, maxOffset, fromDisk });
   }
 
   /** A record lies in one file. */
@@ -177,8 +169,7 @@ export class MessageReader {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
-const NO_RECORDS = { buffer: EMPTY, records: [] as Buffer[] };
+const NO_RECORDS = new ReadRecords(Buffer.alloc(0), []);
 
 function nothing(
   status: GetMessageStatus,
@@ -186,15 +177,19 @@ function nothing(
   minOffset: number,
   maxOffset: number,
 ): GetMessageResult {
+  return resultOf(NO_RECORDS, { status, nextBeginOffset, minOffset, maxOffset, fromDisk: false });
+}
+
+type Found = Pick<GetMessageResult, 'status' | 'nextBeginOffset' | 'minOffset' | 'maxOffset' | 'fromDisk'>;
+
+function resultOf(read: ReadRecords, found: Found): GetMessageResult {
   return {
-    status,
-    nextBeginOffset,
-    minOffset,
-    maxOffset,
-    buffer: EMPTY,
-    records: [],
-    messageCount: 0,
-    bufferTotalSize: 0,
-    fromDisk: false,
+    ...found,
+    buffer: read.buffer,
+    get records() {
+      return read.records;
+    },
+    messageCount: read.count,
+    bufferTotalSize: read.buffer.length,
   };
 }
