@@ -28,7 +28,7 @@ const LANES = { pool: 'on libuv’s threads', worker: 'on threads of its own' } 
 function describeEngine({ engine, config }: StartUpFacts): string {
   switch (engine) {
     case 'channel':
-      return `channel (one positional write and one fdatasync a group, ${LANES[config.ioLane]})`;
+      return `channel (positional writes from append buffers, ${LANES[config.ioLane]})`;
     case 'mmap':
       return 'mmap (records go into a mapping of the file; msync of what is new)';
     case 'transient-pool':

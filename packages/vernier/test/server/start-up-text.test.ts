@@ -27,7 +27,7 @@ test('start-up text: every address, the engine, the flush mode, the disk and wha
       '  nameserver  127.0.0.1:9876',
       '  broker      127.0.0.1:10911 (broker-a in DefaultCluster)',
       '  data        /data',
-      '  engine      channel (one positional write and one fdatasync a group, on libuv’s threads)',
+      '  engine      channel (positional writes from append buffers, on libuv’s threads)',
       '  flush mode  SYNC_FLUSH (a message is answered once it is on disk)',
       '  disk        0.84 ms a flush (median of 7)',
       '  power cut   loses no message answered SEND_OK, if the drive keeps what it confirms;',
