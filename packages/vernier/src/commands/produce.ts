@@ -22,6 +22,8 @@ export interface ProduceOptions {
 
 /** Messages under way at once: enough for one flush to take many, little enough for any broker. */
 const IN_FLIGHT_MAX = 64;
+/** After so many failures in a row it gives up. */
+const FAILURES_MAX = 100;
 
 /** `vernier produce`: rejects with CLI_NOT_ACKNOWLEDGED when any message was answered something else than SEND_OK. */
 export async function produce(topic: string, options: ProduceOptions): Promise<number> {
@@ -53,6 +55,8 @@ export async function produce(topic: string, options: ProduceOptions): Promise<n
         );
       });
       inFlight.add(sending);
+      // The broker is gone, and each further message would only say so again.
+      if (tally.failedInARow >= FAILURES_MAX) break;
       if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
     }
     await Promise.all(inFlight);
@@ -114,10 +118,12 @@ async function bodyFromFile(file: string): Promise<Buffer> {
 /** Counts answers; of those that are no SEND_OK it keeps one reason each. */
 class Tally {
   total = 0;
+  failedInARow = 0;
   readonly #byStatus = new Map<string, { count: number; reason: string | undefined }>();
 
   add({ status, reason }: SendResult): void {
     this.total += 1;
+    this.failedInARow = status === 'FAILED' ? this.failedInARow + 1 : 0;
     const entry = this.#byStatus.get(status) ?? { count: 0, reason };
     entry.count += 1;
     this.#byStatus.set(status, entry);
