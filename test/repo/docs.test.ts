@@ -61,3 +61,22 @@ test('docs: the example of the README is that of the store’s own page', () => 
     assert.ok(read(file).includes(open), file);
   }
 });
+
+test('docs: every client that the README names has a suite that runs it', () => {
+  const suites = trackedFiles().filter((file) => /^interop\/[^/]+\.test\.ts$/.test(file));
+  const [, row] = /^\| Clients \| (.*) \|$/m.exec(read('README.md')) ?? [];
+  const named: [client: RegExp, suite: RegExp][] = [
+    [/`rocketmq-client` \(Java\) 5\.5\.0/, /java-5\.5\.0/],
+    [/\b4\.9\.8\b/, /java-4\.9\.8/],
+    [/`rocketmq-client-go` v2/, /\bgo\b/],
+    [/`ali-ons`/, /ali-ons/],
+    [/`mqadmin`/, /mqadmin/],
+  ];
+  for (const [client, suite] of named) {
+    assert.equal(
+      client.test(row!),
+      suites.some((file) => suite.test(file)),
+      `${client} in the README, ${suite} in interop`,
+    );
+  }
+});

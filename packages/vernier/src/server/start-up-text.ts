@@ -23,7 +23,7 @@ export interface StartUpFacts {
 /** MessageStore.engine */
 export type Engine = 'channel' | 'mmap' | 'transient-pool';
 
-const LANES = { pool: 'on libuv’s threads', worker: 'on threads of its own' } as const;
+const LANES = { pool: 'on libuv’s threads', worker: 'on threads of the store’s own' } as const;
 
 function describeEngine({ engine, config }: StartUpFacts): string {
   switch (engine) {
