@@ -4,8 +4,9 @@ export type { Message } from './embedding/message.ts';
 export { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from './errors.ts';
 export type { InFlightOperation } from './io/file-system.ts';
 export { type StoreLogger, silentLogger } from './logger.ts';
-export { type Arrival, MessageStore, type MessageStoreEvents, type OpenOptions } from './message-store.ts';
+export { MessageStore, type MessageStoreEvents } from './message-store.ts';
 export type { HistogramSnapshot, StoreMetrics } from './metrics.ts';
+export type { Arrival, OpenOptions } from './open-options.ts';
 export type { GetMessageOptions } from './read/message-reader.ts';
 export type { ReadQueueOptions } from './read/read-queue.ts';
 export type {

@@ -4,14 +4,15 @@ import type { CommitLog } from './commit-log/commit-log.ts';
 import type { MessageStoreConfig, MessageStoreOptions } from './config.ts';
 import { type Message, toMessageExtBrokerInner } from './embedding/message.ts';
 import { StoreError } from './errors.ts';
-import type { FileSystem, InFlightOperation } from './io/file-system.ts';
-import type { StoreLogger } from './logger.ts';
+import type { InFlightOperation } from './io/file-system.ts';
 import type { StoreMetrics } from './metrics.ts';
-import { openStoreParts, type StoreParts } from './open-store.ts';
+import type { Arrival, OpenOptions } from './open-options.ts';
+import { openStoreParts } from './open-store.ts';
 import type { GetMessageOptions } from './read/message-reader.ts';
 import { type ReadQueueOptions, readQueue } from './read/read-queue.ts';
 import { runtimeInfo } from './runtime-info.ts';
 import { storeMetrics } from './store-metrics.ts';
+import type { StoreParts } from './store-parts.ts';
 import type {
   BoundaryType,
   Durability,
@@ -22,24 +23,6 @@ import type {
   PutMessageResult,
   StoreHost,
 } from './types.ts';
-
-export interface OpenOptions {
-  logger?: StoreLogger;
-  /** Called while recovery reads the log: bytes done of bytes to do. */
-  onRecoveryProgress?: (doneBytes: number, totalBytes: number) => void;
-  /** For tests: another file system, another clock. */
-  fileSystem?: FileSystem;
-  clock?: Clock;
-}
-
-/** A message became readable: its queue's new exclusive end, and what a filter needs. */
-export interface Arrival {
-  topic: string;
-  queueId: number;
-  maxOffset: number;
-  tagsCode: number;
-  storeTimestamp: number;
-}
 
 export interface MessageStoreEvents {
   /** Emitted per message, in order, once readers may see it. */

@@ -1,5 +1,5 @@
 import type { StoreMetrics } from './metrics.ts';
-import type { StoreParts } from './open-store.ts';
+import type { StoreParts } from './store-parts.ts';
 
 /**
  * The store's part of GET_BROKER_RUNTIME_INFO (RocketMQ DefaultMessageStore.getRuntimeInfo, StoreStatsService), and keys

@@ -1,5 +1,5 @@
 import type { StoreMetrics } from './metrics.ts';
-import type { StoreParts } from './open-store.ts';
+import type { StoreParts } from './store-parts.ts';
 
 export function storeMetrics(parts: StoreParts): StoreMetrics {
   const { commitLog, counters, messageReader } = parts;

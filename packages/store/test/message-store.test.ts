@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { MessageStoreOptions } from '../src/config.ts';
 import type { Message } from '../src/embedding/message.ts';
-import { type Arrival, MessageStore } from '../src/message-store.ts';
+import { MessageStore } from '../src/message-store.ts';
+import type { Arrival } from '../src/open-options.ts';
 
 const engines: Record<string, Partial<MessageStoreOptions>> = {
   channel: {},
