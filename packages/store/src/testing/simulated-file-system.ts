@@ -5,8 +5,9 @@
  */
 import { dirname } from 'node:path';
 import type { DiskSpace, FileStat, FileSystem, InFlightOperation, OpenMode, StoreFile } from '../io/file-system.ts';
-import { Inode, seededRandom } from './simulated-file.ts';
+import { type CrashOptions, Inode, seededRandom } from './simulated-file.ts';
 import { Names } from './simulated-names.ts';
+import { SimulatedError, SimulatedStoreFile } from './simulated-store-file.ts';
 
 export type SimulatedOperation =
   | 'open'
@@ -35,7 +36,20 @@ export interface FaultRule {
   times?: number;
   /** Calls that pass first; default 0. */
   skip?: number;
+  /**
+   * How much of a failing call takes effect all the same, from 0 to 1: of a write its bytes (default 0.5), of a sync the
+   * dirty sectors that get to the disk (default 0).
+   */
+  partial?: number;
 }
+
+/** Where in a file a call goes, for hooks that must tell two writes of one file apart. */
+export interface CallDetail {
+  position: number;
+  length: number;
+}
+
+export type CallHook = (operation: SimulatedOperation, path: string, detail?: CallDetail) => void;
 
 /** A call that hangs. */
 export interface Held {
@@ -56,25 +70,36 @@ const DISK_BYTES = 1024 ** 4;
 export interface SimulatedFileSystemOptions {
   /** Stamp of mtimeMs; default Date.now. */
   now?: () => number;
+  /** false: files have no writeDurably, as on systems without O_DSYNC; default true. */
+  durableWrites?: boolean;
+  /** So many of the newest calls are kept in `operations`; default all. */
+  operationsMax?: number;
 }
 
 export class SimulatedFileSystem implements FileSystem {
   /** Bytes that can still be allocated; set it to run out. */
   freeBytes = DISK_BYTES;
-  /** Every call so far, in order. */
+  /** The calls so far, in order; see operationsMax. */
   readonly operations: { operation: SimulatedOperation; path: string }[] = [];
   /** Called before each call has any effect; throw to make it fail, for tests that go through every step. */
-  intercept: ((operation: SimulatedOperation, path: string) => void) | undefined;
+  intercept: CallHook | undefined;
+  /** Called when a call has had its effect and before its promise resolves. */
+  onDone: CallHook | undefined;
+  /** Called when a call is made, before anything else. */
+  onCall: (() => void) | undefined;
   /** How long each call takes: it has its effect when the promise resolves. Without it, the turn after it was made. */
   latency: ((operation: SimulatedOperation, path: string) => Promise<void>) | undefined;
+  readonly #options: SimulatedFileSystemOptions;
   readonly #now: () => number;
   readonly #names: Names;
+  #halted = false;
   readonly #rules: (FaultRule & { times: number; skip: number })[] = [];
   readonly #gates = new Set<Gate>();
   readonly #flips: { path: string; position: number; mask: number }[] = [];
   readonly #running = new Set<{ operation: string; file: string; startMs: number }>();
 
   constructor(options: SimulatedFileSystemOptions = {}) {
+    this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#names = new Names();
     for (const directory of ['/']) {
@@ -88,9 +113,29 @@ export class SimulatedFileSystem implements FileSystem {
     this.#rules.push({ ...rule, times: rule.times ?? 1, skip: rule.skip ?? 0 });
   }
 
-  /** Forgets the faults injected so far. */
+  /** Forgets the faults, bit flips and hanging calls injected so far. */
   clearFaults(): void {
     this.#rules.length = 0;
+    this.#flips.length = 0;
+    this.#gates.clear();
+  }
+
+  /** The machine stops here: no call that is under way or comes later has any further effect, and none returns. */
+  halt(): void {
+    this.#halted = true;
+  }
+
+  get isHalted(): boolean {
+    return this.#halted;
+  }
+
+  /** After halt() and a killed process alone, not a power cut: calls work again on what reads saw (the page cache). */
+  resume(): void {
+    this.#halted = false;
+  }
+
+  get hasDurableWrites(): boolean {
+    return this.#options.durableWrites !== false;
   }
 
   /** Makes matching calls hang, before they have any effect but after a sync has looked at what it covers. */
@@ -124,21 +169,26 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   /** What a power cut now would leave, as a file system of its own. The same seed gives the same remains. */
-  crash(seed: number): SimulatedFileSystem {
+  crash(seed: number, options: CrashOptions = {}): SimulatedFileSystem {
     const random = seededRandom(seed);
-    const left = new SimulatedFileSystem({ now: this.#now });
+    const left = new SimulatedFileSystem(this.#options);
     const { files, directories } = this.#names.crash(random);
     for (const directory of directories) {
       left.#names.directories.add(directory);
       left.#names.durableDirectories.add(directory);
     }
     for (const [path, inode] of files) {
-      const survivor = inode.afterCrash(random, inode.mtimeMs);
+      const survivor = inode.afterCrash(random, inode.mtimeMs, options);
       left.#names.files.set(path, survivor);
       left.#names.durableFiles.set(path, survivor);
     }
     left.freeBytes = this.freeBytes;
     return left;
+  }
+
+  /** Paths of the files that reads see, sorted; for assertions. */
+  paths(): string[] {
+    return [...this.#names.files.keys()].sort();
   }
 
   /** Bytes that a process killed now would leave; for assertions. */
@@ -153,6 +203,7 @@ export class SimulatedFileSystem implements FileSystem {
       this.#needDirectory(path, 'open');
       this.#names.add(path, new Inode(this.#now()));
     }
+    await this.done('open', path);
     return new SimulatedStoreFile(this, path, this.#inode(path, 'open'));
   }
 
@@ -182,29 +233,34 @@ export class SimulatedFileSystem implements FileSystem {
   async makeDirectory(path: string): Promise<void> {
     await this.#call('makeDirectory', path);
     this.#names.makeDirectory(path);
+    await this.done('makeDirectory', path);
   }
 
   async rename(from: string, to: string): Promise<void> {
     await this.#call('rename', to);
     this.#needDirectory(to, 'rename');
     this.#names.rename(from, to, this.#inode(from, 'rename'));
+    await this.done('rename', to);
   }
 
   async remove(path: string): Promise<void> {
     await this.#call('remove', path);
     this.freeBytes += this.#names.files.get(path)?.size ?? 0;
     this.#names.remove(path);
+    await this.done('remove', path);
   }
 
   async removeDirectory(path: string): Promise<void> {
     await this.#call('removeDirectory', path);
     this.#names.removeDirectory(path);
+    await this.done('removeDirectory', path);
   }
 
   async syncDirectory(path: string): Promise<void> {
     await this.#call('syncDirectory', path);
-    if (!this.#names.directories.has(path)) throw errnoOf('ENOENT', 'syncDirectory', path);
+    if (!this.#names.directories.has(path)) throw new SimulatedError('ENOENT', 'syncDirectory', path);
     this.#names.syncDirectory(path);
+    await this.done('syncDirectory', path);
   }
 
   async space(): Promise<DiskSpace> {
@@ -227,8 +283,15 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   /** Counts the call, lets it hang, lets it fail. For the file objects. */
-  call(operation: SimulatedOperation, path: string): Promise<void> {
-    return this.track(operation, path, this.#call(operation, path));
+  call(operation: SimulatedOperation, path: string, detail?: CallDetail): Promise<void> {
+    return this.track(operation, path, this.#call(operation, path, detail));
+  }
+
+  /** The call has had its effect. Undefined unless somebody wants to know: then awaited, for the machine may stop here. */
+  done(operation: SimulatedOperation, path: string, detail?: CallDetail): Promise<void> | undefined {
+    if (!this.onDone) return undefined;
+    this.onDone(operation, path, detail);
+    return this.#halted ? NEVER : undefined;
   }
 
   /** Turns over the bits a test asked for. For the file objects. */
@@ -244,8 +307,9 @@ export class SimulatedFileSystem implements FileSystem {
     return this.#now();
   }
 
-  async #call(operation: SimulatedOperation, path: string): Promise<void> {
-    this.operations.push({ operation, path });
+  async #call(operation: SimulatedOperation, path: string, detail?: CallDetail): Promise<void> {
+    this.#record(operation, path);
+    this.onCall?.();
     // Not even an operation that nothing holds up is done in the turn that asked for it.
     await (this.latency ? this.latency(operation, path) : null);
     for (const gate of [...this.#gates]) {
@@ -253,7 +317,8 @@ export class SimulatedFileSystem implements FileSystem {
       gate.entered();
       await gate.released;
     }
-    this.intercept?.(operation, path);
+    if (!this.#halted) this.intercept?.(operation, path, detail);
+    if (this.#halted) await NEVER;
     for (const rule of this.#rules) {
       if (rule.operation !== operation || rule.times <= 0 || !pathMatches(rule.path ?? '', path)) continue;
       if (rule.skip > 0) {
@@ -261,118 +326,30 @@ export class SimulatedFileSystem implements FileSystem {
         continue;
       }
       rule.times--;
-      throw errnoOf(rule.code, operation, path);
+      throw new SimulatedError(rule.code, operation, path, rule.partial);
     }
+  }
+
+  #record(operation: SimulatedOperation, path: string): void {
+    const max = this.#options.operationsMax ?? Number.POSITIVE_INFINITY;
+    this.operations.push({ operation, path });
+    if (this.operations.length > max * 2) this.operations.splice(0, max);
   }
 
   #inode(path: string, operation: SimulatedOperation): Inode {
     const inode = this.#names.files.get(path);
-    if (inode === undefined) throw errnoOf('ENOENT', operation, path);
+    if (inode === undefined) throw new SimulatedError('ENOENT', operation, path);
     return inode;
   }
 
   #needDirectory(path: string, operation: SimulatedOperation): void {
-    if (!this.#names.directories.has(dirname(path))) throw errnoOf('ENOENT', operation, path);
+    if (!this.#names.directories.has(dirname(path))) throw new SimulatedError('ENOENT', operation, path);
   }
-}
-
-class SimulatedStoreFile implements StoreFile {
-  readonly path: string;
-  readonly fd = undefined;
-  readonly #owner: SimulatedFileSystem;
-  readonly #inode: Inode;
-
-  constructor(owner: SimulatedFileSystem, path: string, inode: Inode) {
-    this.#owner = owner;
-    this.path = path;
-    this.#inode = inode;
-  }
-
-  /** The bytes are taken when the call ends, not when it begins: a buffer reused too early shows. */
-  async write(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void> {
-    const pieces = data instanceof Uint8Array ? [data] : data;
-    try {
-      await this.#owner.call('write', this.path);
-    } catch (error) {
-      // A write that fails may have written a part of it.
-      const first = pieces[0];
-      if (first !== undefined) this.#inode.write(first.subarray(0, Math.floor(first.length / 2)), position);
-      throw error;
-    }
-    let at = position;
-    for (const piece of pieces) {
-      this.#inode.write(piece, at);
-      at += piece.length;
-    }
-    this.#inode.mtimeMs = this.#owner.stamp();
-  }
-
-  /** Counts as a sync. Makes these bytes durable and no others, which a test of a flush that relies on more shows. */
-  async writeDurably(data: Uint8Array | readonly Uint8Array[], position: number): Promise<void> {
-    const pieces = data instanceof Uint8Array ? [data] : data;
-    await this.#owner.call('sync', this.path);
-    let at = position;
-    for (const piece of pieces) {
-      this.#inode.write(piece, at);
-      at += piece.length;
-    }
-    this.#inode.syncRange(position, at);
-    this.#inode.mtimeMs = this.#owner.stamp();
-  }
-
-  async read(target: Uint8Array, position: number): Promise<number> {
-    await this.#owner.call('read', this.path);
-    const end = Math.min(this.#inode.size, position + target.length);
-    const count = Math.max(0, end - position);
-    target.set(this.#inode.content.subarray(position, position + count));
-    this.#owner.flip(this.path, target.subarray(0, count), position);
-    return count;
-  }
-
-  async sync(): Promise<void> {
-    const snapshot = this.#inode.beginSync();
-    try {
-      await this.#owner.call('sync', this.path);
-    } catch (error) {
-      this.#inode.failSync(snapshot);
-      throw error;
-    }
-    this.#inode.endSync(snapshot);
-  }
-
-  async truncate(length: number): Promise<void> {
-    await this.#owner.call('truncate', this.path);
-    this.#inode.resize(length);
-  }
-
-  async allocate(length: number, freeBytesMin = 0): Promise<void> {
-    await this.#owner.call('allocate', this.path);
-    const wanted = length - this.#inode.size;
-    if (wanted <= 0) return;
-    if (wanted + freeBytesMin > this.#owner.freeBytes) throw errnoOf('ENOSPC', 'allocate', this.path);
-    this.#owner.freeBytes -= wanted;
-    this.#inode.resize(length);
-  }
-
-  async zeroRange(position: number, length: number): Promise<void> {
-    await this.#owner.call('zeroRange', this.path);
-    this.#inode.zero(position, length);
-  }
-
-  async size(): Promise<number> {
-    return this.#inode.size;
-  }
-
-  async close(): Promise<void> {}
 }
 
 function pathMatches(wanted: string | RegExp, path: string): boolean {
   return typeof wanted === 'string' ? path.includes(wanted) : wanted.test(path);
 }
 
-function errnoOf(code: string, operation: string, path: string): NodeJS.ErrnoException {
-  const error: NodeJS.ErrnoException = new Error(`${code}: ${operation} '${path}' (simulated)`);
-  error.code = code;
-  error.syscall = operation;
-  return error;
-}
+/** What a call that never returns waits for. */
+const NEVER = new Promise<void>(() => {});

@@ -6,6 +6,19 @@ export const SECTOR_BYTES = 512;
 
 /** Sectors that get to the disk in part, of all that are dirty: drives promise whole ones, nobody should rely on it. */
 const TORN_SECTOR_RATE = 0.02;
+/**
+ * A torn sector lacks at least so many bytes at its end: more than a record's head is long. Of a head that lacks a few
+ * bytes in its middle nothing would tell; a drive answers for such a sector with a read error, not with half of it.
+ */
+const TORN_BYTES_MIN = 128;
+
+/** What a power cut does to what was not synced; how often, by default, as if a coin were thrown for each sector. */
+export interface CrashOptions {
+  /** Sectors that share one fate: 1 (default), or 8 for whole pages. */
+  sectorsTogether?: number;
+  /** Share of what is dirty that got to the disk by itself; default 0.5. */
+  survival?: number;
+}
 
 /** A small seeded generator (mulberry32): the same seed, the same crash. Returns numbers in [0, 1). */
 export function seededRandom(seed: number): () => number {
@@ -89,26 +102,39 @@ export class Inode {
   }
 
   /** As Linux after a failed fsync: the pages count as clean, the disk has the old bytes, a later sync succeeds. */
-  failSync(snapshot: SyncSnapshot): void {
-    for (const [sector, { version }] of snapshot.sectors) {
+  failSync(snapshot: SyncSnapshot, partial = 0): void {
+    let left = Math.floor(snapshot.sectors.size * partial);
+    for (const [sector, { version, bytes }] of snapshot.sectors) {
+      if (left-- > 0) this.#setDurable(sector, bytes);
       if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
     }
   }
 
+  /** As failSync, of an O_DSYNC write of [from, to): the whole sectors below `got` are on disk, nothing counts as dirty. */
+  failRange(from: number, got: number, to: number): void {
+    for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) {
+      const end = (sector + 1) * SECTOR_BYTES;
+      if (end <= got) this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, end));
+      this.#dirty.delete(sector);
+    }
+  }
+
   /** What is left after a power cut: of each dirty sector (there, not there, or torn), and of the length, `random` decides. */
-  afterCrash(random: () => number, mtimeMs: number): Inode {
+  afterCrash(random: () => number, mtimeMs: number, options: CrashOptions = {}): Inode {
+    const { sectorsTogether = 1, survival = 0.5 } = options;
     const left = new Inode(mtimeMs);
     left.durableContent = Buffer.from(this.durableContent);
+    const fates = new Map<number, number>();
     for (const sector of this.#dirty.keys()) {
-      const fate = random();
-      if (fate < 0.5) continue;
+      const group = Math.floor(sector / sectorsTogether);
+      const fate = fates.get(group) ?? random();
+      if (sectorsTogether > 1) fates.set(group, fate);
+      if (fate < 1 - survival) continue;
       const bytes = Buffer.from(this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
-      if (fate < TORN_SECTOR_RATE + 0.5) {
+      if (fate < 1 - survival + TORN_SECTOR_RATE) {
         left.durableContent = grown(left.durableContent, (sector + 1) * SECTOR_BYTES);
-        const old = left.durableContent.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
-        const from = Math.floor(random() * SECTOR_BYTES);
-        bytes.fill(0, from);
-        if (from < old.length) old.copy(bytes, from, from);
+        const from = Math.floor(random() * (SECTOR_BYTES - TORN_BYTES_MIN + 1));
+        left.durableContent.copy(bytes, from, sector * SECTOR_BYTES + from, (sector + 1) * SECTOR_BYTES);
       }
       left.#setDurable(sector, bytes);
     }

@@ -1,4 +1,5 @@
 import type { Durability, MessageExt, PutMessageResult } from '../../types.ts';
+import { Violation } from './violation.ts';
 
 /** What was said about one message. */
 export interface Put {
@@ -7,8 +8,14 @@ export interface Put {
   queueId: number;
   body: Buffer;
   key: string;
+  tags: string;
+  propertiesString: string;
   durability: Durability | undefined;
   waitStoreMsgOK: boolean;
+  /** On the scheduler's monotonic scale; a put of an earlier generation has none. */
+  putAt?: number;
+  /** The store had failed before it was put. */
+  afterFailure: boolean;
   /** Undefined until it was answered. */
   result?: PutMessageResult;
   /** A recovery or a clean shutdown has found it: whatever was answered, it is on disk and stays. */
@@ -18,14 +25,16 @@ export interface Put {
   queueOffset?: number;
 }
 
-export class Violation extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'Violation';
-  }
+export interface ModelOptions {
+  /** Under these settings an acknowledgement without durability means on disk. */
+  syncFlush: boolean;
+  /** Readers must only be shown what is on disk. */
+  durableReads: boolean;
+  /** An acknowledgement of ASYNC_FLUSH means a buffer in memory (transient pool). */
+  asyncInMemory: boolean;
 }
 
-const idOf = (body: Buffer): number => (body.length >= 4 ? body.readUInt32BE(0) : -1);
+type Messages = ReadonlyMap<string, readonly MessageExt[]>;
 
 /**
  * What the outside knows: which messages were put, which answers were given, what consumers were shown. After a crash it
@@ -33,69 +42,100 @@ const idOf = (body: Buffer): number => (body.length >= 4 ? body.readUInt32BE(0) 
  */
 export class Model {
   readonly puts: Put[] = [];
-  /** Messages that a reader was given, by topic, queue and queue offset. */
+  readonly #byId = new Map<number, Put>();
+  /** Messages that a reader was given since the last crash, by topic, queue and queue offset. */
   readonly #seen = new Map<string, number>();
-  /** Under these settings an acknowledgement without durability means on disk. */
-  readonly #syncFlush: boolean;
-  /** Readers must only be shown what is on disk. */
-  readonly #durableReads: boolean;
+  readonly #options: ModelOptions;
+  /** flush() has resolved: everything below was said to be on disk. */
+  #flushedTo = 0;
+  #nextId = 1;
+  acknowledgedTotal = 0;
+  seenTotal = 0;
 
-  constructor(options: { syncFlush: boolean; durableReads: boolean }) {
-    this.#syncFlush = options.syncFlush;
-    this.#durableReads = options.durableReads;
+  constructor(options: ModelOptions) {
+    this.#options = options;
+  }
+
+  newId(): number {
+    return this.#nextId++;
+  }
+
+  add(put: Put): void {
+    this.puts.push(put);
+    this.#byId.set(put.id, put);
+  }
+
+  /** One answer for the messages of a batch, or for one message. */
+  answered(puts: readonly Put[], result: PutMessageResult): void {
+    for (const [i, put] of puts.entries()) {
+      if (put.result) throw new Violation(`message ${put.id} was answered twice`);
+      put.result = result;
+      if (put.afterFailure && result.status === 'PUT_OK') {
+        throw new Violation(`message ${put.id} was put into a failed store and acknowledged`);
+      }
+      if (result.wroteOffset < 0) continue;
+      put.offset = result.batchOffsets?.[i] ?? result.wroteOffset;
+      put.queueOffset = result.queueOffset + i;
+      if (this.isOnDiskPromised(put)) this.acknowledgedTotal++;
+    }
+  }
+
+  /** A flush() has resolved that was called when the log ended at `offset`. */
+  flushed(offset: number): void {
+    this.#flushedTo = Math.max(this.#flushedTo, offset);
   }
 
   /** Acknowledged, and what the acknowledgement promised was *on disk*. */
   isOnDiskPromised(put: Put): boolean {
     if (put.isKept) return true;
+    if (put.offset !== undefined && put.offset < this.#flushedTo) return true;
     if (put.result?.status !== 'PUT_OK') return false;
     if (put.durability !== undefined) return put.durability !== 'async';
-    return this.#syncFlush && put.waitStoreMsgOK;
+    return this.#options.syncFlush && put.waitStoreMsgOK;
   }
 
-  get acknowledged(): number {
-    let count = 0;
-    for (const put of this.puts) if (this.isOnDiskPromised(put)) count++;
-    return count;
+  /** Acknowledged, and with that at least *written*: a killed process does not lose it. */
+  isWrittenPromised(put: Put): boolean {
+    if (this.isOnDiskPromised(put)) return true;
+    return put.result?.status === 'PUT_OK' && !this.#options.asyncInMemory;
+  }
+
+  /** Every put has its answer at the latest `limitMs` after it was made. */
+  checkAnswers(now: number, limitMs: (put: Put) => number): void {
+    for (const put of this.puts) {
+      if (put.result || put.putAt === undefined) continue;
+      const waited = now - put.putAt;
+      if (waited > limitMs(put)) {
+        throw new Violation(
+          `message ${put.id} (durability ${put.durability}) has no answer after ${Math.round(waited)} ms`,
+        );
+      }
+    }
   }
 
   sawByConsumer(message: MessageExt): void {
-    const put = this.#putOf(message);
-    if (!put || !put.body.equals(message.body)) {
-      throw new Violation(`a consumer was given a message that nobody put: ${place(message)}`);
-    }
-    if (this.#durableReads) this.#seen.set(place(message), put.id);
+    this.checkContent(message);
+    this.seenTotal++;
+    if (this.#options.durableReads) this.#seen.set(place(message), idOf(message));
   }
 
-  get seenCount(): number {
-    return this.#seen.size;
+  /** Every byte of the body is what somebody put. */
+  checkContent(message: MessageExt): void {
+    const put = this.#byId.get(idOf(message));
+    if (!put?.body.equals(message.body)) {
+      throw new Violation(`a consumer was given a message that nobody put: ${place(message)}`);
+    }
   }
 
   /**
    * After a crash and recovery: `messages` is everything the store has, by queue, in order. Checks it against what was
    * promised; from then on these are the facts, and what is gone was never promised.
    */
-  checkAfterCrash(messages: ReadonlyMap<string, readonly MessageExt[]>): void {
-    const present = new Map<number, MessageExt>();
-    for (const [queue, list] of messages) {
-      for (const [i, message] of list.entries()) {
-        if (message.queueOffset !== i) {
-          throw new Violation(`queue ${queue} is not dense: entry ${i} holds queue offset ${message.queueOffset}`);
-        }
-        const put = this.#putOf(message);
-        if (!put) throw new Violation(`invented message at ${place(message)}, log offset ${message.commitLogOffset}`);
-        if (!put.body.equals(message.body) || message.properties.get('KEYS') !== put.key) {
-          throw new Violation(`message ${put.id} at ${place(message)} is not what was put`);
-        }
-        if (present.has(put.id)) throw new Violation(`message ${put.id} is there twice, again at ${place(message)}`);
-        if (put.topic !== message.topic || put.queueId !== message.queueId) {
-          throw new Violation(`message ${put.id} was put into ${put.topic}-${put.queueId} and is at ${place(message)}`);
-        }
-        present.set(put.id, message);
-      }
-    }
+  checkAfterCrash(messages: Messages, crash: { killed: boolean }): void {
+    const present = this.#checkPresent(messages);
     for (const put of this.puts) {
-      if (!this.isOnDiskPromised(put)) continue;
+      const promised = crash.killed ? this.isWrittenPromised(put) : this.isOnDiskPromised(put);
+      if (!promised) continue;
       const message = present.get(put.id);
       if (!message) {
         throw new Violation(
@@ -116,38 +156,63 @@ export class Model {
         throw new Violation(`a consumer saw message ${id} at ${where}, and it is gone`);
       }
     }
-    this.#forgetLost(present);
+    this.#keepOnly(present);
   }
 
   /** The store was shut down cleanly: everything that was appended is on disk. */
   shutDownCleanly(): void {
-    for (const put of this.puts) if (put.offset !== undefined) put.isKept = true;
+    for (const put of this.puts) {
+      if (put.putAt !== undefined && !put.result)
+        throw new Violation(`message ${put.id} has no answer after the shutdown`);
+      if (put.offset !== undefined) put.isKept = true;
+    }
   }
 
-  #forgetLost(present: ReadonlyMap<number, MessageExt>): void {
+  #checkPresent(messages: Messages): Map<number, MessageExt> {
+    const present = new Map<number, MessageExt>();
+    for (const [queue, list] of messages) {
+      for (const [i, message] of list.entries()) {
+        if (message.queueOffset !== i) {
+          throw new Violation(`queue ${queue} is not dense: entry ${i} holds queue offset ${message.queueOffset}`);
+        }
+        const put = this.#byId.get(idOf(message));
+        if (!put) throw new Violation(`invented message at ${place(message)}, log offset ${message.commitLogOffset}`);
+        const same =
+          put.body.equals(message.body) &&
+          message.properties.get('KEYS') === put.key &&
+          message.properties.get('TAGS') === put.tags &&
+          message.flag === (put.id & 0xff);
+        if (!same) throw new Violation(`message ${put.id} at ${place(message)} is not what was put`);
+        if (present.has(put.id)) throw new Violation(`message ${put.id} is there twice, again at ${place(message)}`);
+        if (put.topic !== message.topic || put.queueId !== message.queueId) {
+          throw new Violation(`message ${put.id} was put into ${put.topic}-${put.queueId} and is at ${place(message)}`);
+        }
+        present.set(put.id, message);
+      }
+    }
+    return present;
+  }
+
+  #keepOnly(present: ReadonlyMap<number, MessageExt>): void {
     const kept = this.puts.filter((put) => present.has(put.id));
+    this.puts.length = 0;
+    this.#byId.clear();
     for (const put of kept) {
       const message = present.get(put.id)!;
       put.offset = message.commitLogOffset;
       put.queueOffset = message.queueOffset;
       put.isKept = true;
+      delete put.putAt;
+      this.puts.push(put);
+      this.#byId.set(put.id, put);
     }
-    this.puts.length = 0;
-    this.puts.push(...kept);
-    this.#byId.clear();
-    for (const put of kept) this.#byId.set(put.id, put);
+    this.#seen.clear();
+    this.#flushedTo = 0;
   }
+}
 
-  readonly #byId = new Map<number, Put>();
-
-  add(put: Put): void {
-    this.puts.push(put);
-    this.#byId.set(put.id, put);
-  }
-
-  #putOf(message: MessageExt): Put | undefined {
-    return this.#byId.get(idOf(message.body));
-  }
+function idOf({ body }: MessageExt): number {
+  return body.length >= 4 ? body.readUInt32BE(0) : -1;
 }
 
 function place(message: MessageExt): string {

@@ -1,5 +1,5 @@
 import type { MessageStore } from '../../message-store.ts';
-import type { MessageExtBrokerInner, PutMessageResult } from '../../types.ts';
+import type { MessageExtBrokerInner } from '../../types.ts';
 import type { Model, Put } from './model.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -8,6 +8,7 @@ const HOST = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 const HOST_V6 = { address: new Uint8Array(16).fill(7), port: 10911 };
 const TOPICS = ['A', 'B', `%RETRY%${'long'.repeat(40)}`];
 const QUEUES = 3;
+const TAGS = ['red', 'green', 'blue'];
 
 export interface WorkloadOptions {
   producers: number;
@@ -15,13 +16,6 @@ export interface WorkloadOptions {
   bodyBytesMax: number;
   /** Milliseconds of virtual time between two acts of one producer, at most. */
   pauseMsMax: number;
-}
-
-let nextId = 1;
-
-/** Ids are unique in the process; a replay begins at 1 again. */
-export function resetIds(): void {
-  nextId = 1;
 }
 
 /** Producers and consumers on one opened store. They go on until the store is shut down or the machine stops. */
@@ -32,7 +26,7 @@ export class Workload {
   readonly #random: Random;
   readonly #options: WorkloadOptions;
   #stopping = false;
-  /** The first thing that went wrong in a consumer; the round reports it. */
+  /** The first thing that went wrong; the run reports it. */
   violation: Error | undefined;
 
   constructor(store: MessageStore, model: Model, scheduler: Scheduler, random: Random, options: WorkloadOptions) {
@@ -44,8 +38,11 @@ export class Workload {
   }
 
   start(): void {
-    for (let i = 0; i < this.#options.producers; i++) void this.#produce(this.#random.fork());
-    for (let i = 0; i < this.#options.consumers; i++) void this.#consume(this.#random.fork());
+    const failed = (error: Error): void => {
+      this.violation ??= error;
+    };
+    for (let i = 0; i < this.#options.producers; i++) this.#produce(this.#random.fork()).catch(failed);
+    for (let i = 0; i < this.#options.consumers; i++) this.#consume(this.#random.fork()).catch(failed);
   }
 
   /** Producers begin nothing new. */
@@ -59,18 +56,43 @@ export class Workload {
       // Some acts put several messages at once, and some do not wait for the answer.
       const count = random.chance(0.3) ? random.integer(2, 12) : 1;
       for (let i = 0; i < count; i++) puts.push(random.chance(0.15) ? this.#putBatch(random) : this.#putOne(random));
-      if (random.chance(0.8)) await Promise.all(puts);
+      if (random.chance(0.03)) puts.push(this.#flush());
+      const all = Promise.all(puts);
+      if (random.chance(0.8)) await all;
+      else {
+        all.catch((error: Error) => {
+          this.violation ??= error;
+        });
+      }
       await this.#scheduler.delay(random.fraction() * this.#options.pauseMsMax);
     }
   }
 
   #newPut(random: Random, topic: string, queueId: number, durability: Put['durability']): Put {
-    const id = nextId++;
+    const id = this.#model.newId();
     const size = random.chance(0.05) ? this.#options.bodyBytesMax : random.integer(4, 600);
-    const body = Buffer.alloc(Math.max(4, size), id & 0xff);
+    // Zeros too: a sector of them that never got to the disk looks as if it had.
+    const body = Buffer.alloc(Math.max(4, size), random.chance(0.1) ? 0 : id & 0xff);
     body.writeUInt32BE(id, 0);
     const waitStoreMsgOK = !random.chance(0.15);
-    return { id, topic, queueId, body, key: `k${id}`, durability, waitStoreMsgOK };
+    const key = `k${id}`;
+    const tags = random.pick(TAGS);
+    const propertiesString = `KEYS\u0001${key}\u0002TAGS\u0001${tags}\u0002${moreProperties(random)}${
+      waitStoreMsgOK ? '' : 'WAIT\u0001false\u0002'
+    }`;
+    return {
+      id,
+      topic,
+      queueId,
+      body,
+      key,
+      tags,
+      propertiesString,
+      durability,
+      waitStoreMsgOK,
+      putAt: this.#scheduler.monotonic(),
+      afterFailure: this.#store.failure !== undefined,
+    };
   }
 
   #message(put: Put, random: Random): MessageExtBrokerInner {
@@ -85,7 +107,7 @@ export class Workload {
       reconsumeTimes: 0,
       preparedTransactionOffset: 0,
       body: put.body,
-      propertiesString: propertiesOf(put),
+      propertiesString: put.propertiesString,
     };
   }
 
@@ -94,13 +116,14 @@ export class Workload {
     const put = this.#newPut(random, random.pick(TOPICS), random.integer(0, QUEUES - 1), durability);
     this.#model.add(put);
     const result = await this.#store.asyncPutMessage(this.#message(put, random), durability);
-    answered([put], result);
+    this.#model.answered([put], result);
   }
 
   async #putBatch(random: Random): Promise<void> {
     const topic = random.pick(['A', 'B']);
     const queueId = random.integer(0, QUEUES - 1);
-    const puts = Array.from({ length: random.integer(2, 6) }, () => this.#newPut(random, topic, queueId, undefined));
+    const durability = random.pick([undefined, undefined, 'sync', 'group', 'async'] as const);
+    const puts = Array.from({ length: random.integer(2, 6) }, () => this.#newPut(random, topic, queueId, durability));
     // One answer for all: what one of them does not wait for, none of them does.
     const waits = puts.every((put) => put.waitStoreMsgOK);
     for (const put of puts) {
@@ -108,8 +131,23 @@ export class Workload {
       this.#model.add(put);
     }
     const { body: _b, flag: _f, propertiesString: _p, ...head } = this.#message(puts[0]!, random);
-    const messages = puts.map((put) => ({ flag: 0, body: put.body, propertiesString: propertiesOf(put) }));
-    answered(puts, await this.#store.asyncPutMessages({ ...head, messages }));
+    const messages = puts.map((put) => ({
+      flag: put.id & 0xff,
+      body: put.body,
+      propertiesString: put.propertiesString,
+    }));
+    this.#model.answered(puts, await this.#store.asyncPutMessages({ ...head, messages }, durability));
+  }
+
+  async #flush(): Promise<void> {
+    const end = this.#store.maxPhyOffset;
+    try {
+      await this.#store.flush();
+    } catch {
+      // The store has failed, and says so to everybody.
+      return;
+    }
+    this.#model.flushed(end);
   }
 
   async #consume(random: Random): Promise<void> {
@@ -119,25 +157,29 @@ export class Workload {
       for await (const message of this.#store.readQueue(topic, queueId, { follow: true })) {
         this.#model.sawByConsumer(message);
         if (random.chance(0.05)) await this.#scheduler.delay(random.fraction() * 50);
+        if (random.chance(0.05)) await this.#query(message.topic, message.properties.get('KEYS') ?? '');
       }
     } catch (error) {
       const { code } = error as { code?: string };
       // A read that fails tells its caller so, and so does a store that closes meanwhile; neither is a broken promise.
-      if (code !== 'STORE_READ_FAILED' && code !== 'STORE_CLOSED') this.violation ??= error as Error;
+      if (code !== 'STORE_READ_FAILED' && code !== 'STORE_CLOSED') throw error;
+    }
+  }
+
+  async #query(topic: string, key: string): Promise<void> {
+    const { records } = await this.#store.queryMessage(topic, key);
+    for (const record of records) {
+      const message = await this.#store.lookMessageByOffset(Number(record.readBigInt64BE(28)));
+      if (message) this.#model.checkContent(message);
     }
   }
 }
 
-function propertiesOf(put: Put): string {
-  const wait = put.waitStoreMsgOK ? '' : 'WAIT\u0001false\u0002';
-  return `KEYS\u0001${put.key}\u0002${wait}`;
-}
-
-function answered(puts: Put[], result: PutMessageResult): void {
-  for (const [i, put] of puts.entries()) {
-    put.result = result;
-    if (result.wroteOffset < 0) continue;
-    put.offset = result.batchOffsets?.[i] ?? result.wroteOffset;
-    put.queueOffset = result.queueOffset + i;
-  }
+/** Rarely something that recovery could take for damage: a zero byte, or a client's property of our checksum's name. */
+function moreProperties(random: Random): string {
+  const choice = random.fraction();
+  if (choice < 0.03) return `z\u0001a\u0000b${'\u0000'.repeat(random.integer(0, 600))}\u0002`;
+  if (choice < 0.05) return '__CRC32#\u00011234567890\u0002';
+  if (choice < 0.1) return `long\u0001${'p'.repeat(random.integer(100, 1_200))}\u0002`;
+  return '';
 }

@@ -1,0 +1,76 @@
+import { silentLogger } from '../../logger.ts';
+import { MessageStore } from '../../message-store.ts';
+import type { MessageExt } from '../../types.ts';
+import type { SimulatedFileSystem } from '../simulated-file-system.ts';
+import { logImage } from './checks.ts';
+import type { Model } from './model.ts';
+import type { Random } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { Violation } from './violation.ts';
+
+/** Events that opening and reading a damaged store may take. */
+const EVENTS_MAX = 200_000;
+
+/**
+ * A byte of the log comes back from the disk with other bits, below the durable point. Either recovery reads it: then it
+ * names the range and the store is read-only up to there. Or a reader does: then the one message is left out. Nobody is
+ * given a wrong byte of a body, no other message is lost, and nothing in the log is changed.
+ */
+export async function probeDamage(
+  store: MessageStore,
+  fileSystem: SimulatedFileSystem,
+  messages: ReadonlyMap<string, readonly MessageExt[]>,
+  model: Model,
+  random: Random,
+  time: number,
+): Promise<'named' | 'left-out' | 'harmless' | 'nothing-there'> {
+  const { config, maxPhyOffset, minPhyOffset } = store;
+  if (maxPhyOffset === minPhyOffset) return 'nothing-there';
+  const offset = random.integer(minPhyOffset, maxPhyOffset - 1);
+  const size = config.mappedFileSizeCommitLog;
+  const path = `${config.storePathCommitLog}/${String(offset - (offset % size)).padStart(20, '0')}`;
+  fileSystem.flipOnRead(path, offset % size, 1 << random.integer(0, 7));
+  const before = logImage(fileSystem, config.storePathCommitLog, maxPhyOffset);
+
+  const scheduler = new Scheduler(time);
+  const damaged = await scheduler.complete(
+    MessageStore.open(config, { fileSystem, clock: scheduler, logger: silentLogger }),
+    'the opening of a damaged store',
+    EVENTS_MAX,
+  );
+  const found = await scheduler.complete(collect(damaged), 'reading a damaged store', EVENTS_MAX);
+  for (const message of found.values()) model.checkContent(message);
+  const { failure } = damaged;
+  if (failure && failure.code !== 'STORE_DAMAGED') throw failure;
+  const { from = 0, to = 0 } = (failure?.details ?? {}) as { from?: number; to?: number };
+  if (failure && !(from <= offset && offset < to)) {
+    throw new Violation(`a bit of offset ${offset} was flipped, the damage is said to be ${from} to ${to}`);
+  }
+  const end = failure ? from : maxPhyOffset;
+  let missing = 0;
+  for (const list of messages.values()) {
+    for (const { commitLogOffset, storeSize } of list) {
+      if (commitLogOffset >= end || found.has(commitLogOffset)) continue;
+      missing++;
+      if (offset < commitLogOffset || offset >= commitLogOffset + storeSize) {
+        throw new Violation(`a bit of offset ${offset} was flipped, and the message at ${commitLogOffset} is gone`);
+      }
+    }
+  }
+  scheduler.stop();
+  if (!logImage(fileSystem, config.storePathCommitLog, maxPhyOffset).equals(before)) {
+    throw new Violation(`a bit of offset ${offset} was flipped, and the log was changed`);
+  }
+  if (failure) return 'named';
+  return missing > 0 ? 'left-out' : 'harmless';
+}
+
+async function collect(store: MessageStore): Promise<Map<number, MessageExt>> {
+  const found = new Map<number, MessageExt>();
+  for (const [topic, queueIds] of store.queuesByTopic()) {
+    for (const queueId of queueIds) {
+      for await (const message of store.readQueue(topic, queueId)) found.set(message.commitLogOffset, message);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,329 @@
+import type { MessageStoreOptions } from '../../config.ts';
+import { silentLogger } from '../../logger.ts';
+import { MessageStore } from '../../message-store.ts';
+import type { MessageExt } from '../../types.ts';
+import { type Crash, crashAt, FAILPOINTS } from '../failpoints.ts';
+import { SimulatedFileSystem } from '../simulated-file-system.ts';
+import { checkIndex, checkLog, checkTags, logImage, readAll } from './checks.ts';
+import { emptyCounters, type RunCounters } from './counters.ts';
+import { probeDamage } from './damage.ts';
+import { injectFault } from './faults.ts';
+import { Model, type Put } from './model.ts';
+import { Random } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { randomSettings, type SimulatedEngine } from './settings.ts';
+import { Violation } from './violation.ts';
+import { Workload } from './workload.ts';
+
+export interface RunOptions {
+  seed: number;
+  /** By seed without it. */
+  engine?: SimulatedEngine | undefined;
+  /** How often the power is cut or the process killed in this history. */
+  crashes: number;
+  /** Told of each step, for a readable history. */
+  onStep?: (step: string) => void;
+}
+
+const ROOT = '/data/store';
+const START = Date.UTC(2026, 0, 1);
+/** What needs more events than this hangs. */
+const EVENTS_MAX = 200_000;
+/** Disk calls that a history shows at its end. */
+const OPERATIONS_SHOWN = 25;
+
+/**
+ * One history of one store: run, crash, recover, check, and again on what is left. Everything follows from the seed.
+ * Resolves with what was done; rejects with a Violation when a promise was broken.
+ */
+export class TortureRun {
+  readonly counters: RunCounters = emptyCounters();
+  readonly #random: Random;
+  readonly #options: RunOptions;
+  readonly #store: MessageStoreOptions;
+  readonly #model: Model;
+  #fileSystem: SimulatedFileSystem;
+  #time = START;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const random = new Random(options.seed);
+    this.#random = random;
+    const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
+    const engine = options.engine ?? drawn;
+    this.#store = randomSettings(random, ROOT, engine);
+    const syncFlush = this.#store.flushDiskType === 'SYNC_FLUSH';
+    this.#model = new Model({
+      syncFlush,
+      durableReads: syncFlush && !this.#store.readUnCommitted,
+      asyncInMemory: !syncFlush && engine === 'transient-pool',
+    });
+    this.#fileSystem = new SimulatedFileSystem({
+      now: () => this.#time,
+      durableWrites: random.chance(0.75),
+      operationsMax: OPERATIONS_SHOWN,
+    });
+    const { flushDiskType, mappedFileSizeCommitLog, enabledAppendPropCRC } = this.#store;
+    this.#step(
+      `seed ${options.seed}: ${engine}, ${flushDiskType}, files of ${mappedFileSizeCommitLog} bytes, ` +
+        `${this.#fileSystem.hasDurableWrites ? 'with' : 'without'} O_DSYNC` +
+        `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}`,
+    );
+  }
+
+  async run(): Promise<RunCounters> {
+    while (this.counters.crashes < this.#options.crashes) await this.#generation();
+    this.counters.messagesPut = this.#model.newId() - 1;
+    this.counters.acknowledged = this.#model.acknowledgedTotal;
+    this.counters.read = this.#model.seenTotal;
+    return this.counters;
+  }
+
+  /** The disk calls before the end, oldest first. */
+  get lastOperations(): string[] {
+    return this.#fileSystem.operations.slice(-OPERATIONS_SHOWN).map(({ operation, path }) => `${operation} ${path}`);
+  }
+
+  /** Open, work, end in some way, then look at what is left. */
+  async #generation(): Promise<void> {
+    const random = this.#random.fork();
+    const scheduler = this.#newScheduler();
+    this.#disturb(scheduler, random.fork());
+    const crash = this.#failpoint(random);
+    const store = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
+    if (store) await this.#work(store, scheduler, random, crash);
+    this.#stop(scheduler);
+    if (crash?.isReached) {
+      this.counters.failpointsReached++;
+      this.#step(`the machine stopped there, at ${crash.path}`);
+    }
+    await this.#checkWhatIsLeft(random);
+  }
+
+  /** Undefined when it was refused, or when the machine stopped before it ended. */
+  async #open(scheduler: Scheduler, eventsMax: number, crash?: Crash): Promise<MessageStore | undefined> {
+    let store: MessageStore | undefined;
+    let refusal: Error | undefined;
+    MessageStore.open(this.#store, { fileSystem: this.#fileSystem, clock: scheduler, logger: silentLogger }).then(
+      (opened) => {
+        store = opened;
+      },
+      (error: Error) => {
+        refusal = error;
+      },
+    );
+    const done = (): boolean => store !== undefined || refusal !== undefined || crash?.isReached === true;
+    this.counters.events += await scheduler.run(done, eventsMax);
+    if (refusal) {
+      this.counters.openingsRefused++;
+      this.#step(`opening refused: ${refusal.message}`);
+      if ((refusal as { code?: string }).code === 'STORE_DAMAGED') throw new Violation(refusal.message);
+    } else if (!store) {
+      if (eventsMax === EVENTS_MAX && !crash?.isReached) throw new Violation('the opening does not end');
+      this.counters.cutsInRecovery++;
+      this.#step('the machine stopped while the store was being opened');
+    }
+    return store;
+  }
+
+  async #work(store: MessageStore, scheduler: Scheduler, random: Random, crash?: Crash): Promise<void> {
+    const workload = new Workload(store, this.#model, scheduler, random.fork(), {
+      producers: random.integer(1, 6),
+      consumers: random.integer(0, 3),
+      bodyBytesMax: Math.min(3_000, this.#store.mappedFileSizeCommitLog! / 3),
+      pauseMsMax: random.pick([0.2, 2, 20, 300]),
+    });
+    workload.start();
+    const ended = (): boolean => workload.violation !== undefined || crash?.isReached === true;
+    const events = random.integer(20, random.pick([200, 1_200]));
+    this.counters.events += await scheduler.run(ended, events);
+    if (!ended() && random.chance(0.2)) await this.#shutDown(store, workload, scheduler, random, crash);
+    if (workload.violation) throw workload.violation;
+    this.#checkRunning(store);
+    if (!crash?.isReached) this.#model.checkAnswers(scheduler.monotonic(), this.#answerLimitMs);
+    if (store.failure) {
+      this.counters.storesFailed++;
+      this.#step(`the store failed: ${store.failure.message}`);
+    }
+  }
+
+  /** A clean shutdown, or one that the machine's end comes into. */
+  async #shutDown(
+    store: MessageStore,
+    workload: Workload,
+    scheduler: Scheduler,
+    random: Random,
+    crash?: Crash,
+  ): Promise<void> {
+    workload.stop();
+    let ended = false;
+    let failed: Error | undefined;
+    store.shutdown().then(
+      () => {
+        ended = true;
+      },
+      (error: Error) => {
+        ended = true;
+        failed = error;
+      },
+    );
+    const eventsMax = random.chance(0.4) ? random.integer(1, 60) : EVENTS_MAX;
+    this.counters.events += await scheduler.run(() => ended || crash?.isReached === true, eventsMax);
+    if (crash?.isReached) return;
+    if (!ended && eventsMax === EVENTS_MAX) throw new Violation('the shutdown does not end');
+    if (!ended) return this.#step('the machine stopped in the shutdown');
+    if (failed && !store.failure) {
+      // A failed read or removal keeps the shutdown from being clean, and is told; what is on disk stays.
+      this.#step(`the shutdown failed: ${failed.message}`);
+      return;
+    }
+    if (store.failure) return;
+    this.counters.cleanShutdowns++;
+    // Answers that are still on their way to the producers, and the next turn of those that had not begun to wait.
+    await scheduler.run(() => false, 200);
+    if (workload.violation) throw workload.violation;
+    this.#model.shutDownCleanly();
+    this.#step('shut down cleanly');
+  }
+
+  /** An answer takes its place in the queue for room, then its write or flush. */
+  readonly #answerLimitMs = (put: Put): number => {
+    const { putMessageTimeout = 0, syncFlushTimeout = 0, flushCommitLogThoroughInterval = 0 } = this.#store;
+    const waits = putMessageTimeout + Math.max(putMessageTimeout, syncFlushTimeout);
+    // Under ASYNC_FLUSH `group` waits for the next flush, which comes when it is due.
+    return put.durability === 'group' ? waits + flushCommitLogThoroughInterval * 2 + 5_000 : waits + 100;
+  };
+
+  #checkRunning(store: MessageStore): void {
+    const { minPhyOffset, flushedWhere, committedWhere, maxPhyOffset, dispatchedWhere } = store;
+    const ordered = minPhyOffset <= flushedWhere && flushedWhere <= committedWhere && committedWhere <= maxPhyOffset;
+    if (!ordered) {
+      throw new Violation(
+        `offsets out of order: min ${minPhyOffset}, flushed ${flushedWhere}, committed ${committedWhere}, max ${maxPhyOffset}`,
+      );
+    }
+    const durableReads = this.#store.flushDiskType === 'SYNC_FLUSH' && !this.#store.readUnCommitted;
+    const limit = durableReads ? flushedWhere : maxPhyOffset;
+    if (dispatchedWhere > limit) throw new Violation(`dispatched up to ${dispatchedWhere}, allowed is ${limit}`);
+    for (const put of this.#model.puts) {
+      if (!put.isKept && this.#model.isOnDiskPromised(put) && put.offset! + put.body.length > flushedWhere) {
+        throw new Violation(`message ${put.id} at ${put.offset} is acknowledged, on disk is ${flushedWhere}`);
+      }
+    }
+  }
+
+  /** The machine or the process ends, perhaps again and again while it recovers; then a recovery that nothing disturbs. */
+  async #checkWhatIsLeft(random: Random): Promise<void> {
+    this.counters.crashes++;
+    let killed = this.#end(random);
+    for (let again = 0; again < 3 && random.chance(0.2); again++) {
+      const scheduler = this.#newScheduler();
+      this.#disturb(scheduler, random.fork());
+      const crash = this.#failpoint(random);
+      await this.#open(scheduler, random.integer(1, 150), crash);
+      this.#stop(scheduler);
+      killed = this.#end(random) && killed;
+    }
+    await this.#recoverAndCheck(random, killed);
+  }
+
+  /** A power cut, or the end of the process alone: then the page cache stays. True for the latter. */
+  #end(random: Random): boolean {
+    const seed = random.integer(0, 0x7fff_ffff);
+    const options = { sectorsTogether: random.pick([1, 1, 8]), survival: random.pick([0.5, 0.5, 0.1, 0.9]) };
+    if (random.chance(0.8)) {
+      this.counters.powerCuts++;
+      this.#fileSystem = this.#fileSystem.crash(seed, options);
+      const pieces = options.sectorsTogether === 1 ? 'sectors' : 'pages';
+      this.#step(`power cut (seed ${seed}, of the ${pieces} not synced ${options.survival * 100} % survive)`);
+      return false;
+    }
+    this.counters.kills++;
+    const fileSystem = this.#fileSystem;
+    fileSystem.clearFaults();
+    fileSystem.resume();
+    fileSystem.intercept = undefined;
+    fileSystem.onDone = undefined;
+    this.#step('killed');
+    return true;
+  }
+
+  async #recoverAndCheck(random: Random, killed: boolean): Promise<void> {
+    const first = await this.#recovered();
+    this.#model.checkAfterCrash(first.messages, { killed });
+    const chance = random.fraction();
+    if (chance < 0.25) {
+      // What the first recovery left on the disk comes to the same in a second one.
+      const before = logImage(this.#fileSystem, first.store.config.storePathCommitLog, first.store.maxPhyOffset);
+      this.#fileSystem = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
+      this.#step('power cut after the recovery');
+      const second = await this.#recovered();
+      this.#model.checkAfterCrash(second.messages, { killed: true });
+      const after = logImage(this.#fileSystem, second.store.config.storePathCommitLog, second.store.maxPhyOffset);
+      if (!after.equals(before)) throw new Violation('a second recovery changed the log');
+    } else if (chance < 0.4) {
+      const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
+      const { store, messages } = first;
+      const what = await probeDamage(store, copy, messages, this.#model, random.fork(), this.#time);
+      this.counters.bitsFlipped++;
+      if (what === 'named') this.counters.damageNamed++;
+      this.#step(`on a copy a bit of the log was flipped: ${what}`);
+    }
+  }
+
+  /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */
+  async #recovered(): Promise<{ store: MessageStore; messages: Map<string, MessageExt[]> }> {
+    const scheduler = this.#newScheduler();
+    this.#fileSystem.latency = undefined;
+    this.#fileSystem.onCall = () => scheduler.noteCall();
+    const store = await this.#open(scheduler, EVENTS_MAX);
+    if (!store) throw new Violation('the store does not open after the crash');
+    if (store.failure) throw store.failure;
+    const messages = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
+    const checks = async (): Promise<void> => {
+      await checkLog(store, this.#fileSystem, messages);
+      await checkTags(store, messages);
+      await checkIndex(store, messages, this.#random.fork());
+    };
+    await scheduler.complete(checks(), 'reading log, queues and index', EVENTS_MAX);
+    this.#stop(scheduler);
+    return { store, messages };
+  }
+
+  #newScheduler(): Scheduler {
+    return new Scheduler(this.#time);
+  }
+
+  /** From here on nothing that was under way goes on. */
+  #stop(scheduler: Scheduler): void {
+    scheduler.stop();
+    this.#time = scheduler.now() + 1;
+  }
+
+  /** Calls take their time; some histories have a slow disk, a failing one, or one that does not answer. */
+  #disturb(scheduler: Scheduler, random: Random): void {
+    const fileSystem = this.#fileSystem;
+    const slowSync = random.chance(0.1) ? 400 : 2;
+    let hangIn = random.chance(0.03) ? random.integer(1, 60) : -1;
+    fileSystem.latency = (operation, path) => {
+      if (operation === 'sync' && path.includes('/commitlog/') && --hangIn === 0) return new Promise(() => {});
+      return scheduler.delay(random.fraction() * (operation === 'sync' ? slowSync : 0.2));
+    };
+    fileSystem.onCall = () => scheduler.noteCall();
+    if (!random.chance(0.3)) return;
+    this.counters.faults++;
+    this.#step(`fault: ${injectFault(fileSystem, random)}`);
+  }
+
+  #failpoint(random: Random): Crash | undefined {
+    if (!random.chance(0.3)) return undefined;
+    const name = random.pick(FAILPOINTS);
+    const nth = random.pick([1, 1, 2, 3, random.integer(4, 40)]);
+    this.#step(`the machine stops at ${name}, number ${nth}`);
+    return crashAt(this.#fileSystem, name, nth);
+  }
+
+  #step(step: string): void {
+    this.#options.onStep?.(step);
+  }
+}
