@@ -40,7 +40,7 @@ export function sourcesOf(folder: string, part: 'src' | 'test' = 'src'): string[
 export function importsOf(source: string): string[] {
   const withoutComments = source.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '$1');
   const pattern =
-    /(?:\bfrom\s*|\bimport\s*\(\s*|\bimport\s+|\brequire\s*\(\s*|\bcreateRequire\([^)]*\)\(\s*)(['"])([^'"\n]+)\1/g;
+    /(?:\bfrom\s*|\bimport\s*\(\s*|\bimport\s+|\brequire\s*\(\s*|\bcreateRequire\([^)]*\)\(\s*)(['"])([^'"\s|]+)\1/g;
   return [...withoutComments.matchAll(pattern)].map((match) => match[2]!);
 }
 
