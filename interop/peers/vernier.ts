@@ -24,7 +24,8 @@ interface ReadyFile {
   namesrv: string;
 }
 
-const bin = join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js');
+/** What npm links as `vernier`. */
+export const vernierBin = join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js');
 
 export async function startVernier(options: VernierOptions): Promise<BrokerPeer & { log(): string }> {
   const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
@@ -42,7 +43,7 @@ export async function startVernier(options: VernierOptions): Promise<BrokerPeer 
       spawn(
         process.execPath,
         [
-          ...[bin, 'start', storeDir, '--ready-file', readyFile],
+          ...[vernierBin, 'start', storeDir, '--ready-file', readyFile],
           ...['--broker-port', port(ready?.broker), '--namesrv-port', port(ready?.namesrv)],
           ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
         ],

@@ -60,7 +60,12 @@ final class Producers {
         }
 
         synchronized void failed(int count, Throwable error) {
-            errors.merge(String.valueOf(error), count, Integer::sum);
+            // What the broker said is the cause of what the client says.
+            StringBuilder text = new StringBuilder(error.toString());
+            for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) {
+                text.append(" <- ").append(cause);
+            }
+            errors.merge(text.toString(), count, Integer::sum);
         }
     }
 
