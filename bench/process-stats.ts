@@ -12,10 +12,16 @@ export interface ProcessMemory {
 
 /** utime + stime of a process since its start, milliseconds, all threads. Reads /proc, so Linux only. */
 export function cpuMs(pid: number): number {
+  const { user, system } = cpuTimesMs(pid);
+  return user + system;
+}
+
+/** utime and stime of a process since its start, milliseconds, all threads. */
+export function cpuTimesMs(pid: number): { user: number; system: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   // The second field is the program's name in parentheses and may hold spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  return { user: Number(fields[11]) * TICK_MS, system: Number(fields[12]) * TICK_MS };
 }
 
 export function memory(pid: number): ProcessMemory {

@@ -2,18 +2,30 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '../interop/peers/java.ts';
-import { type Engine, type FlushMode, startVernier } from './brokers.ts';
+import { type BenchBroker, type Engine, type FlushMode, startVernier } from './brokers.ts';
+import type { LoadResult } from './load/job.ts';
 import { runLoad } from './run-load.ts';
 import { BODY_SIZE, QUEUE_COUNT, sameFlushSettings, sendWorkloads, warmUp } from './side-by-side.ts';
 
 interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
+  /** Microseconds of the machine's monotonic clock. */
+  startTime: number;
+  nodes: {
+    id: number;
+    callFrame: { functionName: string; url: string; lineNumber: number };
+  }[];
   samples: number[];
   timeDeltas: number[];
 }
 
-/** Self time by function, largest first, in milliseconds, of one file that `node --cpu-prof` wrote. */
-export function selfTimes(profile: CpuProfile): { name: string; ms: number }[] {
+/**
+ * Self time by function in microseconds, largest first, of one file that `node --cpu-prof` wrote; only what lies in the
+ * window. Files are named as in the repository, so two builds in different places compare.
+ */
+export function selfTimes(
+  profile: CpuProfile,
+  window: { fromUs: number; toUs: number },
+): { name: string; us: number }[] {
   const names = new Map(
     profile.nodes.map(({ id, callFrame }) => {
       const file = callFrame.url.replace(/^file:\/\//, '').replace(`${repositoryRoot}/`, '');
@@ -22,68 +34,67 @@ export function selfTimes(profile: CpuProfile): { name: string; ms: number }[] {
     }),
   );
   const byName = new Map<string, number>();
+  let at = profile.startTime;
   profile.samples.forEach((id, index) => {
+    const delta = profile.timeDeltas[index] ?? 0;
+    at += delta;
+    if (at < window.fromUs || at > window.toUs) return;
     const name = names.get(id) ?? '(unknown)';
-    byName.set(name, (byName.get(name) ?? 0) + (profile.timeDeltas[index] ?? 0) / 1000);
+    byName.set(name, (byName.get(name) ?? 0) + delta);
   });
-  return [...byName].map(([name, ms]) => ({ name, ms })).sort((left, right) => right.ms - left.ms);
+  return [...byName].map(([name, us]) => ({ name, us })).sort((left, right) => right.us - left.us);
+}
+
+export interface ProfileOptions {
+  flushDiskType: FlushMode;
+  engine: Engine;
+  /** A name of sendWorkloads, or `pull`. */
+  workload: string;
+  seconds: number;
+  /** Functions printed a thread. */
+  top: number;
+  say: (line: string) => void;
 }
 
 /** Starts Vernier with --cpu-prof, drives one workload and prints the functions with the most self time a thread. */
-export async function runProfile(options: {
-  flushDiskType: FlushMode;
-  engine: Engine;
-  workload: string;
-  seconds: number;
-  top: number;
-  say: (line: string) => void;
-}): Promise<void> {
+export async function runProfile(options: ProfileOptions): Promise<void> {
+  const { workload, flushDiskType, engine, say } = options;
   const directory = mkdtempSync(join(tmpdir(), 'vernier-profile-'));
   try {
     const broker = await startVernier({
-      flushDiskType: options.flushDiskType,
-      engine: options.engine,
-      settings: sameFlushSettings,
+      ...{ flushDiskType, engine, settings: sameFlushSettings },
       nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${directory}`, '--cpu-prof-interval=500'],
     });
-    let messages = 0;
+    let result: LoadResult;
     try {
-      const shape = sendWorkloads[options.workload];
-      if (shape) {
-        const result = await runLoad(broker, {
-          ...{ kind: 'send', topic: 'bench', queueCount: QUEUE_COUNT, bodySize: BODY_SIZE, ...shape },
-          ...{ warmupMs: 2000, durationMs: options.seconds * 1000 },
-        });
-        messages = result.count;
-        options.say(
-          `${options.workload} ${options.flushDiskType} ${options.engine}: ${Math.round(result.perSecond)}/s, ` +
-            `${result.brokerCpuUsPerMessage.toFixed(1)} µs CPU a message with the profiler on`,
-        );
-      } else {
-        await warmUp(broker, 5);
-        const result = await runLoad(broker, {
-          ...{ kind: 'pull', topic: 'bench', queueCount: QUEUE_COUNT, connections: 4, batchSize: 32 },
-          ...{ warmupMs: 2000, durationMs: options.seconds * 1000 },
-        });
-        messages = result.count;
-        options.say(
-          `pull: ${Math.round(result.perSecond)}/s, ${result.brokerCpuUsPerMessage.toFixed(2)} µs CPU a message`,
-        );
-      }
+      result = await drive(broker, options);
     } finally {
       await broker.stop();
     }
+    const { perSecond, count, brokerCpuUsPerMessage: cpu, brokerSystemUsPerMessage: system } = result;
+    say(
+      `${workload} ${flushDiskType} ${engine}: ${Math.round(perSecond)}/s, ${cpu.toFixed(2)} µs CPU a message, ` +
+        `${system.toFixed(2)} of them in the kernel, all threads, with the profiler on`,
+    );
     for (const file of readdirSync(directory).sort()) {
-      const times = selfTimes(JSON.parse(readFileSync(join(directory, file), 'utf8')) as CpuProfile);
-      const busy = times.filter(({ name }) => name !== '(idle)').reduce((sum, { ms }) => sum + ms, 0);
-      options.say(
-        `\n${file}: ${busy.toFixed(0)} ms not idle (start-up and warm-up included), ${messages} messages measured`,
-      );
-      for (const { name, ms } of times.filter(({ name }) => name !== '(idle)').slice(0, options.top)) {
-        options.say(`${ms.toFixed(0).padStart(8)} ms ${((ms / busy) * 100).toFixed(1).padStart(5)} %  ${name}`);
+      const profile = JSON.parse(readFileSync(join(directory, file), 'utf8')) as CpuProfile;
+      const times = selfTimes(profile, result.window).filter(({ name }) => name !== '(idle)');
+      const busy = times.reduce((sum, { us }) => sum + us, 0);
+      say(`\n${file}: ${(busy / count).toFixed(2)} µs a message over ${count} messages`);
+      for (const { name, us } of times.slice(0, options.top)) {
+        say(`${(us / count).toFixed(3).padStart(8)} µs ${((us / busy) * 100).toFixed(1).padStart(5)} %  ${name}`);
       }
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+async function drive(broker: BenchBroker, { workload, seconds }: ProfileOptions): Promise<LoadResult> {
+  const topic = { topic: 'bench', queueCount: QUEUE_COUNT };
+  const times = { warmupMs: 4000, durationMs: seconds * 1000 };
+  const shape = sendWorkloads[workload];
+  if (shape) return runLoad(broker, { kind: 'send', ...topic, ...shape, ...times, bodySize: BODY_SIZE });
+  await warmUp(broker, 5);
+  return runLoad(broker, { kind: 'pull', ...topic, ...times, connections: 4, batchSize: 32 });
 }

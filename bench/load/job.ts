@@ -32,9 +32,13 @@ export interface LoadResult {
   /** Messages answered with SUCCESS, or records received, inside the measured time. */
   count: number;
   seconds: number;
+  /** The measured time on the machine's monotonic clock, microseconds; V8's profiles use the same clock. */
+  window: { fromUs: number; toUs: number };
   perSecond: number;
   /** utime + stime of the broker in the measured time by message; NaN (null in JSON) without a brokerPid. */
   brokerCpuUsPerMessage: number;
+  /** The kernel's share of it. */
+  brokerSystemUsPerMessage: number;
   loadCpuUsPerMessage: number;
   /** Of the broker, right after the load. */
   memory: ProcessMemory | undefined;

@@ -1,6 +1,6 @@
 // The load generator, a process of its own: `main.ts JSON`, where JSON is a SendJob or a PullJob. Prints one line of JSON,
 // a LoadResult, and exits with 1 when a connection broke, an answer was not expected or a record was missing.
-import { cpuMs, memory } from '../process-stats.ts';
+import { cpuTimesMs, memory } from '../process-stats.ts';
 import type { Job, LoadResult, PullJob, SendJob } from './job.ts';
 import { PullConnection, type PullLoadOptions, PullStats } from './pull-load.ts';
 import { createTopic, queueRange } from './requests.ts';
@@ -103,6 +103,12 @@ async function pullLoad(job: PullJob, fail: (error: Error) => void): Promise<Run
   };
 }
 
+const monotonicUs = () => Number(process.hrtime.bigint() / 1000n);
+
+function brokerCpu(job: Job): { user: number; system: number } {
+  return job.brokerPid === undefined ? { user: Number.NaN, system: Number.NaN } : cpuTimesMs(job.brokerPid);
+}
+
 async function run(job: Job): Promise<LoadResult> {
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
@@ -116,13 +122,16 @@ async function run(job: Job): Promise<LoadResult> {
     load.reset();
   }
   const startedAt = performance.now();
-  const brokerCpuBefore = job.brokerPid === undefined ? 0 : cpuMs(job.brokerPid);
+  const fromUs = monotonicUs();
+  const brokerBefore = brokerCpu(job);
   const ownCpuBefore = process.cpuUsage();
   await wait(job.durationMs);
   const seconds = (performance.now() - startedAt) / 1000;
   const count = load.done();
   const ownCpu = process.cpuUsage(ownCpuBefore);
-  const brokerCpuMs = job.brokerPid === undefined ? Number.NaN : cpuMs(job.brokerPid) - brokerCpuBefore;
+  const brokerAfter = brokerCpu(job);
+  const systemMs = brokerAfter.system - brokerBefore.system;
+  const toUs = monotonicUs();
   const measured = load.result();
   await load.finish();
   const end = load.result();
@@ -130,7 +139,9 @@ async function run(job: Job): Promise<LoadResult> {
     count,
     seconds,
     perSecond: count / seconds,
-    brokerCpuUsPerMessage: (brokerCpuMs * 1000) / count,
+    window: { fromUs, toUs },
+    brokerCpuUsPerMessage: ((brokerAfter.user - brokerBefore.user + systemMs) * 1000) / count,
+    brokerSystemUsPerMessage: (systemMs * 1000) / count,
     loadCpuUsPerMessage: (ownCpu.user + ownCpu.system) / count,
     memory: job.brokerPid === undefined ? undefined : memory(job.brokerPid),
     ...measured,
