@@ -170,3 +170,16 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
     },
   };
 }
+
+/** Apache's nameserver alone. */
+export async function startApacheNamesrv(): Promise<{ address: string; stop(): Promise<void> }> {
+  const home = mkdtempSync(join(tmpdir(), 'vernier-apache-'));
+  const { child, address } = await startNamesrv(home);
+  return {
+    address,
+    async stop() {
+      await end(child, 5_000);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}

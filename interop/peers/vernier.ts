@@ -15,59 +15,107 @@ export interface VernierOptions {
   /** Handed on as `--set key=value`. */
   extraConfig?: Record<string, string | number | boolean>;
   env?: Record<string, string>;
+  /** A nameserver that is running already, of either kind; then none of its own is started. */
+  namesrvAddr?: string;
 }
 
 /** The file that `--ready-file` names, written when the broker is routable. */
 interface ReadyFile {
   pid: number;
-  broker: string;
-  namesrv: string;
+  broker?: string;
+  namesrv?: string;
 }
 
 /** What npm links as `vernier`. */
 export const vernierBin = join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js');
 
+/** A `vernier` process that writes a ready file. */
+interface VernierProcess {
+  child: ChildProcess;
+  ready: ReadyFile;
+}
+
+async function run(
+  args: readonly string[],
+  home: string,
+  env: Record<string, string>,
+  onOutput: (text: string) => void,
+): Promise<VernierProcess> {
+  const readyFile = join(home, 'ready.json');
+  rmSync(readyFile, { force: true });
+  const child = track(
+    spawn(process.execPath, [vernierBin, ...args, '--ready-file', readyFile], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    }),
+  );
+  let output = '';
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output = (output + chunk).slice(-50_000);
+      onOutput(chunk);
+    });
+  }
+  try {
+    const ready = await askUntil(`vernier ${args[0]}`, 30_000, child, async () =>
+      JSON.parse(readFileSync(readyFile, 'utf8')),
+    );
+    return { child, ready };
+  } catch (error) {
+    await end(child, 0);
+    throw new Error(`vernier ${args[0]} did not become ready:\n${output}`, { cause: error });
+  }
+}
+
+/** `vernier namesrv`, alone. */
+export async function startVernierNamesrv(): Promise<{ address: string; stop(): Promise<number | string> }> {
+  const home = mkdtempSync(join(tmpdir(), 'vernier-namesrv-'));
+  const { child, ready } = await run(['namesrv', '--namesrv-port', '0'], home, {}, () => {});
+  return {
+    address: ready.namesrv!,
+    async stop() {
+      const ended = await end(child, 10_000);
+      rmSync(home, { recursive: true, force: true });
+      return ended;
+    },
+  };
+}
+
 export async function startVernier(options: VernierOptions): Promise<BrokerPeer & { log(): string }> {
   const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
   const storeDir = options.storeDir ?? join(home, 'store');
-  const settings = { flushDiskType: options.flushDiskType, ...options.extraConfig };
+  const settings = {
+    flushDiskType: options.flushDiskType,
+    ...(options.namesrvAddr === undefined ? {} : { namesrvAddr: options.namesrvAddr }),
+    ...options.extraConfig,
+  };
   let child: ChildProcess;
   let output = '';
   let ready: ReadyFile | undefined;
 
   const start = async (): Promise<void> => {
-    const readyFile = join(home, 'ready.json');
-    rmSync(readyFile, { force: true });
     const port = (address: string | undefined): string => address?.split(':').at(-1) ?? '0';
-    child = track(
-      spawn(
-        process.execPath,
-        [
-          ...[vernierBin, 'start', storeDir, '--ready-file', readyFile],
-          ...['--broker-port', port(ready?.broker), '--namesrv-port', port(ready?.namesrv)],
-          ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
-        ],
-        { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
-      ),
+    const namesrv = options.namesrvAddr ? ['--no-namesrv'] : ['--namesrv-port', port(ready?.namesrv)];
+    const started = await run(
+      [
+        ...['start', storeDir, '--broker-port', port(ready?.broker), ...namesrv],
+        ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+      ],
+      home,
+      options.env ?? {},
+      (text) => {
+        output = (output + text).slice(-50_000);
+      },
     );
-    for (const stream of [child.stdout!, child.stderr!]) {
-      stream.setEncoding('utf8').on('data', (chunk: string) => {
-        output = (output + chunk).slice(-50_000);
-      });
-    }
-    try {
-      ready = await askUntil('vernier start', 30_000, child, async () => JSON.parse(readFileSync(readyFile, 'utf8')));
-    } catch (error) {
-      await end(child, 0);
-      throw new Error(`vernier start did not become ready:\n${output}`, { cause: error });
-    }
+    child = started.child;
+    ready = started.ready;
   };
   await start();
 
   return {
     kind: 'vernier',
-    namesrvAddr: ready!.namesrv,
-    brokerAddr: ready!.broker,
+    namesrvAddr: options.namesrvAddr ?? ready!.namesrv!,
+    brokerAddr: ready!.broker!,
     storeDir,
     get pid() {
       return child.pid!;
