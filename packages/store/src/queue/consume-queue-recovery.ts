@@ -13,6 +13,8 @@ export interface RecoveredUnits {
   /** The first entry that is not filler, when the search came by it. */
   minWhere: number | undefined;
   minPhysicOffset: number;
+  /** Entries that were on disk are bad although later ones are there: what follows endWhere has to be made anew. */
+  isDamaged: boolean;
 }
 
 interface Scan {
@@ -73,21 +75,68 @@ export async function recoverUnits(
     scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
   }
   const endWhere = scan.endWhere;
-  // Newest first, so that a crash in between leaves no hole. The first file stays even when nothing good is in it: its
-  // name keeps the number of the next entry.
-  for (let file = limitWhere - fileSize; file >= endWhere && file > firstWhere; file -= fileSize) {
-    await files.removeFile(topic, queueId, file);
-  }
-  if (endWhere % fileSize !== 0 || endWhere === firstWhere) {
-    const seen = endWhere < chunkWhere ? Buffer.alloc(0) : units.subarray(endWhere - chunkWhere);
-    await zeroStale(files, topic, queueId, endWhere, seen);
+  const seen = endWhere < chunkWhere ? Buffer.alloc(0) : units.subarray(endWhere - chunkWhere);
+  const isDamaged =
+    durableWhere !== undefined &&
+    (holdsDurable(seen, endWhere, scan.maxPhysicOffset, durableWhere, fileSize) ||
+      (await filesHoldDurable(files, read, endWhere, limitWhere, scan.maxPhysicOffset, durableWhere)));
+  // What is behind a damage is what dispatch makes anew; should it not come to that, the next start must find it again.
+  if (!isDamaged) {
+    // Newest first, so that a crash in between leaves no hole. The first file stays even when nothing good is in it: its
+    // name keeps the number of the next entry.
+    for (let file = limitWhere - fileSize; file >= endWhere && file > firstWhere; file -= fileSize) {
+      await files.removeFile(topic, queueId, file);
+    }
+    if (endWhere % fileSize !== 0 || endWhere === firstWhere) {
+      await zeroStale(files, topic, queueId, endWhere, seen);
+    }
   }
   return {
     endWhere,
     maxPhysicOffset: scan.maxPhysicOffset,
     minWhere: start === firstWhere ? scan.first?.where : undefined,
     minPhysicOffset: scan.first?.phyOffset ?? -1,
+    isDamaged,
   };
+}
+
+/**
+ * Whether the units read from `where` on hold one of a record behind `maxPhysicOffset` and below `durableWhere`: it was on
+ * disk, and so was all in front of it. Units that lie in two sectors say nothing, for half of one can be there.
+ */
+function holdsDurable(
+  units: Buffer,
+  where: number,
+  maxPhysicOffset: number,
+  durableWhere: number,
+  fileSize: number,
+): boolean {
+  for (let at = 0; at + CQ_STORE_UNIT_SIZE <= units.length; at += CQ_STORE_UNIT_SIZE) {
+    if (!isGoodUnit(units, at) || isFillerUnit(units, at)) continue;
+    const phyOffset = unitPhyOffset(units, at);
+    if (phyOffset < maxPhysicOffset || phyOffset + unitSize(units, at) > durableWhere) continue;
+    if (!crossesSector(where + at + CQ_STORE_UNIT_SIZE, fileSize)) return true;
+  }
+  return false;
+}
+
+/** As holdsDurable, of the files behind the one that the end lies in: the next and the last. */
+async function filesHoldDurable(
+  files: ConsumeQueueFiles,
+  read: (from: number, bytes: number) => Promise<Buffer>,
+  endWhere: number,
+  limitWhere: number,
+  maxPhysicOffset: number,
+  durableWhere: number,
+): Promise<boolean> {
+  const { fileSize } = files;
+  const next = Math.ceil(endWhere / fileSize) * fileSize;
+  for (const file of new Set([next, limitWhere - fileSize])) {
+    if (file < endWhere || file >= limitWhere) continue;
+    const units = await read(file, Math.min(FIRST_LOOK_BYTES, fileSize));
+    if (holdsDurable(units, file, maxPhysicOffset, durableWhere, fileSize)) return true;
+  }
+  return false;
 }
 
 /** Whether the unit that ends at `where` lies in two sectors of its file. */

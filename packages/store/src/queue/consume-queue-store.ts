@@ -131,13 +131,15 @@ export class ConsumeQueueStore {
    */
   async recover(durableWhere: number | undefined): Promise<ConsumeQueueRecovery> {
     let maxPhysicOffset = -1;
+    let undamagedWhere = durableWhere ?? 0;
     await forEachLimited(this.queues(), LOAD_IO_CONCURRENCY, async (queue) => {
-      await queue.recover(durableWhere);
+      const { isDamaged } = await queue.recover(durableWhere);
       maxPhysicOffset = Math.max(maxPhysicOffset, queue.maxPhysicOffset);
+      if (isDamaged) undamagedWhere = Math.min(undamagedWhere, Math.max(0, queue.maxPhysicOffset));
     });
     // A queue alone cannot tell whether it lacks entries or got none, so only the recorded offset says what is complete;
     // with the directory removed by hand nothing is, hence the maximum as the upper bound.
-    return { maxPhysicOffset, completeWhere: Math.max(0, Math.min(durableWhere ?? 0, maxPhysicOffset)) };
+    return { maxPhysicOffset, completeWhere: Math.max(0, Math.min(undamagedWhere, maxPhysicOffset)) };
   }
 
   find(topic: string, queueId: number): ConsumeQueue | undefined {

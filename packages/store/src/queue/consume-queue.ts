@@ -147,10 +147,11 @@ export class ConsumeQueue {
 
   /**
    * Finds the end of the queue in its files (RocketMQ recover): behind the last good entry. Removes files past the end,
-   * durably zeroes stale bytes there. `durableWhere`: see ConsumeQueueStore.recover.
+   * durably zeroes stale bytes there. `durableWhere`: see ConsumeQueueStore.recover. Says whether entries that were on
+   * disk are gone; then dispatch has to go on from maxPhysicOffset.
    */
-  async recover(durableWhere: number | undefined): Promise<void> {
-    if (this.#firstWhere < 0) return;
+  async recover(durableWhere: number | undefined): Promise<{ isDamaged: boolean }> {
+    if (this.#firstWhere < 0) return { isDamaged: false };
     const found = await recoverUnits(
       this.#owner.files,
       this.topic,
@@ -163,6 +164,14 @@ export class ConsumeQueue {
     this.#maxPhysicOffset = found.maxPhysicOffset;
     this.#minWhere = Math.min(found.minWhere ?? this.#minWhere, found.endWhere);
     this.#minPhysicOffset = found.minWhere === undefined ? -1 : found.minPhysicOffset;
+    if (found.isDamaged) {
+      const queueOffset = found.endWhere / CQ_STORE_UNIT_SIZE;
+      this.#owner.logger.error(
+        { topic: this.topic, queueId: this.queueId, queueOffset, from: found.maxPhysicOffset },
+        `consume queue is damaged at entry ${queueOffset}: its entries from there on are made anew from the log`,
+      );
+    }
+    return { isDamaged: found.isDamaged };
   }
 
   /** minOffsetInQueue goes to the first entry whose record starts at or above `minPhyOffset`; to the end when there is
