@@ -282,7 +282,7 @@ export class StoreParts {
   /** Recovery dispatches faster than queues are written; it must not gather a whole log in memory. */
   #dispatchRecovered(request: Parameters<CommitLogDispatcher['dispatch']>[0]): Promise<void> | undefined {
     this.#dispatcher.dispatch(request);
-    if (!this.queues.isOverfull && !this.index?.isOverfull) return undefined;
+    if (this.failure || (!this.queues.isOverfull && !this.index?.isOverfull)) return undefined;
     return this.#writeGathered();
   }
 

@@ -254,8 +254,10 @@ class Recovery {
     logger.error({ ...error.details, policy: config.damagedStorePolicy }, error.message);
     if (config.damagedStorePolicy === 'refuse') throw error;
     this.#parts.mappedFileQueue.endReadOnlyAt(scan.end);
-    const dispatched = await this.#dispatchAll(start, scan.end);
+    // From here on nothing is written: the entries made anew stay in memory, over what the files have.
     this.#context.fail(error);
+    await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);
+    const dispatched = await this.#dispatchAll(start, scan.end);
     return this.#result(scan, start.rule, 0, dispatched, damage, undefined);
   }
 

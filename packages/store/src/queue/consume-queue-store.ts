@@ -20,6 +20,10 @@ export interface ConsumeQueueRecovery {
   completeWhere: number;
 }
 
+/** Files that may be missing between two of a queue. A gap that dispatch made lies within fewer; what is farther off is a
+ * stray copy, and stepping over the files in between would take for ever. */
+const GAP_FILES_MAX = 1_000;
+
 /** Whether a topic's name can be the name of its directory: it must not lead anywhere else. */
 export function isTopicStorable(topic: string): boolean {
   if (topic.length === 0 || topic === '.' || topic === '..' || Buffer.byteLength(topic) > 255) return false;
@@ -201,10 +205,11 @@ export class ConsumeQueueStore {
     });
   }
 
-  /** Removes the entries of records at or above `phyOffset` from all queues, durably. Recovery only. */
-  truncateDirty(phyOffset: number): Promise<void> {
+  /** Removes the entries of records at or above `phyOffset` from all queues, durably; with `inMemory` from sight alone.
+   * Recovery only. */
+  truncateDirty(phyOffset: number, inMemory = false): Promise<void> {
     return this.#exclusive(() =>
-      forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset)),
+      forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset, inMemory)),
     );
   }
 
@@ -286,12 +291,20 @@ export class ConsumeQueueStore {
         continue;
       }
       const offset = Number(name);
+      if (!Number.isSafeInteger(offset)) {
+        logger.warn({ path }, 'no place of a queue has this number, ignored');
+        continue;
+      }
       if (stat.size !== this.#files.fileSize || offset % this.#files.fileSize !== 0) {
         throw new StoreError(
           'STORE_FILE_SIZE_MISMATCH',
           `${path} has ${stat.size} bytes, expected ${this.#files.fileSize} (mappedFileSizeConsumeQueue) and a name that is a multiple of it`,
           { path, expected: this.#files.fileSize, found: stat.size },
         );
+      }
+      if (offset - (offsets.at(-1) ?? offset) > GAP_FILES_MAX * this.#files.fileSize) {
+        logger.warn({ path }, 'a file far behind the queue’s others, ignored');
+        continue;
       }
       offsets.push(offset);
     }

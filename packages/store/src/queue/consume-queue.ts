@@ -1,3 +1,4 @@
+import { RECORD_BYTES_MIN } from '../commit-log/message-decoder.ts';
 import type { StoreLogger } from '../logger.ts';
 import type { ConsumeQueueFiles } from './consume-queue-files.ts';
 import { recoverUnits } from './consume-queue-recovery.ts';
@@ -85,7 +86,7 @@ export class ConsumeQueue {
     const end = request.commitLogOffset + request.msgSize;
     if (end <= this.#maxPhysicOffset) return false;
     const where = request.consumeQueueOffset * CQ_STORE_UNIT_SIZE;
-    if (where !== this.#endWhere && !this.#skipTo(where)) return false;
+    if (where !== this.#endWhere && !this.#skipTo(where, request.commitLogOffset)) return false;
     const gathered = this.#gathered ?? this.#startGathering(where);
     if (!this.#dirty) {
       this.#dirty = true;
@@ -214,32 +215,38 @@ export class ConsumeQueue {
     return count;
   }
 
-  /** Removes the entries of records that start at or above `phyOffset` (RocketMQ truncateDirtyLogicFiles), durably. Only
-   * while nothing appends: in recovery. */
-  async truncateDirty(phyOffset: number): Promise<void> {
+  /**
+   * Removes the entries of records that start at or above `phyOffset` (RocketMQ truncateDirtyLogicFiles), durably; with
+   * `inMemory` from sight alone, for a store whose files stay as they are. Only while nothing appends: in recovery.
+   */
+  async truncateDirty(phyOffset: number, inMemory: boolean): Promise<void> {
     if (this.#maxPhysicOffset <= phyOffset || this.#firstWhere < 0) return;
-    await this.writeGathered(true);
+    if (!inMemory) await this.writeGathered(true);
     const oldEnd = this.#endWhere;
     const cut = await this.#firstEntryAtOrAbove(phyOffset, this.#firstWhere, oldEnd);
     if (cut === undefined) return;
-    const { files } = this.#owner;
-    const { topic, queueId } = this;
     const end = cut.where;
     const kept = await this.#lastEntryBefore(end);
-    // Newest first, so that a crash in between leaves a queue that ends earlier and not one with a hole.
-    for (let file = files.fileFromOffset(oldEnd - 1); file >= end; file -= files.fileSize) {
-      if (file === this.#firstWhere && end > 0) break;
-      await files.removeFile(topic, queueId, file);
-    }
+    if (!inMemory) await this.#removeFrom(end, oldEnd);
     if (end === 0) this.#firstWhere = -1;
-    else if (end % files.fileSize !== 0 || end === this.#firstWhere) {
-      await files.zero(topic, queueId, end, Math.min(oldEnd, files.fileFromOffset(end) + files.fileSize));
-    }
     this.#endWhere = end;
     this.#maxPhysicOffset = kept === undefined ? -1 : kept.end;
     if (this.#minWhere > end) {
       this.#minWhere = end;
       this.#minPhysicOffset = -1;
+    }
+  }
+
+  async #removeFrom(end: number, oldEnd: number): Promise<void> {
+    const { files } = this.#owner;
+    // Newest first, so that a crash in between leaves a queue that ends earlier and not one with a hole.
+    for (let file = files.fileFromOffset(oldEnd - 1); file >= end; file -= files.fileSize) {
+      if (file === this.#firstWhere && end > 0) break;
+      await files.removeFile(this.topic, this.queueId, file);
+    }
+    if (end !== 0 && (end % files.fileSize !== 0 || end === this.#firstWhere)) {
+      const fileEnd = files.fileFromOffset(end) + files.fileSize;
+      await files.zero(this.topic, this.queueId, end, Math.min(oldEnd, fileEnd));
     }
   }
 
@@ -261,8 +268,8 @@ export class ConsumeQueue {
     return this.#gathered;
   }
 
-  /** Brings the end to `where`; false when that place is taken. */
-  #skipTo(where: number): boolean {
+  /** Brings the end to `where`; false when that place is taken, or cannot be the place of a record at this offset. */
+  #skipTo(where: number, commitLogOffset: number): boolean {
     const { files, logger } = this.#owner;
     const end = this.#endWhere;
     const fields = {
@@ -279,6 +286,16 @@ export class ConsumeQueue {
       return false;
     }
     const starts = this.#firstWhere < 0;
+    // No checksum covers a record's queue offset. Entries stand for records, so a gap larger than the log in front of the
+    // record has room for is a damaged number, and a queue made that long would take hours to step over.
+    const gap = (where - (starts ? 0 : end)) / CQ_STORE_UNIT_SIZE;
+    if (gap * RECORD_BYTES_MIN > commitLogOffset - Math.max(0, this.#maxPhysicOffset)) {
+      logger.error(
+        { ...fields, commitLogOffset },
+        `the record at ${commitLogOffset} names an impossible queue offset, it gets no entry`,
+      );
+      return false;
+    }
     if (starts) logger.info(fields, 'consume queue starts at a later offset, filler before it');
     else logger.error(fields, 'consume queue order error, the gap becomes filler');
     const gathered = this.#gathered ?? this.#startGathering(where);

@@ -45,6 +45,8 @@ export class Inode {
   mtimeMs: number;
   /** Sector number → version of its last write; versions only grow. */
   readonly #dirty = new Map<number, number>();
+  /** Sector number → version that is on disk: a slow sync must not bring back what was there before a faster one. */
+  readonly #onDisk = new Map<number, number>();
   #version = 0;
 
   constructor(mtimeMs: number) {
@@ -86,7 +88,7 @@ export class Inode {
 
   endSync(snapshot: SyncSnapshot): void {
     for (const [sector, { version, bytes }] of snapshot.sectors) {
-      this.#setDurable(sector, bytes);
+      this.#setDurable(sector, bytes, version);
       if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
     }
     this.durableSize = snapshot.size;
@@ -95,7 +97,8 @@ export class Inode {
   /** What an O_DSYNC write leaves: the sectors of its range, whole, and the length if it grew. */
   syncRange(from: number, to: number): void {
     for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) {
-      this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
+      const end = (sector + 1) * SECTOR_BYTES;
+      this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, end), this.#dirty.get(sector));
       this.#dirty.delete(sector);
     }
     this.durableSize = Math.max(this.durableSize, Math.min(this.size, to));
@@ -105,7 +108,7 @@ export class Inode {
   failSync(snapshot: SyncSnapshot, partial = 0): void {
     let left = Math.floor(snapshot.sectors.size * partial);
     for (const [sector, { version, bytes }] of snapshot.sectors) {
-      if (left-- > 0) this.#setDurable(sector, bytes);
+      if (left-- > 0) this.#setDurable(sector, bytes, version);
       if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
     }
   }
@@ -114,7 +117,9 @@ export class Inode {
   failRange(from: number, got: number, to: number): void {
     for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) {
       const end = (sector + 1) * SECTOR_BYTES;
-      if (end <= got) this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, end));
+      if (end <= got) {
+        this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, end), this.#dirty.get(sector));
+      }
       this.#dirty.delete(sector);
     }
   }
@@ -150,7 +155,9 @@ export class Inode {
     this.content = grown(this.content, length);
   }
 
-  #setDurable(sector: number, bytes: Uint8Array): void {
+  #setDurable(sector: number, bytes: Uint8Array, version = 0): void {
+    if (version < (this.#onDisk.get(sector) ?? 0)) return;
+    this.#onDisk.set(sector, version);
     this.durableContent = grown(this.durableContent, (sector + 1) * SECTOR_BYTES);
     this.durableContent.set(bytes, sector * SECTOR_BYTES);
   }

@@ -53,7 +53,10 @@ export async function probeDamage(
       if (commitLogOffset >= end || found.has(commitLogOffset)) continue;
       missing++;
       if (offset < commitLogOffset || offset >= commitLogOffset + storeSize) {
-        throw new Violation(`a bit of offset ${offset} was flipped, and the message at ${commitLogOffset} is gone`);
+        const until = failure ? `, which is damaged from ${from} to ${to}` : '';
+        throw new Violation(
+          `a bit of offset ${offset} was flipped, and the message at ${commitLogOffset} of the log${until} is gone`,
+        );
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { MessageStoreOptions } from '../../config.ts';
-import { silentLogger } from '../../logger.ts';
+import { type StoreLogger, silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
 import type { MessageExt } from '../../types.ts';
 import { type Crash, crashAt, FAILPOINTS } from '../failpoints.ts';
@@ -31,6 +31,7 @@ const START = Date.UTC(2026, 0, 1);
 const EVENTS_MAX = 200_000;
 /** Disk calls that a history shows at its end. */
 const OPERATIONS_SHOWN = 25;
+const LOG_LINE_MAX = 400;
 
 /**
  * One history of one store: run, crash, recover, check, and again on what is left. Everything follows from the seed.
@@ -104,7 +105,7 @@ export class TortureRun {
   async #open(scheduler: Scheduler, eventsMax: number, crash?: Crash): Promise<MessageStore | undefined> {
     let store: MessageStore | undefined;
     let refusal: Error | undefined;
-    MessageStore.open(this.#store, { fileSystem: this.#fileSystem, clock: scheduler, logger: silentLogger }).then(
+    MessageStore.open(this.#store, { fileSystem: this.#fileSystem, clock: scheduler, logger: this.#logger }).then(
       (opened) => {
         store = opened;
       },
@@ -139,6 +140,10 @@ export class TortureRun {
     this.counters.events += await scheduler.run(ended, events);
     if (!ended() && random.chance(0.2)) await this.#shutDown(store, workload, scheduler, random, crash);
     if (workload.violation) throw workload.violation;
+    this.#step(
+      `at work for ${Math.round(scheduler.monotonic())} ms, ${this.#model.puts.length} messages; the log ends at ` +
+        `${store.maxPhyOffset}, on disk is ${store.flushedWhere}, dispatched ${store.dispatchedWhere}`,
+    );
     this.#checkRunning(store);
     if (!crash?.isReached) this.#model.checkAnswers(scheduler.monotonic(), this.#answerLimitMs);
     if (store.failure) {
@@ -277,8 +282,9 @@ export class TortureRun {
     this.#fileSystem.latency = undefined;
     this.#fileSystem.onCall = () => scheduler.noteCall();
     const store = await this.#open(scheduler, EVENTS_MAX);
-    if (!store) throw new Violation('the store does not open after the crash');
+    if (!store) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
     if (store.failure) throw store.failure;
+    this.#step(`recovered: the log ends at ${store.maxPhyOffset}`);
     const messages = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
     const checks = async (): Promise<void> => {
       await checkLog(store, this.#fileSystem, messages);
@@ -321,6 +327,19 @@ export class TortureRun {
     const nth = random.pick([1, 1, 2, 3, random.integer(4, 40)]);
     this.#step(`the machine stops at ${name}, number ${nth}`);
     return crashAt(this.#fileSystem, name, nth);
+  }
+
+  /** What recovery and failures say belongs into the history; what the store says of its daily work does not. */
+  readonly #logger: StoreLogger = {
+    ...silentLogger,
+    warn: (fields, message) => {
+      if (message.startsWith('recovery') || message.startsWith('checkpoint')) this.#log(fields, message);
+    },
+    error: (fields, message) => this.#log(fields, message),
+  };
+
+  #log(fields: object, message: string): void {
+    this.#step(`log: ${message} ${JSON.stringify(fields)}`.slice(0, LOG_LINE_MAX));
   }
 
   #step(step: string): void {
