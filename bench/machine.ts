@@ -15,7 +15,7 @@ export function describeHardware(): Hardware {
     cores: processors.length,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     kernel: `${process.platform} ${release().split('-')[0]}`,
-    fileSystem: output('stat', ['-f', '-c', '%T', tmpdir()]) || 'unknown',
+    fileSystem: output('df', ['--output=fstype', tmpdir()]).split('\n').at(-1) || 'unknown',
   };
 }
 

@@ -91,7 +91,7 @@ async function bench(): Promise<void> {
     hardware: describeHardware(),
     versions: versions(),
     disk: [],
-    busyBefore: await busyShare(2000),
+    busy: [await busyShare(1000)],
     load: [],
     engines: [],
     javaClient: [],

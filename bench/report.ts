@@ -60,10 +60,25 @@ const seriesHead = (first: string) => [
   'RSS MiB',
 ];
 
+type RateKey = readonly [list: readonly Series[], mode: Series['flushDiskType'], workload: string];
+
+function rates([list, mode, workload]: RateKey, broker: string): number[] {
+  return (find(list, mode, workload, broker)?.runs ?? []).map((run) => run.perSecond);
+}
+
 /** Vernier's median rate over Apache's; NaN when one of them was not measured. */
-function ratio(list: readonly Series[], mode: Series['flushDiskType'], workload: string): number {
-  const rate = (broker: string) => median((find(list, mode, workload, broker)?.runs ?? []).map((run) => run.perSecond));
-  return rate(VERNIER) / rate(APACHE);
+function ratio(...key: RateKey): number {
+  return median(rates(key, VERNIER)) / median(rates(key, APACHE));
+}
+
+/** The ratio in words, with the extremes of the rounds, in which both brokers ran within the same minutes. */
+function ratioLine(...key: RateKey): string[] {
+  if (Number.isNaN(ratio(...key))) return [];
+  const apache = rates(key, APACHE);
+  const byRound = rates(key, VERNIER).map((rate, round) => rate / apache[round]!);
+  const extremes =
+    byRound.length > 1 ? `, by round ${decimal(Math.min(...byRound), 2)} to ${decimal(Math.max(...byRound), 2)}` : '';
+  return [`Ratio of the medians: **${decimal(ratio(...key), 2)}**${extremes}.`];
 }
 
 export interface Budget {
@@ -144,7 +159,13 @@ export function renderReport(results: BenchResults): string {
                   )} µs, measured before each broker's turn`,
               ],
             ]),
-        ['busy before the run', `${decimal(results.busyBefore * 100)} % of all cores`],
+        [
+          'other programs',
+          `${spread(
+            results.busy.map((share) => share * 100),
+            (value) => decimal(value),
+          )} % of all cores, sampled while neither broker ran`,
+        ],
         ...Object.entries(results.versions),
       ],
     ),
@@ -171,11 +192,10 @@ export function renderReport(results: BenchResults): string {
     for (const workload of [...Object.keys(sendWorkloads), PULL_WORKLOAD]) {
       const both = results.load.filter((one) => one.flushDiskType === flushDiskType && one.workload === workload);
       if (both.length === 0) continue;
-      const times = ratio(results.load, flushDiskType, workload);
       parts.push(
         `### ${workload === PULL_WORKLOAD ? 'Reading: ' : `${flushDiskType}, `}${workload}`,
         table(seriesHead('Broker'), both.map(seriesRow)),
-        ...(Number.isNaN(times) ? [] : [`Ratio of the medians: **${decimal(times, 2)}**.`]),
+        ...ratioLine(results.load, flushDiskType, workload),
         ...(workload === PULL_WORKLOAD
           ? ['Batches of 32; rate and CPU are by message, latencies by pull request with its batch.']
           : []),
@@ -194,7 +214,7 @@ export function renderReport(results: BenchResults): string {
       parts.push(
         `### ${flushDiskType}`,
         table(seriesHead('Broker'), both.map(seriesRow)),
-        `Ratio of the medians: **${decimal(ratio(results.javaClient, flushDiskType, JAVA_WORKLOAD), 2)}**.`,
+        ...ratioLine(results.javaClient, flushDiskType, JAVA_WORKLOAD),
       );
     }
   }

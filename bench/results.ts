@@ -40,8 +40,8 @@ export interface BenchResults {
   hardware: Hardware;
   versions: Record<string, string>;
   disk: DiskTimes[];
-  /** Other programs' share of the machine's CPU time right before the first round, 0 to 1. */
-  busyBefore: number;
+  /** Other programs' share of all cores' time before each broker's turn, 0 to 1: what disturbed the numbers. */
+  busy: number[];
   load: Series[];
   engines: Series[];
   javaClient: Series[];

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { type BenchBroker, type Engine, engines, type FlushMode, startApache, startVernier } from './brokers.ts';
 import { measureDisk } from './disk.ts';
 import type { LoadResult } from './load/job.ts';
+import { busyShare } from './machine.ts';
 import { addRun, type BenchResults, type Run } from './results.ts';
 import { runJavaClient, runLoad } from './run-load.ts';
 
@@ -75,6 +76,7 @@ export async function runSideBySide(options: SideBySideOptions, results: BenchRe
       const order = round % 2 === 1 ? options.brokers : [...options.brokers].reverse();
       for (const kind of order) {
         options.say(`round ${round} of ${options.rounds}, ${flushDiskType}, ${kind}`);
+        results.busy.push(await busyShare(1000));
         const broker =
           kind === 'apache'
             ? await startApache(flushDiskType, sameFlushSettings)
