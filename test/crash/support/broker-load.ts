@@ -61,7 +61,15 @@ export class BrokerLoad {
   private readonly syncFlush: boolean;
   private readonly witness: WitnessLog;
   private readonly connections: Connection[] = [];
+  private readonly toleratesRefusals: boolean;
   private nextSequence: number;
+  /** Sends answered with success; answered otherwise, with the last answer in words; and the messages pulled. */
+  acknowledged = 0;
+  refused = 0;
+  lastRefusal = '';
+  pulled = 0;
+  /** Sends that began after a refusal and were acknowledged all the same; after a failure of the disk there is none. */
+  acknowledgedAfterRefusal = 0;
   private reportFirstAck: () => void = () => {};
   private reportFailure: (error: Error) => void = () => {};
   /** Resolves with the first acknowledgement; rejects when an answer was not as it should be. */
@@ -73,7 +81,10 @@ export class BrokerLoad {
     syncFlush: boolean;
     witnessLog: string;
     firstSequence: number;
+    /** Go on after a refused send or pull: the broker's disk fails, and what it answers then is looked at. */
+    toleratesRefusals?: boolean;
   }) {
+    this.toleratesRefusals = options.toleratesRefusals ?? false;
     this.address = options.address;
     this.shape = options.shape;
     this.syncFlush = options.syncFlush;
@@ -107,6 +118,19 @@ export class BrokerLoad {
     }
   }
 
+  /** Resolves once `isSo()`; there is no event for most of what is waited for. Rejects after `timeoutMs`. */
+  async until(what: string, isSo: () => boolean, timeoutMs = 30_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!isSo()) {
+      if (this.failure) throw this.failure;
+      if (Date.now() > deadline) {
+        const state = `${this.acknowledged} acknowledged, ${this.refused} refused (${this.lastRefusal}), ${this.pulled} pulled`;
+        throw new Error(`${what}: not within ${timeoutMs} ms; ${state}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
   /** The broker is gone; nothing is witnessed from here on. */
   stop(): void {
     for (const connection of this.connections) connection.close();
@@ -132,6 +156,7 @@ export class BrokerLoad {
     );
     const bodies = sequences.map((sequence) => bodyOf(this.shape, sequence));
     const isBatch = sequences.length > 1;
+    const refusedBefore = this.refused;
     const answer = await connection.request(
       isBatch ? SEND_BATCH_MESSAGE : SEND_MESSAGE_V2,
       {
@@ -142,7 +167,16 @@ export class BrokerLoad {
       },
       isBatch ? encodeBatch(bodies, properties) : bodies[0]!,
     );
-    if (answer.code !== SUCCESS) throw new Error(`send answered with ${answer.code} ${answer.remark ?? ''}`);
+    if (answer.code !== SUCCESS) {
+      if (!this.toleratesRefusals) throw new Error(`send answered with ${answer.code} ${answer.remark ?? ''}`);
+      this.refused += 1;
+      this.lastRefusal = `${answer.code} ${answer.remark ?? ''}`;
+      // Refusals take no disk call; without a pause they would keep both processes busy with nothing else.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return;
+    }
+    this.acknowledged += 1;
+    if (refusedBefore > 0) this.acknowledgedAfterRefusal += 1;
     const queueOffset = Number(answer.extFields.queueOffset);
     const offsets = answer.extFields.msgId!.split(',').map((id) => Number.parseInt(id.slice(-16), 16));
     sequences.forEach((sequence, index) => {
@@ -164,13 +198,18 @@ export class BrokerLoad {
         ...{ sysFlag: '6', suspendTimeoutMillis: '2000', expressionType: 'TAG' },
       });
       if (answer.code === PULL_NOT_FOUND) continue;
-      if (answer.code !== SUCCESS) throw new Error(`pull answered with ${answer.code} ${answer.remark ?? ''}`);
+      if (answer.code !== SUCCESS) {
+        if (!this.toleratesRefusals) throw new Error(`pull answered with ${answer.code} ${answer.remark ?? ''}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        continue;
+      }
       for (let at = 0; at < answer.body.length; ) {
         const record = answer.body.subarray(at, at + answer.body.readInt32BE(at));
         const sequence = sequenceOf(this.shape, record.subarray(88, 88 + record.readInt32BE(84)));
         if (typeof sequence === 'string') throw new Error(`pulled ${offset} of queue ${queueId}: ${sequence}`);
         const place = { queueOffset: Number(record.readBigInt64BE(20)), offset: Number(record.readBigInt64BE(28)) };
         if (place.queueOffset !== offset) throw new Error(`pulled ${place.queueOffset} where ${offset} was next`);
+        this.pulled += 1;
         this.witness.add({ kind: Kind.seen, topicIndex, queueId, sequence, ...place, bytes: record.length });
         offset += 1;
         at += record.length;

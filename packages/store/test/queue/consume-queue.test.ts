@@ -117,8 +117,8 @@ test('consume queue: a gap is an order error, logged, and becomes filler', async
   const context = memoryContext(small);
   const queue = new ConsumeQueueStore(context).findOrCreate('T', 0);
   append(queue, 0, 0);
-  assert.equal(append(queue, 3, 100), true);
-  assert.deepEqual(await phyOffsets(queue), [0, null, null, 100]);
+  assert.equal(append(queue, 3, 1_000), true);
+  assert.deepEqual(await phyOffsets(queue), [0, null, null, 1_000]);
   const errors = context.lines.filter((line) => line.level === 'error');
   assert.equal(errors.length, 1);
   assert.equal(errors[0]!.fields.expected, 3);
@@ -130,8 +130,8 @@ test('consume queue: a gap over several files makes none for the files wholly in
   const store = await openStore(context);
   const queue = store.findOrCreate('T', 0);
   append(queue, 0, 0);
-  append(queue, 45, 100);
-  const expected = [0, ...new Array(44).fill(null), 100];
+  append(queue, 45, 10_000);
+  const expected = [0, ...new Array(44).fill(null), 10_000];
   assert.deepEqual(await phyOffsets(queue), expected);
   await store.flush(0);
   await store.flush(0);
@@ -143,6 +143,32 @@ test('consume queue: a gap over several files makes none for the files wholly in
   );
   const again = (await openStore(reopened(context), 1e9)).find('T', 0)!;
   assert.deepEqual(await phyOffsets(again), expected);
+});
+
+for (const count of [0, 1]) {
+  test(`consume queue: a number that the log has no room for gets no entry (${count} before it)`, async () => {
+    const context = memoryContext(small);
+    const queue = new ConsumeQueueStore(context).findOrCreate('T', 0);
+    if (count > 0) append(queue, 0, 0);
+    assert.equal(append(queue, 536_870_924, 20_000), false);
+    assert.equal(queue.maxOffsetInQueue, count);
+    const errors = context.lines.filter((line) => line.level === 'error');
+    assert.deepEqual([errors.length, errors[0]!.fields.commitLogOffset], [1, 20_000]);
+    assert.equal(append(queue, count, 20_100), true, 'the queue goes on');
+  });
+}
+
+test('consume queue: files far behind the others are stray and cost no time', async () => {
+  const context = memoryContext(small);
+  const store = await openStore(context);
+  for (let n = 0; n < 5; n++) append(store.findOrCreate('T', 0), n, n * 100);
+  await store.flush(0);
+  const file = context.fileSystem.files.get(`${FILES}/00000000000000000000`)!;
+  for (const name of ['00000000900000000000', '99999999999999999999']) {
+    context.fileSystem.files.set(`${FILES}/${name}`, Buffer.from(file));
+  }
+  const again = (await openStore(reopened(context), 1e9)).find('T', 0)!;
+  assert.equal(again.maxOffsetInQueue, 5);
 });
 
 test('consume queue: readers get gathered entries in the same turn, and never one past the end', async () => {
@@ -221,15 +247,15 @@ test('consume queue: min offset goes to the first entry at or above the log’s 
   const store = new ConsumeQueueStore(memoryContext(small));
   const queue = store.findOrCreate('T', 0);
   for (let n = 0; n < 8; n++) append(queue, n, n * 100);
-  append(queue, 14, 800);
-  append(queue, 15, 900);
+  append(queue, 14, 1_800);
+  append(queue, 15, 1_900);
   for (const [minPhyOffset, expected] of [
     [0, 0],
     [100, 1],
     [650, 7],
     [701, 14],
-    [800, 14],
-    [801, 15],
+    [1_800, 14],
+    [1_801, 15],
   ] as const) {
     await queue.correctMinOffset(minPhyOffset);
     assert.equal(queue.minOffsetInQueue, expected, `log starts at ${minPhyOffset}`);
