@@ -125,6 +125,11 @@ export class ConsumeQueueFiles {
     const paths = this.#unsynced;
     this.#unsynced = new Set();
     await forEachLimited(paths, QUEUE_IO_CONCURRENCY, (path) => this.#syncFile(path));
+    await this.syncDirectories();
+  }
+
+  /** Resolves when every name made or removed before the call is *on disk*. Of a new file the content is not. */
+  async syncDirectories(): Promise<void> {
     const directories = this.#unsyncedDirectories;
     this.#unsyncedDirectories = new Set();
     await forEachLimited(directories, QUEUE_IO_CONCURRENCY, (directory) => this.#syncDirectory(directory));

@@ -208,9 +208,11 @@ export class ConsumeQueueStore {
   /** Removes the entries of records at or above `phyOffset` from all queues, durably; with `inMemory` from sight alone.
    * Recovery only. */
   truncateDirty(phyOffset: number, inMemory = false): Promise<void> {
-    return this.#exclusive(() =>
-      forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset, inMemory)),
-    );
+    return this.#exclusive(async () => {
+      await forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset, inMemory));
+      // A removed file that came back beside one made anew would pass for the end of the queue.
+      if (!inMemory) await this.#files.syncDirectories();
+    });
   }
 
   /** Moves the min offset of each queue up to its first entry at or above `minPhyOffset`. Removes nothing. */

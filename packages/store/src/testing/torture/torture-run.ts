@@ -45,6 +45,8 @@ export class TortureRun {
   readonly #model: Model;
   #fileSystem: SimulatedFileSystem;
   #time = START;
+  /** A disk call of this generation never returns. */
+  #hangs = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -120,7 +122,7 @@ export class TortureRun {
       this.#step(`opening refused: ${refusal.message}`);
       if ((refusal as { code?: string }).code === 'STORE_DAMAGED') throw new Violation(refusal.message);
     } else if (!store) {
-      if (eventsMax === EVENTS_MAX && !crash?.isReached) throw new Violation('the opening does not end');
+      if (eventsMax === EVENTS_MAX && !crash?.isReached && !this.#hangs) throw new Violation('the opening does not end');
       this.counters.cutsInRecovery++;
       this.#step('the machine stopped while the store was being opened');
     }
@@ -175,7 +177,7 @@ export class TortureRun {
     const eventsMax = random.chance(0.4) ? random.integer(1, 60) : EVENTS_MAX;
     this.counters.events += await scheduler.run(() => ended || crash?.isReached === true, eventsMax);
     if (crash?.isReached) return;
-    if (!ended && eventsMax === EVENTS_MAX) throw new Violation('the shutdown does not end');
+    if (!ended && eventsMax === EVENTS_MAX && !this.#hangs) throw new Violation('the shutdown does not end');
     if (!ended) return this.#step('the machine stopped in the shutdown');
     if (failed && !store.failure) {
       // A failed read or removal keeps the shutdown from being clean, and is told; what is on disk stays.
@@ -312,10 +314,15 @@ export class TortureRun {
     const slowSync = random.chance(0.1) ? 400 : 2;
     let hangIn = random.chance(0.03) ? random.integer(1, 60) : -1;
     fileSystem.latency = (operation, path) => {
-      if (operation === 'sync' && path.includes('/commitlog/') && --hangIn === 0) return new Promise(() => {});
+      if (operation === 'sync' && path.includes('/commitlog/') && --hangIn === 0) {
+        this.#hangs = true;
+        this.#step(`the disk does not answer any more: sync of ${path}`);
+        return new Promise(() => {});
+      }
       return scheduler.delay(random.fraction() * (operation === 'sync' ? slowSync : 0.2));
     };
     fileSystem.onCall = () => scheduler.noteCall();
+    this.#hangs = false;
     if (!random.chance(0.3)) return;
     this.counters.faults++;
     this.#step(`fault: ${injectFault(fileSystem, random)}`);
