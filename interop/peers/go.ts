@@ -1,0 +1,64 @@
+/** The Go peer: rocketmq-client-go/v2 behind our commands, built once for each state of its sources. */
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ClientPeer, peerHome } from './client-peer.ts';
+import { cacheFolder, contentKey, repositoryRoot } from './java.ts';
+
+const sources = join(repositoryRoot, 'interop', 'go');
+const clientModule = 'github.com/apache/rocketmq-client-go/v2';
+const clientVersion = 'v2.1.2';
+
+/** A checkout of the client to build against instead of the released module. */
+const checkout = process.env.INTEROP_GO_CLIENT;
+
+/** Builds the peer, if that was not done yet. Throws with the end of what go said. */
+function goProgram(): string {
+  const names = readdirSync(sources).sort();
+  const program = join(
+    cacheFolder,
+    `go-peer-${contentKey([checkout ?? '', ...names.map((name) => readFileSync(join(sources, name)))])}`,
+  );
+  if (existsSync(program)) return program;
+  // A copy, so that `go mod tidy` can write its sums without touching what is committed.
+  const work = `${program}.${process.pid}.build`;
+  mkdirSync(work, { recursive: true });
+  cpSync(sources, work, { recursive: true });
+  const go = (...args: string[]): void => {
+    const { status, stderr, error } = spawnSync('go', args, { cwd: work, encoding: 'utf8' });
+    if (error) throw error;
+    if (status !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
+  };
+  try {
+    process.stderr.write(`building the Go peer with ${checkout ?? `${clientModule} ${clientVersion}`} ...\n`);
+    if (checkout) go('mod', 'edit', '-replace', `${clientModule}=${checkout}`);
+    go('mod', 'tidy');
+    go('build', '-o', join(work, 'peer'), '.');
+    renameSync(join(work, 'peer'), program);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return program;
+}
+
+/** Why no Go program can be built here; undefined when it can. */
+export function goMissing(): string | undefined {
+  return spawnSync('go', ['version'], { stdio: 'ignore' }).error ? 'no Go: go is not on the PATH' : undefined;
+}
+
+/**
+ * Why the client is not at hand; undefined when it is. The suite does not download it: not every module proxy serves
+ * this module, and a machine that cannot have it shall say so and go on.
+ */
+export function goClientMissing(): string | undefined {
+  if (checkout) return undefined;
+  const { stdout } = spawnSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8' });
+  if (existsSync(join(stdout.trim(), `${clientModule}@${clientVersion}`))) return undefined;
+  return `no Go client: go mod download ${clientModule}@${clientVersion}, or INTEROP_GO_CLIENT=a checkout of it`;
+}
+
+export function startGoClient(): ClientPeer {
+  const home = peerHome('go');
+  const env = { ...process.env, HOME: home };
+  return new ClientPeer(spawn(goProgram(), [], { stdio: ['pipe', 'pipe', 'pipe'], env }), home);
+}
