@@ -118,16 +118,21 @@ export class StoreCheckpoint {
   /**
    * Opens or creates the file. A missing, short or unreadable copy is no error: the durable point is then absent and
    * recovery starts earlier. Rejects STORE_METADATA_DAMAGED when the file itself cannot be opened, read or created.
+   *
+   * `lastExitOk` false: the process that wrote it may have been killed before its sync, or its sync may have failed; what
+   * is read is then in the page cache at best. It is written again and synced, or the next flush would overwrite the one
+   * copy that the disk has.
    */
   static async open(
     path: string,
     context: Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'fail'>,
+    lastExitOk = true,
   ): Promise<StoreCheckpoint> {
     let file: StoreFile | undefined;
     try {
       file = await context.fileSystem.open(path, 'create');
       const checkpoint = new StoreCheckpoint(path, context, file);
-      await checkpoint.#load();
+      await checkpoint.#load(lastExitOk);
       return checkpoint;
     } catch (error) {
       await file?.close().catch(() => {});
@@ -135,11 +140,11 @@ export class StoreCheckpoint {
     }
   }
 
-  async #load(): Promise<void> {
+  async #load(lastExitOk: boolean): Promise<void> {
     const page = Buffer.alloc(CHECKPOINT_BYTES);
     const bytes = await this.#file.read(page, 0);
-    if (bytes < CHECKPOINT_BYTES) {
-      // New, or its creation was cut short. Java maps 4,096 bytes, so the length is made right at once.
+    if (bytes < CHECKPOINT_BYTES || !lastExitOk) {
+      // New, or its creation was cut short: Java maps 4,096 bytes, so the length is made right at once.
       page.fill(0, bytes);
       await this.#file.write(page, 0);
       await this.#file.sync();

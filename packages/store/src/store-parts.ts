@@ -137,9 +137,9 @@ export class StoreParts {
   async load(onProgress: OpenOptions['onRecoveryProgress']): Promise<void> {
     const paths = storePaths(this.config.storePathRootDir);
     await this.#makeDirectories();
-    const checkpoint = await StoreCheckpoint.open(paths.checkpoint, this.#context);
-    this.#checkpoint = checkpoint;
     const lastExitOk = !(await this.#abortFile.exists());
+    const checkpoint = await StoreCheckpoint.open(paths.checkpoint, this.#context, lastExitOk);
+    this.#checkpoint = checkpoint;
     const pointIsValid = checkpoint.durablePointState === 'valid';
     await this.#log.load();
     await this.queues.load();

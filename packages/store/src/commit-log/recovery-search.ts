@@ -6,6 +6,7 @@ import { SCAN_CHUNK_BYTES } from './recovery-scan.ts';
 /** First bytes of both magics (V1 0xDAA320A7, V2 0xDAA320AB); they stand four bytes into a record. */
 const MAGIC_PREFIX = Buffer.from([0xda, 0xa3, 0x20]);
 const MAGIC_AT = 4;
+const ZEROS = Buffer.alloc(64 * 1024);
 
 /**
  * Bytes of zeros after which the rest of a file is taken for unwritten. Writes of one flush can reach the disk in any
@@ -49,7 +50,6 @@ class FileSearch {
   readonly #end: number;
   readonly #onRecord: (record: RecordLayout, chunk: Buffer) => boolean | Promise<boolean>;
   readonly #zeroBytesMax: number;
-  readonly #zeros: Buffer;
   #buffer: Buffer;
   #filled = 0;
   #base: number;
@@ -68,7 +68,6 @@ class FileSearch {
     this.#onRecord = onRecord;
     this.#zeroBytesMax = options.zeroBytesMax ?? SEARCH_ZERO_BYTES_MAX;
     this.#buffer = Buffer.allocUnsafe(Math.min(options.chunkBytes ?? SCAN_CHUNK_BYTES, file.size));
-    this.#zeros = Buffer.alloc(this.#buffer.length);
   }
 
   /** False when the visitor wants no more. */
@@ -93,7 +92,11 @@ class FileSearch {
   }
 
   #isZero(bytes: Buffer): boolean {
-    return bytes.length > 0 && bytes.equals(this.#zeros.subarray(0, bytes.length));
+    for (let at = 0; at < bytes.length; at += ZEROS.length) {
+      const piece = bytes.subarray(at, at + ZEROS.length);
+      if (!piece.equals(ZEROS.subarray(0, piece.length))) return false;
+    }
+    return bytes.length > 0;
   }
 
   /** Where to go on and how many bytes are needed from there; undefined when the visitor wants no more. */

@@ -7,6 +7,8 @@ const FIRST_LOOK_BYTES = 200 * CQ_STORE_UNIT_SIZE;
 const SECTOR_BYTES = 512;
 const SCAN_BYTES = 3_276 * CQ_STORE_UNIT_SIZE;
 
+const ZEROS = Buffer.alloc(SCAN_BYTES);
+
 export interface RecoveredUnits {
   endWhere: number;
   maxPhysicOffset: number;
@@ -205,7 +207,6 @@ async function zeroStale(
   seen: Buffer,
 ): Promise<void> {
   const fileEnd = files.fileFromOffset(endWhere) + files.fileSize;
-  const zeros = Buffer.alloc(SCAN_BYTES);
   const readChunk = async (from: number): Promise<Buffer> => {
     const bytes = Buffer.allocUnsafe(Math.min(SCAN_BYTES, fileEnd - from));
     if (bytes.length > 0) await files.read(topic, queueId, from, bytes);
@@ -216,7 +217,7 @@ async function zeroStale(
   let chunk = seen.subarray(0, Math.min(seen.length, fileEnd - endWhere));
   if (chunk.length === 0) chunk = await readChunk(endWhere);
   while (chunk.length > 0) {
-    const stale = !chunk.equals(zeros.subarray(0, chunk.length));
+    const stale = !chunk.equals(ZEROS.subarray(0, chunk.length));
     where += chunk.length;
     if (stale) staleEnd = where;
     else break;

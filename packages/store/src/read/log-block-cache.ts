@@ -86,7 +86,7 @@ export class LogBlockCache {
 
   #read(start: number): Block {
     const size = this.blockEnd(start) - start;
-    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_SIZE);
+    const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(Math.min(BLOCK_SIZE, this.#queue.mappedFileSize));
     const block: Block = { start, size, bytes, reading: undefined, users: 0 };
     block.reading = this.#queue.read(start, size, bytes).then(
       () => {

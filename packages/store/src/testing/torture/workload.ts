@@ -64,7 +64,9 @@ export class Workload {
           this.violation ??= error;
         });
       }
-      await this.#scheduler.delay(random.fraction() * this.#options.pauseMsMax);
+      // A store that takes nothing more is asked again, though not as fast as one that works.
+      const pauseMsMax = this.#store.isWriteable ? this.#options.pauseMsMax : 200;
+      await this.#scheduler.delay(random.fraction() * pauseMsMax);
     }
   }
 
