@@ -6,7 +6,13 @@ import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import { FLUSH_TIME_BOUNDS_MS, GROUP_SIZE_BOUNDS, Histogram } from '../metrics.ts';
 import type { DispatchRequest } from '../queue/dispatch-request.ts';
 import type { QueueOffsetOperator } from '../queue/queue-offset-operator.ts';
-import type { Durability, MessageExtBatch, MessageExtBrokerInner, PutMessageResult } from '../types.ts';
+import type {
+  Durability,
+  MessageExtBatch,
+  MessageExtBrokerInner,
+  PutMessageResult,
+  PutMessageStatus,
+} from '../types.ts';
 import { MessageAppender } from './append-message.ts';
 import { checkBatchSize, checkMessage, checkPart, type Refusal } from './check-message.ts';
 import { FlushWaiters } from './flush-waiters.ts';
@@ -219,16 +225,28 @@ export class CommitLog implements FlushListener {
       .then((appended) => (appended.wroteOffset < 0 ? appended : this.#submit(appended, waitStoreMsgOK, durability)));
   }
 
-  async #groupUnderAsyncFlush(result: PutMessageResult): Promise<PutMessageResult> {
-    try {
-      await this.whenFlushed(result.wroteOffset + result.wroteBytes);
-      result.status = 'PUT_OK';
-    } catch (error) {
-      result.status = 'UNKNOWN_ERROR';
-      result.reason = (error as StoreError).message;
-      result.cause = error as StoreError;
-    }
-    return result;
+  /**
+   * Waits for the flush that is due anyway. Like every put it is answered, also while a flush hangs: syncFlushTimeout
+   * after the time at which it should have begun.
+   */
+  #groupUnderAsyncFlush(result: PutMessageResult): Promise<PutMessageResult> {
+    const { clock, config } = this.#context;
+    const { flushCommitLogLeastPages, flushCommitLogThoroughInterval, flushIntervalCommitLog } = config;
+    const dueMs = flushIntervalCommitLog + (flushCommitLogLeastPages > 0 ? flushCommitLogThoroughInterval : 0);
+    const timeoutMs = dueMs + config.syncFlushTimeout;
+    return new Promise((resolve) => {
+      const answer = (status: PutMessageStatus, reason?: string, cause?: StoreError): void => {
+        clock.clearTimer(timer);
+        resolve({ ...result, status, ...(reason === undefined ? {} : { reason }), ...(cause ? { cause } : {}) });
+      };
+      const timer = clock.setTimer(() => {
+        answer('FLUSH_DISK_TIMEOUT', `not on disk after ${timeoutMs} ms (flush interval and syncFlushTimeout)`);
+      }, timeoutMs);
+      this.whenFlushed(result.wroteOffset + result.wroteBytes).then(
+        () => answer('PUT_OK'),
+        (error: StoreError) => answer('UNKNOWN_ERROR', error.message, error),
+      );
+    });
   }
 
   #submit(

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkMessageAndReturnSize, decodeMessage } from '../../src/commit-log/message-decoder.ts';
 import { FlushRealTimeService } from '../../src/flush/flush-real-time-service.ts';
 import { GroupCommitService } from '../../src/flush/group-commit-service.ts';
 import { ManualClock, settle } from '../../src/testing/manual-clock.ts';
+import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.ts';
 import { errno, Faults } from './faulty-file-system.ts';
 import { message, openLog, waitFalse } from './harness.ts';
 
@@ -418,4 +420,27 @@ test('a topic with a zero byte is refused', async (t) => {
   const { log } = await openLog(t);
   const put = await log.asyncPutMessage(message({ topic: 'a\u0000b' }));
   assert.deepEqual([put.status, put.reason], ['MESSAGE_ILLEGAL', 'topic holds a zero byte']);
+});
+
+test('durability group under ASYNC_FLUSH: answered FLUSH_DISK_TIMEOUT while a flush hangs, once, and stored all the same', async (t) => {
+  const clock = new ManualClock();
+  const fileSystem = new SimulatedFileSystem();
+  await fileSystem.makeDirectory(tmpdir());
+  const settings = { flushDiskType: 'ASYNC_FLUSH', flushIntervalCommitLog: 500, syncFlushTimeout: 2_000 } as const;
+  const { log, close } = await openLog(t, settings, { clock, fileSystem });
+  const held = fileSystem.hold('sync', /commitlog\/\d+$/);
+  const pending = log.asyncPutMessage(message(), 'group');
+  let answers = 0;
+  void pending.then(() => answers++);
+  await clock.advance(2_499);
+  assert.equal(answers, 0);
+  await clock.advance(1);
+  const put = await pending;
+  assert.equal(put.status, 'FLUSH_DISK_TIMEOUT');
+  assert.match(put.reason ?? '', /not on disk after 2500 ms/);
+  held.release();
+  await clock.advance(1_000);
+  await close();
+  assert.equal(put.status, 'FLUSH_DISK_TIMEOUT');
+  assert.equal(log.mappedFileQueue.flushedWhere, put.wroteBytes);
 });
