@@ -6,6 +6,7 @@ import {
   booleanMember,
   integerMember,
   type JsonObject,
+  longMember,
   stringMember,
 } from './json-members.ts';
 
@@ -102,7 +103,7 @@ export function subscriptionDataFromJson(value: unknown): SubscriptionData {
     subString: stringMember(object, 'subString', '*'),
     tagsSet: asStrings(object.tagsSet, 'tagsSet'),
     codeSet: asArray(object.codeSet, 'codeSet').map(Number),
-    subVersion: integerMember(object, 'subVersion'),
+    subVersion: longMember(object, 'subVersion'),
     expressionType: stringMember(object, 'expressionType', 'TAG'),
     classFilterMode: booleanMember(object, 'classFilterMode'),
   };

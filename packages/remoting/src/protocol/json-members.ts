@@ -51,6 +51,17 @@ export function integerMember(object: JsonObject, name: string, fallback = 0): n
   return number;
 }
 
+/** A long of the Java side, to the nearest number: versions that are only compared, which Go takes from nanoseconds. */
+export function longMember(object: JsonObject, name: string, fallback = 0): number {
+  const value = object[name];
+  if (value === undefined || value === null) return fallback;
+  const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isInteger(number) || Math.abs(number) > 2 ** 63) {
+    throw wrong(name, 'a whole number of 64 bits');
+  }
+  return number;
+}
+
 export function numberMember(object: JsonObject, name: string, fallback = 0): number {
   const value = object[name];
   if (value === undefined || value === null) return fallback;

@@ -232,6 +232,15 @@ describe('HeartbeatData', () => {
     assert.equal(encodeHeartbeatData(heartbeat).toString(), golden.heartbeat);
   });
 
+  it('a subscription version of the Go client, in nanoseconds and beyond 2^53, is taken to the nearest number', () => {
+    const subscription = '{"topic":"T","subString":"*","tagsSet":[],"codeSet":[],"subVersion":1795349955931376122}';
+    const consumer = `{"groupName":"g","subscriptionDataSet":[${subscription}]}`;
+    const heartbeat = decodeHeartbeatData(Buffer.from(`{"clientID":"c","consumerDataSet":[${consumer}]}`));
+    const [found] = heartbeat.consumers[0]!.subscriptionDataSet;
+    // As a pull request brings it, in text: the two must compare as equal.
+    assert.equal(found!.subVersion, Number('1795349955931376122'));
+  });
+
   it('tags hash as Java strings do', () => {
     assert.equal(javaHashCode('TagA'), 2598919);
     assert.equal(javaHashCode(''), 0);
