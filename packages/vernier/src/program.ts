@@ -5,6 +5,7 @@ import type { ProduceOptions } from './commands/produce.ts';
 import type { StartOptions } from './commands/start.ts';
 import type { StatusOptions } from './commands/status.ts';
 import type { TopicCreateOptions, TopicOptions } from './commands/topic.ts';
+import type { TortureCommandOptions } from './commands/torture.ts';
 import { CliError } from './errors.ts';
 import { version } from './version.ts';
 
@@ -12,7 +13,7 @@ import { version } from './version.ts';
 export type ExitCode = number | undefined;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
-const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'help'];
+const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'torture', 'help'];
 
 /**
  * The command line. Only what is needed to read it is loaded here; each command's own modules come with its action, so
@@ -52,6 +53,17 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--broker <host:port>', 'ask this broker and no nameserver')
     .option('--json', 'print JSON')
     .action(async (options: StatusOptions) => finish(await (await import('./commands/status.ts')).status(options)));
+  program
+    .command('torture')
+    .description('crash a store on a simulated disk again and again, and check that it keeps its promises')
+    .option('--seed <n>', 'where the seeds begin; a seed is a history of ten crashes', wholeNumber(0, 4_294_967_295), 1)
+    .option('--rounds <n>', 'crashes in all', wholeNumber(1, Number.MAX_SAFE_INTEGER), 1_000)
+    .option('--minutes <n>', 'begin no further history after', wholeNumber(1, 100_000))
+    .addOption(new Option('--engine <engine>', 'default: by seed').choices(['channel', 'transient-pool']))
+    .option('--json', 'print JSON')
+    .action(async (options: TortureCommandOptions) =>
+      finish(await (await import('./commands/torture.ts')).torture(options)),
+    );
   return program;
 }
 

@@ -1,0 +1,97 @@
+import { CRASHES_PER_SEED, type RunCounters, torture as run, type SimulatedEngine } from '@vernier/store/testing';
+import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
+import { Progress } from '../output/progress.ts';
+import { facts, grouped } from '../output/table.ts';
+
+export interface TortureCommandOptions {
+  seed: number;
+  rounds: number;
+  minutes?: number;
+  engine?: SimulatedEngine;
+  json?: boolean;
+}
+
+/**
+ * `vernier torture`: histories of a store by seed on a simulated disk and clock, each with crashes, faults and damage, and
+ * a check after each crash of everything that was promised. The same seed gives the same history, on any machine.
+ */
+export async function torture(options: TortureCommandOptions): Promise<number> {
+  const { seed, rounds, engine, json = false } = options;
+  const progress = new Progress();
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  if (!json) process.stdout.write(`seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}\n`);
+  const result = await run({
+    seed,
+    rounds,
+    engine,
+    timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
+    signal: controller.signal,
+    onHistory: (last, counters) => {
+      progress.update(() => `seed ${last}, ${grouped(counters.crashes)} of ${grouped(rounds)} crashes`);
+      // Whoever started this process (scripts/torture.mjs) sees by it that no history hangs.
+      process.send?.({ seed: last, counters });
+    },
+  });
+  progress.clear();
+  process.off('SIGINT', stop);
+  process.off('SIGTERM', stop);
+  const { counters, histories, elapsedMs, failure } = result;
+  const replay = failure && replayCommand(failure.seed, engine);
+  if (json) {
+    const { error: _error, ...told } = failure ?? {};
+    const violation = failure && { ...told, replay };
+    const answer = { seed, rounds, engine, histories, elapsedMs: Math.round(elapsedMs), counters, violation };
+    process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`);
+  } else if (failure) {
+    const lines = [
+      `violation in seed ${failure.seed}: ${failure.message}`,
+      '',
+      'its history:',
+      ...failure.steps.map((step) => `  ${step}`),
+      '',
+      'its last disk calls:',
+      ...failure.operations.map((operation) => `  ${operation}`),
+      '',
+      `replay: ${replay}`,
+    ];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  } else {
+    process.stdout.write(`${summary(counters, histories, elapsedMs)}\n`);
+  }
+  return failure ? EXIT_FAILURE : EXIT_OK;
+}
+
+function replayCommand(seed: number, engine: SimulatedEngine | undefined): string {
+  const more = engine === undefined ? '' : ` --engine ${engine}`;
+  return `vernier torture --seed ${seed} --rounds ${CRASHES_PER_SEED}${more}`;
+}
+
+function summary(counters: RunCounters, histories: number, elapsedMs: number): string {
+  const row = (name: string, value: number): [string, string] => [name, grouped(value)];
+  const text = facts(
+    [
+      row('histories', histories),
+      row('crashes', counters.crashes),
+      row('power cuts', counters.powerCuts),
+      row('kills', counters.kills),
+      row('in a recovery', counters.cutsInRecovery),
+      row('at a failpoint', counters.failpointsReached),
+      row('clean shutdowns', counters.cleanShutdowns),
+      row('faults injected', counters.faults),
+      row('stores failed', counters.storesFailed),
+      row('openings refused', counters.openingsRefused),
+      row('bits flipped', counters.bitsFlipped),
+      row('damage named', counters.damageNamed),
+      row('messages put', counters.messagesPut),
+      row('acknowledged', counters.acknowledged),
+      row('read', counters.read),
+      row('events', counters.events),
+    ],
+    '',
+  );
+  const each = counters.crashes === 0 ? 0 : elapsedMs / counters.crashes;
+  return `${text}\nno promise was broken; ${(elapsedMs / 1_000).toFixed(1)} s, ${each.toFixed(1)} ms a crash`;
+}
