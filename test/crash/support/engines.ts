@@ -4,6 +4,7 @@ import type { MessageStoreOptions } from '@vernier/store';
 export const engines = {
   'channel, pool lane': { writeWithoutMmap: true, ioLane: 'pool' },
   'channel, worker lane': { writeWithoutMmap: true, ioLane: 'worker' },
+  'channel, zeros ahead': { writeWithoutMmap: true, ioLane: 'pool', zeroAheadBytes: 256 * 1024 },
   mmap: { writeWithoutMmap: false },
   'transient pool': { writeWithoutMmap: false, transientStorePoolEnable: true, transientStorePoolSize: 4 },
 } as const satisfies Record<string, Partial<MessageStoreOptions>>;
