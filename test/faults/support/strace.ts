@@ -25,6 +25,8 @@ export interface Injection {
   readonly injected: number;
   /** Lets the process go on undisturbed. */
   detach(): Promise<void>;
+  /** SIGKILL to strace: a call that is being delayed goes on at once. A process that is dead is seen to end only then. */
+  abandon(): Promise<void>;
 }
 
 /** Attaches to every thread of the process; resolves when that is done. */
@@ -37,18 +39,16 @@ export async function inject(pid: number, fault: Fault): Promise<Injection> {
         ...['-f', '-p', String(pid), ...(fault.paths ?? []).flatMap((path) => ['-P', path])],
         ...['-e', `trace=${calls}`, '-e', `inject=${calls}:${fault.what}`, '-e', 'signal=none'],
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'ignore', 'pipe'] },
     ),
   );
   let said = '';
   let injected = 0;
-  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-    injected += text.split(/\((?:INJECTED|DELAYED)\)/).length - 1;
-  });
   const attached = new Promise<void>((resolve, reject) => {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-      if (/attached/.test(said)) resolve();
+      said = (said + text).slice(-2_000);
+      injected += text.split(/\((?:INJECTED|DELAYED)\)/).length - 1;
+      if (/attached/.test(text)) resolve();
     });
     once(child, 'close').then(() => reject(new Error(`strace ended: ${said}`)), reject);
   });
@@ -60,6 +60,9 @@ export async function inject(pid: number, fault: Fault): Promise<Injection> {
     async detach() {
       // SIGINT makes it let go of the process; it does not end by another way while a call is being delayed.
       if (!hasExited(child)) await end(child, 20_000, 'SIGINT');
+    },
+    async abandon() {
+      await end(child, 0, 'SIGKILL');
     },
   };
 }

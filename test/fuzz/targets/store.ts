@@ -44,6 +44,8 @@ interface Template {
   directory: string;
   options: Partial<MessageStoreOptions>;
   /** By `topic/queueId/queueOffset`. */
+  /** Shut down in order, so that all of the log is below the durable point. */
+  isClosed: boolean;
   messages: Map<string, Known>;
   byOffset: Map<number, Known>;
 }
@@ -77,6 +79,7 @@ async function makeTemplate(
     name,
     directory: join(directory, name),
     options,
+    isClosed: closed,
     messages: new Map(),
     byOffset: new Map(),
   };
@@ -205,14 +208,12 @@ function damage(random: Random, root: string): string {
 
 /**
  * What no start can notice without a look at the whole log, which is what verifying a store is for: an entry that is gone
- * from a queue; and a last log file that is gone when nothing says any more that it was on disk.
+ * from a queue; the oldest file gone, as in the ordinary course of things; anything behind the durable point, where what
+ * is missing was never promised, and that is the whole log when the checkpoint is damaged too.
  */
 function cannotBeKnown(template: Template, damages: readonly string[]): boolean {
-  if (damages.some((one) => one.includes('consumequeue/'))) return true;
-  // The oldest file goes in the ordinary course of things.
-  if (damages.some((one) => /commitlog\/0{20} removed/.test(one))) return true;
-  const pointIsGone = template.name !== 'closed' || damages.some((one) => one.includes('checkpoint'));
-  return pointIsGone && damages.some((one) => /commitlog\/\d+ removed/.test(one));
+  if (!template.isClosed) return true;
+  return damages.some((one) => /consumequeue\/|checkpoint|commitlog\/0{20} removed/.test(one));
 }
 
 interface Outcome {

@@ -31,6 +31,7 @@ export class MetadataFile {
   #dirty = false;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #closed = false;
 
   /** `delayMs`: how long after a change the file is written by itself; changes until then go along. */
   constructor(
@@ -69,6 +70,8 @@ export class MetadataFile {
   }
 
   #arm(delayMs: number): void {
+    // A timer that goes on after a close would keep a process alive whose disk is full.
+    if (this.#closed) return;
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined;
       this.save().catch(() => {});
@@ -126,15 +129,14 @@ export class MetadataFile {
     }
   }
 
-  /** Saves what is not saved yet and stops its timer. */
+  /** Stops its timer and saves what is not saved yet, once: rejects with BROKER_METADATA_WRITE_FAILED. */
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
     await this.#next?.catch(() => {});
     await this.#running?.catch(() => {});
     if (this.#dirty) await this.save();
-    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
-    this.#timer = undefined;
   }
 }
 

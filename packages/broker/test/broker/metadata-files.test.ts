@@ -131,3 +131,12 @@ test('a failed write says so, keeps the old file, and is tried again', async (t)
   await file.close();
   assert.deepEqual(await read(), [1, 2]);
 });
+
+test('close on a full disk says so once and leaves no timer that would keep the process alive', async (t) => {
+  const { path, clock, table, file } = await fixture(t);
+  await mkdir(`${path}.tmp`);
+  table.values = [1];
+  file.changed();
+  await assert.rejects(file.close(), { code: 'BROKER_METADATA_WRITE_FAILED' });
+  assert.equal(clock.timerCount, 0);
+});

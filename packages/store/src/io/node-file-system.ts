@@ -254,7 +254,17 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await fs.promises.mkdir(path, { recursive: true });
+    try {
+      await fs.promises.mkdir(path, { recursive: true });
+    } catch (error) {
+      // Node reports a full disk as ENOENT when it makes several levels; one level alone has the true reason.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      const parent = dirname(path);
+      if (parent !== path) await this.makeDirectory(parent);
+      await fs.promises.mkdir(path).catch((reason: NodeJS.ErrnoException) => {
+        if (reason.code !== 'EEXIST') throw reason;
+      });
+    }
   }
 
   rename(from: string, to: string): Promise<void> {

@@ -106,8 +106,12 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
     diskCalls: () => store.inFlight().map(({ operation, file, sinceMs }) => ({ operation, file, forMs: sinceMs })),
     stop: async () => {
       // The broker first: it says farewell to the nameserver, and clients ask that for another one.
-      await broker.shutdown();
-      await namesrv?.shutdown();
+      try {
+        await broker.shutdown();
+      } finally {
+        // A broker that could not save everything must not leave a nameserver that keeps the process alive.
+        await namesrv?.shutdown();
+      }
     },
   };
 }
