@@ -7,7 +7,6 @@ import { cacheFolder, contentKey, repositoryRoot } from './java.ts';
 
 const sources = join(repositoryRoot, 'interop', 'go');
 const clientModule = 'github.com/apache/rocketmq-client-go/v2';
-const clientVersion = 'v2.1.2';
 
 /** A checkout of the client to build against instead of the released module. */
 const checkout = process.env.INTEROP_GO_CLIENT;
@@ -20,7 +19,7 @@ function goProgram(): string {
     `go-peer-${contentKey([checkout ?? '', ...names.map((name) => readFileSync(join(sources, name)))])}`,
   );
   if (existsSync(program)) return program;
-  // A copy, so that `go mod tidy` can write its sums without touching what is committed.
+  // A copy, so that building against a checkout changes nothing that is committed.
   const work = `${program}.${process.pid}.build`;
   mkdirSync(work, { recursive: true });
   cpSync(sources, work, { recursive: true });
@@ -30,9 +29,11 @@ function goProgram(): string {
     if (status !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
   };
   try {
-    process.stderr.write(`building the Go peer with ${checkout ?? `${clientModule} ${clientVersion}`} ...\n`);
-    if (checkout) go('mod', 'edit', '-replace', `${clientModule}=${checkout}`);
-    go('mod', 'tidy');
+    process.stderr.write(`building the Go peer with ${checkout ?? `${clientModule} of interop/go/go.mod`} ...\n`);
+    if (checkout) {
+      go('mod', 'edit', '-replace', `${clientModule}=${checkout}`);
+      go('mod', 'tidy');
+    }
     go('build', '-o', join(work, 'peer'), '.');
     renameSync(join(work, 'peer'), program);
   } finally {
@@ -41,20 +42,15 @@ function goProgram(): string {
   return program;
 }
 
-/** Why no Go program can be built here; undefined when it can. */
+/** Why the Go client cannot run here; undefined when it is built. */
 export function goMissing(): string | undefined {
-  return spawnSync('go', ['version'], { stdio: 'ignore' }).error ? 'no Go: go is not on the PATH' : undefined;
-}
-
-/**
- * Why the client is not at hand; undefined when it is. The suite does not download it: not every module proxy serves
- * this module, and a machine that cannot have it shall say so and go on.
- */
-export function goClientMissing(): string | undefined {
-  if (checkout) return undefined;
-  const { stdout } = spawnSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8' });
-  if (existsSync(join(stdout.trim(), `${clientModule}@${clientVersion}`))) return undefined;
-  return `no Go client: go mod download ${clientModule}@${clientVersion}, or INTEROP_GO_CLIENT=a checkout of it`;
+  if (spawnSync('go', ['version'], { stdio: 'ignore' }).error) return 'no Go: go is not on the PATH';
+  try {
+    goProgram();
+  } catch (error) {
+    return `the Go peer cannot be built: ${(error as Error).message}`;
+  }
+  return undefined;
 }
 
 export function startGoClient(): ClientPeer {

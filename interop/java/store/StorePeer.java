@@ -40,6 +40,7 @@ public final class StorePeer {
         Map<String, Peer.Command> commands = new HashMap<>();
         commands.put("store.open", StorePeer::open);
         commands.put("store.append", args -> Appends.append(store, args));
+        commands.put("store.appendVaried", args -> Varied.append(store, args));
         commands.put("store.status", args -> offsets());
         commands.put("store.dump", StorePeer::dump);
         commands.put("store.look", args -> {
@@ -65,6 +66,7 @@ public final class StorePeer {
         config.setMaxIndexNum(args.number("maxIndexNum"));
         config.setHaListenPort(0);
         config.setTimerWheelEnable(false);
+        config.setEnabledAppendPropCRC(args.text("enabledAppendPropCRC", "false").equals("true"));
         BrokerConfig broker = new BrokerConfig();
         statistics = new BrokerStatsManager(broker);
         store = new DefaultMessageStore(config, statistics,
