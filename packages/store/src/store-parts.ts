@@ -263,16 +263,31 @@ export class StoreParts {
     await this.queues.destroyTopic(topic);
   }
 
-  /** Every name on the way that did not exist is durable when this resolves, or the whole store could go with it. */
+  /**
+   * Every name on the way is durable when this resolves, or the whole store could go with one. Without a checkpoint this
+   * directory was never opened to the end: whoever made the directories above may have been stopped before its sync.
+   */
   async #makeDirectories(): Promise<void> {
-    const { storePathCommitLog } = this.config;
+    const { storePathCommitLog, storePathRootDir } = this.config;
+    const fileSystem = this.#fileSystem;
     try {
-      const made: string[] = [];
-      for (let path = storePathCommitLog; !(await this.#fileSystem.stat(path)); path = dirname(path)) made.push(path);
+      const isNew = !(await fileSystem.stat(storePaths(storePathRootDir).checkpoint));
+      const missing = new Set<string>();
+      for (let path = storePathCommitLog; !(await fileSystem.stat(path)); path = dirname(path)) missing.add(path);
       // The lock has made the root already, if it was missing; its own name is made durable in any case.
-      await this.#fileSystem.makeDirectory(storePathCommitLog);
-      for (const path of new Set([...made, this.config.storePathRootDir])) {
-        await this.#fileSystem.syncDirectory(dirname(path));
+      await fileSystem.makeDirectory(storePathCommitLog);
+      const named = new Set([...missing, storePathRootDir]);
+      if (isNew) {
+        for (const from of [storePathCommitLog, storePathRootDir]) {
+          for (let path = from; path !== dirname(path); path = dirname(path)) named.add(path);
+        }
+      }
+      for (const path of named) {
+        await fileSystem.syncDirectory(dirname(path)).catch((error: NodeJS.ErrnoException) => {
+          // A directory of others that we may not read; its names are theirs to keep.
+          const isForeign = !missing.has(path) && path !== storePathRootDir;
+          if (!isForeign || (error.code !== 'EACCES' && error.code !== 'EPERM')) throw error;
+        });
       }
     } catch (error) {
       throw unusable(storePathCommitLog, error);
