@@ -98,6 +98,12 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'topic delete': () => help('topic', 'delete'),
     'topic status': () => help('topic', 'status'),
     status: () => help('status'),
+    'store inspect': () => help('store', 'inspect'),
+    'store verify': () => help('store', 'verify'),
+    'store dump': () => help('store', 'dump'),
+    'store repair': () => help('store', 'repair'),
+    'store export': () => help('store', 'export'),
+    'store import': () => help('store', 'import'),
   },
 };
 

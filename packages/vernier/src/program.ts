@@ -4,6 +4,12 @@ import type { NamesrvOptions } from './commands/namesrv.ts';
 import type { ProduceOptions } from './commands/produce.ts';
 import type { StartOptions } from './commands/start.ts';
 import type { StatusOptions } from './commands/status.ts';
+import type { StoreOptions } from './commands/store/common.ts';
+import type { DumpOptions } from './commands/store/dump.ts';
+import type { ExportOptions } from './commands/store/export.ts';
+import type { ImportOptions } from './commands/store/import.ts';
+import type { RepairOptions } from './commands/store/repair.ts';
+import type { VerifyCommandOptions } from './commands/store/verify.ts';
 import type { TopicCreateOptions, TopicOptions } from './commands/topic.ts';
 import type { TortureCommandOptions } from './commands/torture.ts';
 import { CliError } from './errors.ts';
@@ -13,7 +19,7 @@ import { version } from './version.ts';
 export type ExitCode = number | undefined;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
-const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'torture', 'help'];
+const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'store', 'torture', 'help'];
 
 /**
  * The command line. Only what is needed to read it is loaded here; each command's own modules come with its action, so
@@ -53,6 +59,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--broker <host:port>', 'ask this broker and no nameserver')
     .option('--json', 'print JSON')
     .action(async (options: StatusOptions) => finish(await (await import('./commands/status.ts')).status(options)));
+  addStore(program, finish);
   program
     .command('torture')
     .description('crash a store on a simulated disk again and again, and check that it keeps its promises')
@@ -170,6 +177,76 @@ function addTopic(program: Command, finish: (exitCode: ExitCode) => void): void 
     .addOption(namesrvOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: TopicOptions) => finish(await (await load()).topicStatus(name, options)));
+}
+
+function addStore(program: Command, finish: (exitCode: ExitCode) => void): void {
+  const store = program
+    .command('store')
+    .description(
+      'look into a store’s directory, Vernier’s or RocketMQ’s: inspect, verify, dump, repair, export, import',
+    )
+    .addHelpText('after', '\nExit codes: 0 sound, 1 faults found, 2 could not run.');
+  const command = (name: string, description: string): Command =>
+    store
+      .command(name)
+      .description(description)
+      .argument('<DIR>', 'the store’s directory (storePathRootDir)')
+      .option('-c, --config <file>', 'a broker.conf that says where the log lies; sizes are found without it')
+      .option('--set <key=value>', 'storePathCommitLog, maxHashSlotNum … ; may be given often', collect)
+      .option('--json', 'print JSON');
+
+  command('inspect', 'what is there, on a page: files, queues, checkpoint, and what a start would do').action(
+    async (directory: string, options: StoreOptions) =>
+      finish(await (await import('./commands/store/inspect.ts')).inspect(directory, options)),
+  );
+  command('verify', 'compare log, queues, index and metadata; safe beside a running broker')
+    .option('--quick', 'only the ends: seconds, whatever the size')
+    .option('--full', 'every record, entry and key (this is the default)')
+    .action(async (directory: string, options: VerifyCommandOptions) =>
+      finish(await (await import('./commands/store/verify.ts')).verify(directory, options)),
+    );
+  command('dump', 'print messages, or with --raw the records around an offset of the log')
+    .option('--topic <topic>', 'only this topic')
+    .option('--queue <id>', 'only this queue', wholeNumber(0, 2_147_483_647))
+    .option('--from <offset|time>', 'first offset in the queue, or a time such as 2026-01-31T12:00:00Z')
+    .option('--to <offset|time>', 'where to stop, itself left out')
+    .option('--key <key>', 'only messages with this key or unique id')
+    .option('--count <n>', 'stop after so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addOption(
+      new Option('--body <form>', 'how bodies are shown').choices(['text', 'json', 'hex', 'none']).default('text'),
+    )
+    .option('--jsonl', 'one JSON object a line')
+    .option('--raw', 'records as they lie in the log, good or not; needs --at')
+    .option('--at <offset>', 'offset in the log', wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .action(async (directory: string, options: DumpOptions) =>
+      finish(await (await import('./commands/store/dump.ts')).dump(directory, options)),
+    );
+  command('repair', 'make a damaged store one that both brokers open; without --apply only the plan')
+    .option('--dry-run', 'print the plan and change nothing (this is the default)')
+    .option('--apply', 'carry the plan out; no broker may have the store open')
+    .action(async (directory: string, options: RepairOptions) =>
+      finish(await (await import('./commands/store/repair.ts')).repair(directory, options)),
+    );
+  command('export', 'a topic as JSON Lines, without loss')
+    .requiredOption('--topic <topic>', 'which topic')
+    .option('--queue <id>', 'only this queue', wholeNumber(0, 2_147_483_647))
+    .option('--output <file>', 'into this file instead of stdout')
+    .action(async (directory: string, options: ExportOptions) =>
+      finish(await (await import('./commands/store/export.ts')).exportTopic(directory, options)),
+    );
+  store
+    .command('import')
+    .description('messages of an export into a store that no broker has open, or into a running broker')
+    .argument('[DIR]', 'the store’s directory; made when it is not there')
+    .option('--namesrv <host:port>', 'send to the brokers of this nameserver instead')
+    .option('--input <file>', 'read this file instead of stdin')
+    .option('--topic <topic>', 'under this name instead of the exported one')
+    .option('-c, --config <file>', 'a broker.conf with the sizes of the store’s files')
+    .option('--set <key=value>', 'one key of it; may be given often', collect)
+    .option('--json', 'print JSON')
+    .action(async (directory: string | undefined, options: ImportOptions) =>
+      finish(await (await import('./commands/store/import.ts')).importMessages(directory, options)),
+    );
 }
 
 function namesrvOption(): Option {

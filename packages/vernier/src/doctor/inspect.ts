@@ -1,0 +1,168 @@
+import { decodeIndexHeader, INDEX_HEADER_SIZE, type RecoveryStart, scanLog } from '@vernier/store/internal';
+import { LogReader } from './log-reader.ts';
+import { type ConfigFile, readConfigFiles } from './metadata-check.ts';
+import { blockUnitsFor, OpenFileCache, QueueReader } from './queue-reader.ts';
+import { doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
+import { recoveryStartOf } from './verify.ts';
+
+export interface QueueSummary {
+  topic: string;
+  queueId: number;
+  /** First entry whose record is still in the log, and the exclusive end. */
+  minOffset: number;
+  maxOffset: number;
+  files: number;
+  /** storeTimestamp of the first and of the last message, 0 without or when it cannot be read. */
+  firstTime: number;
+  lastTime: number;
+}
+
+export interface IndexSummary {
+  file: string;
+  size: number;
+  entries: number;
+  beginTime: number;
+  endTime: number;
+  beginOffset: number;
+  endOffset: number;
+}
+
+/** What the next start of Vernier would do. */
+export interface RecoveryForecast {
+  start: RecoveryStart;
+  /** Where the log would end. */
+  end: number;
+  /** Records that would be read. */
+  records: number;
+  /** In words: why it ends there. */
+  stop: string;
+  /** Damage below the durable point: the store would open read-only. */
+  damage: { from: number; to: number } | undefined;
+}
+
+export interface Inspection {
+  layout: StoreLayout;
+  queues: QueueSummary[];
+  index: IndexSummary[];
+  config: ConfigFile[];
+  space: { totalBytes: number; freeBytes: number };
+  /** Records at both ends of the log. */
+  firstTime: number;
+  minOffset: number;
+  /** undefined beside a live broker, which needs none. */
+  forecast: RecoveryForecast | undefined;
+}
+
+/** Looks at the ends of everything: what takes seconds, whatever the size. Changes nothing. */
+export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
+  const log = new LogReader(layout.logFiles);
+  const cache = new OpenFileCache();
+  try {
+    const { queues, maxPhysicOffset } = summariseQueues(layout, log, cache);
+    const minOffset = layout.logFiles[0]?.from ?? 0;
+    return {
+      layout,
+      queues,
+      index: await summariseIndex(layout),
+      config: await readConfigFiles(layout.root),
+      space: await doctorFileSystem.space(layout.root),
+      firstTime: log.recordAt(minOffset)?.record.storeTimestamp ?? 0,
+      minOffset,
+      forecast: layout.state === 'live' ? undefined : await forecast(layout, maxPhysicOffset),
+    };
+  } finally {
+    log.close();
+    cache.close();
+  }
+}
+
+function summariseQueues(
+  layout: StoreLayout,
+  log: LogReader,
+  cache: OpenFileCache,
+): { queues: QueueSummary[]; maxPhysicOffset: number } {
+  const minPhy = layout.logFiles[0]?.from ?? 0;
+  const queues: QueueSummary[] = [];
+  let maxPhysicOffset = -1;
+  for (const [topic, byId] of layout.queues) {
+    for (const [queueId, queue] of [...byId].sort(([a], [b]) => a - b)) {
+      const reader = new QueueReader(
+        queue,
+        layout.queueFileSize,
+        cache,
+        Math.min(16, blockUnitsFor(layout.queueCount)),
+      );
+      const end = reader.end();
+      const start = reader.firstAtOrAbove(minPhy, reader.first, end);
+      const first = start < end ? reader.entry(start) : undefined;
+      const last = end > start ? reader.entry(end - 1) : undefined;
+      if (last !== undefined && !last.filler) maxPhysicOffset = Math.max(maxPhysicOffset, last.phyOffset + last.size);
+      const timeOf = (phyOffset: number | undefined): number =>
+        phyOffset === undefined ? 0 : (log.recordAt(phyOffset, false)?.record.storeTimestamp ?? 0);
+      queues.push({
+        topic,
+        queueId,
+        minOffset: start,
+        maxOffset: end,
+        files: queue.files.length,
+        firstTime: timeOf(first?.phyOffset),
+        lastTime: timeOf(last?.phyOffset),
+      });
+    }
+  }
+  return { queues, maxPhysicOffset };
+}
+
+async function summariseIndex(layout: StoreLayout): Promise<IndexSummary[]> {
+  const summaries: IndexSummary[] = [];
+  for (const { path, size } of layout.indexFiles) {
+    const head = Buffer.alloc(INDEX_HEADER_SIZE);
+    const file = await doctorFileSystem.open(path, 'read');
+    try {
+      await file.read(head, 0);
+    } finally {
+      await file.close();
+    }
+    const header = decodeIndexHeader(head);
+    summaries.push({
+      file: shownPath(layout.root, path),
+      size,
+      entries: header.indexCount - 1,
+      beginTime: header.beginTimestamp,
+      endTime: header.endTimestamp,
+      beginOffset: header.beginPhyOffset,
+      endOffset: header.endPhyOffset,
+    });
+  }
+  return summaries;
+}
+
+/** Does what a recovery would do, up to the point where it would change something. */
+async function forecast(layout: StoreLayout, maxPhysicOffset: number): Promise<RecoveryForecast | undefined> {
+  const start = await recoveryStartOf(layout, maxPhysicOffset);
+  if (start === undefined) return undefined;
+  const { logFiles } = layout;
+  const options = { fileSystem: doctorFileSystem, checkCrc: true, verifyPropCrc: false };
+  const below = await scanLog(logFiles, start.scanFrom, start.durablePoint, options);
+  if (below.end < start.durablePoint) {
+    const damage = start.damage ?? { from: below.end, to: start.durablePoint };
+    return { start, end: below.end, records: below.records, stop: stopText(below.stop), damage };
+  }
+  const last = logFiles[logFiles.length - 1]!;
+  const above = await scanLog(logFiles, start.durablePoint, last.from + last.size, { ...options, checkTorn: true });
+  const records = below.records + above.records;
+  return { start, end: above.end, records, stop: stopText(above.stop), damage: undefined };
+}
+
+function stopText(stop: { kind: string; reason?: string; expected?: number; found?: number }): string {
+  switch (stop.kind) {
+    case 'end':
+      return 'the last file is full';
+    case 'zero':
+      return 'nothing was written from there on';
+    case 'bad':
+      return `no whole record there (${stop.reason}: expected ${stop.expected}, found ${stop.found})`;
+    default:
+      return 'a record reaches over the durable point';
+  }
+}

@@ -1,0 +1,147 @@
+import {
+  DelayLevels,
+  javaStringHashCode,
+  type RecordLayout,
+  SCHEDULE_TOPIC,
+  tagsStringToTagsCode,
+} from '@vernier/store/internal';
+
+const SEPARATOR = '\u0002';
+const NAME_END = '\u0001';
+
+/** The properties that queues and index are made of. */
+export interface RecordFacts {
+  tags: string;
+  keys: string;
+  uniqKey: string;
+  delay: string;
+  /** Queues besides the record's own that have an entry for it (INNER_MULTI_DISPATCH), and its numbers there. */
+  multiDispatch: string;
+  multiOffsets: string;
+}
+
+/**
+ * Takes the properties out of a record in one pass. The same object is filled again by each call: a verify makes this
+ * for every message of a store.
+ */
+export class RecordFactsReader {
+  readonly facts: RecordFacts = { tags: '', keys: '', uniqKey: '', delay: '', multiDispatch: '', multiOffsets: '' };
+
+  read(view: Buffer, record: RecordLayout): RecordFacts {
+    const { facts } = this;
+    facts.tags = facts.keys = facts.uniqKey = facts.delay = facts.multiDispatch = facts.multiOffsets = '';
+    if (record.propertiesLength === 0) return facts;
+    const text = view.toString('utf8', record.propertiesAt, record.propertiesAt + record.propertiesLength);
+    for (let from = 0; from < text.length; ) {
+      let to = text.indexOf(SEPARATOR, from);
+      if (to < 0) to = text.length;
+      // The names that count have 4 to 26 letters and begin with one of five; the first letter sorts out most others.
+      switch (text.charCodeAt(from)) {
+        case 0x54:
+          if (facts.tags === '') facts.tags = propertyValue(text, from, to, 'TAGS') ?? '';
+          break;
+        case 0x4b:
+          if (facts.keys === '') facts.keys = propertyValue(text, from, to, 'KEYS') ?? '';
+          break;
+        case 0x55:
+          if (facts.uniqKey === '') facts.uniqKey = propertyValue(text, from, to, 'UNIQ_KEY') ?? '';
+          break;
+        case 0x44:
+          if (facts.delay === '') facts.delay = propertyValue(text, from, to, 'DELAY') ?? '';
+          break;
+        case 0x49:
+          if (facts.multiDispatch === '')
+            facts.multiDispatch = propertyValue(text, from, to, 'INNER_MULTI_DISPATCH') ?? '';
+          if (facts.multiOffsets === '')
+            facts.multiOffsets = propertyValue(text, from, to, 'INNER_MULTI_QUEUE_OFFSET') ?? '';
+          break;
+      }
+      from = to + 1;
+    }
+    return facts;
+  }
+}
+
+function propertyValue(text: string, from: number, to: number, name: string): string | undefined {
+  const at = from + name.length;
+  if (text[at] !== NAME_END || !text.startsWith(name, from)) return undefined;
+  return text.slice(at + 1, to);
+}
+
+const defaultLevels = new DelayLevels();
+
+/**
+ * The third field of a record's queue entry. Delays are learned: a broker with a messageDelayLevel of its own is told by
+ * the first entry of each level, and the others have to agree.
+ */
+export class TagsCodes {
+  readonly #learned = new Map<string, number>();
+
+  /** `found` is what the queue has; undefined when it has no entry to learn from. */
+  expected(topic: string, facts: RecordFacts, storeTimestamp: number, found: number | undefined): number {
+    if (topic === SCHEDULE_TOPIC && facts.delay !== '') {
+      const due = defaultLevels.deliverTimestamp(Number.parseInt(facts.delay, 10), storeTimestamp);
+      if (due !== undefined) return this.#deliverTime(facts.delay, storeTimestamp, due, found);
+    }
+    return tagsStringToTagsCode(facts.tags);
+  }
+
+  #deliverTime(level: string, storeTimestamp: number, due: number, found: number | undefined): number {
+    const learned = this.#learned.get(level);
+    if (learned !== undefined) return storeTimestamp + learned;
+    const delay = found === undefined ? -1 : found - storeTimestamp;
+    // Whole seconds up to a week are a delay somebody configured; anything else is a wrong byte.
+    if (delay <= 0 || delay > 7 * 86_400_000 || delay % 1000 !== 0) return due;
+    this.#learned.set(level, delay);
+    return found!;
+  }
+}
+
+/** Hashes of topics as the index has them, `topic#`; they repeat. */
+export class IndexHashes {
+  readonly #prefixes = new Map<string, number>();
+  readonly #tags = new Map<string, number>();
+  /** Filled by of(): the hash codes of a record's keys, in the order in which brokers file them. */
+  readonly list: number[] = [];
+  /** Filled by of(): the hash that RocketMQ files behind the keys since 5.4, `topic#T#tags`; -1 without tags. */
+  tagsHash = -1;
+
+  of(topic: string, facts: RecordFacts): readonly number[] {
+    const { list } = this;
+    list.length = 0;
+    this.tagsHash = -1;
+    if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return list;
+    let prefix = this.#prefixes.get(topic);
+    if (prefix === undefined) {
+      if (this.#prefixes.size > 10_000) this.#prefixes.clear();
+      prefix = javaStringHashCode('#', javaStringHashCode(topic));
+      this.#prefixes.set(topic, prefix);
+    }
+    if (facts.uniqKey !== '') list.push(keyHash(javaStringHashCode(facts.uniqKey, prefix)));
+    const { keys } = facts;
+    for (let from = 0; from < keys.length; ) {
+      let to = keys.indexOf(' ', from);
+      if (to < 0) to = keys.length;
+      if (to > from) list.push(keyHash(javaStringHashCode(keys, prefix, from, to)));
+      from = to + 1;
+    }
+    if (facts.tags !== '') this.tagsHash = keyHash(this.#tagsHashCode(topic, prefix, facts.tags));
+    return list;
+  }
+
+  /** Tags repeat: the last one of the last topic is nearly always the one that is asked for again. */
+  #tagsHashCode(topic: string, prefix: number, tags: string): number {
+    const name = `${topic}#${tags}`;
+    let hash = this.#tags.get(name);
+    if (hash === undefined) {
+      if (this.#tags.size > 10_000) this.#tags.clear();
+      hash = javaStringHashCode(tags, javaStringHashCode('T#', prefix));
+      this.#tags.set(name, hash);
+    }
+    return hash;
+  }
+}
+
+function keyHash(hashCode: number): number {
+  return hashCode === -0x8000_0000 ? 0 : Math.abs(hashCode);
+}

@@ -1,0 +1,377 @@
+import { chooseStart, type RecordLayout, type RecoveryStart } from '@vernier/store/internal';
+import { type BookedDamage, DamageBook } from './damage-book.ts';
+import { findWrongByte, type WrongByte } from './diagnose.ts';
+import { Findings } from './finding.ts';
+import { IndexCheck } from './index-check.ts';
+import { type IndexShape, indexShapeOf } from './index-shape.ts';
+import { LogReader } from './log-reader.ts';
+import { type Damage, type LogTail, type LogWalkResult, walkLog } from './log-walk.ts';
+import {
+  type ConfigFile,
+  checkCheckpoint,
+  checkConfigFiles,
+  checkConsumerOffsets,
+  knownTopicsOf,
+  readConfigFiles,
+} from './metadata-check.ts';
+import { QueueCheck, type QueueHole } from './queue-check.ts';
+import { RecordFactsReader, type TagsCodes } from './record-facts.ts';
+import { doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
+
+export interface VerifyOptions {
+  /** `quick`: the ends of everything. `full`: every record, entry and key. */
+  depth: 'quick' | 'full';
+  /** Of the index files, where the configuration says it. */
+  indexShape?: Partial<IndexShape>;
+  onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
+export interface VerifyResult {
+  findings: Findings;
+  /** Damaged stretches of the log, each with the messages that were in it. */
+  damages: readonly BookedDamage[];
+  tail: LogTail;
+  /** Numbers of queues that nothing stands behind. */
+  holes: readonly QueueHole[];
+  /** The index has entries for tags, as RocketMQ files them since 5.4. */
+  indexesTags: boolean;
+  tags: TagsCodes;
+  /** Offset in the log behind the last record that is good or known to have been there. */
+  logEnd: number;
+  records: number;
+  entries: number;
+  indexEntries: number;
+  bytes: number;
+  elapsedMs: number;
+  lastStoreTimestamp: number;
+  configFiles: readonly ConfigFile[];
+  indexShape: IndexShape | undefined;
+}
+
+/** Reads a store and says everything that is wrong with it. Changes nothing, takes no lock. */
+export async function verifyStore(layout: StoreLayout, options: VerifyOptions): Promise<VerifyResult> {
+  return await new Verification(layout, options).run();
+}
+
+class Verification {
+  readonly #layout: StoreLayout;
+  readonly #options: VerifyOptions;
+  readonly #findings = new Findings();
+  readonly #book = new DamageBook();
+  readonly #log: LogReader;
+  readonly #wrongBytes = new Map<BookedDamage, WrongByte>();
+
+  constructor(layout: StoreLayout, options: VerifyOptions) {
+    this.#layout = layout;
+    this.#options = options;
+    this.#log = new LogReader(layout.logFiles);
+  }
+
+  async run(): Promise<VerifyResult> {
+    const layout = this.#layout;
+    const findings = this.#findings;
+    const startedAt = performance.now();
+    const configFiles = await readConfigFiles(layout.root);
+    checkConfigFiles(configFiles, findings);
+    this.#checkFileSizes();
+    const queues = new QueueCheck({
+      layout,
+      findings,
+      book: this.#book,
+      log: this.#log,
+      completeBelow: 0,
+      knownTopics: knownTopicsOf(configFiles),
+    });
+    const shape = indexShapeOf(layout.indexFiles, this.#options.indexShape ?? {});
+    let index: IndexCheck | undefined;
+    try {
+      const completeBelow = await this.#completeBelow(queues.maxPhysicOffset());
+      queues.completeBelow = completeBelow;
+      index = this.#openIndex(shape, completeBelow);
+      const walk = await this.#walk(queues, index);
+      const logEnd = this.#judgeTail(walk.tail, queues, walk.lastStoreTimestamp);
+      this.#explainDamages();
+      queues.finish(logEnd);
+      index?.finish(logEnd);
+      this.#reportDamages();
+      checkCheckpoint(layout, logEnd, walk.lastStoreTimestamp, findings);
+      const maxOffsets = new Map([...queues.states()].map((state) => [`${state.topic}@${state.queueId}`, state]));
+      checkConsumerOffsets(
+        configFiles,
+        (topic, queueId) => {
+          const state = maxOffsets.get(`${topic}@${queueId}`);
+          return state === undefined ? undefined : Math.max(state.next, state.reader?.end() ?? 0);
+        },
+        findings,
+      );
+      return {
+        findings,
+        damages: this.#book.list,
+        tail: walk.tail,
+        holes: queues.holes,
+        tags: queues.tags,
+        indexesTags: (index?.tagEntries ?? 0) > 0,
+        logEnd,
+        records: walk.records,
+        entries: queues.entries,
+        indexEntries: index?.units ?? 0,
+        bytes: walk.bytes,
+        elapsedMs: performance.now() - startedAt,
+        lastStoreTimestamp: walk.lastStoreTimestamp,
+        configFiles,
+        indexShape: shape,
+      };
+    } finally {
+      queues.close();
+      index?.close();
+      this.#log.close();
+    }
+  }
+
+  #openIndex(shape: IndexShape | undefined, completeBelow: number): IndexCheck | undefined {
+    const { indexFiles } = this.#layout;
+    if (indexFiles.length === 0) return undefined;
+    if (shape === undefined) {
+      this.#findings.note({
+        kind: 'index-file',
+        file: shownPath(this.#layout.root, indexFiles[0]!.path),
+        offset: 0,
+        length: 0,
+        expected: '',
+        found: '',
+        message:
+          'the index was not checked: it is empty, or of a size that does not tell its slots (--set maxHashSlotNum=…)',
+      });
+      return undefined;
+    }
+    return new IndexCheck({
+      layout: this.#layout,
+      shape,
+      findings: this.#findings,
+      book: this.#book,
+      log: this.#log,
+      completeBelow,
+    });
+  }
+
+  /** Names and lengths of the files: each file of the log must be as long as the others. */
+  #checkFileSizes(): void {
+    const { root, logFiles, logFileSize, queues, queueFileSize, strangers } = this.#layout;
+    for (const [index, file] of logFiles.entries()) {
+      if (file.size === logFileSize && file.from % logFileSize === logFiles[0]!.from % logFileSize) continue;
+      this.#findings.fault({
+        kind: 'log-file',
+        file: shownPath(root, file.path),
+        offset: Math.min(file.size, logFileSize),
+        length: Math.abs(file.size - logFileSize),
+        expected: `${logFileSize} bytes`,
+        found: String(file.size),
+        message: `file ${index + 1} of the log has another length than the others; a broker does not start with it`,
+        logOffset: file.from,
+      });
+    }
+    for (const path of strangers) {
+      this.#findings.note({
+        kind: 'log-file',
+        file: shownPath(root, path),
+        offset: 0,
+        length: 0,
+        expected: '',
+        found: '',
+        message: 'empty, or of a name that is no offset: no part of the log',
+      });
+    }
+    for (const byId of queues.values()) {
+      for (const { files } of byId.values()) {
+        for (const [index, file] of files.entries()) {
+          const gap = index > 0 && file.from !== files[index - 1]!.from + queueFileSize;
+          if (file.size === queueFileSize && file.from % queueFileSize === 0 && !gap) continue;
+          this.#findings.fault({
+            kind: 'queue-file',
+            file: shownPath(root, file.path),
+            offset: 0,
+            length: file.size,
+            expected: gap ? `a file from ${files[index - 1]!.from + queueFileSize} on` : `${queueFileSize} bytes`,
+            found: gap ? `one from ${file.from} on` : String(file.size),
+            message: gap
+              ? 'a file of the queue is missing in front of it'
+              : 'has another length than the other queue files',
+          });
+        }
+      }
+    }
+  }
+
+  /** Below this offset every record must have its entries on disk. */
+  async #completeBelow(maxPhysicOffset: number): Promise<number> {
+    const { state, checkpoint, own } = this.#layout;
+    if (state === 'clean') return Number.POSITIVE_INFINITY;
+    if (own) return checkpoint!.logicsPoint;
+    // A live Java broker writes entries at once and in log order.
+    if (state === 'live') return Math.max(0, maxPhysicOffset);
+    return (await recoveryStartOf(this.#layout, maxPhysicOffset))?.dispatchFrom ?? 0;
+  }
+
+  async #walk(queues: QueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
+    const { logFiles, logFileSize, state } = this.#layout;
+    const factsReader = new RecordFactsReader();
+    const topics = new Map<string, string>();
+    const totalBytes = logFiles.length * logFileSize;
+    const quick = this.#options.depth === 'quick';
+    let lastTime = 0;
+    return await walkLog(
+      logFiles,
+      { checkCrc: !quick, live: state === 'live', ...(quick ? {} : { zeroBytesMax: Number.POSITIVE_INFINITY }) },
+      {
+        onRecord: (view, record) => {
+          lastTime = record.storeTimestamp;
+          const topic = topicName(topics, view, record);
+          const facts = factsReader.read(view, record);
+          queues.onRecord(topic, record, facts);
+          index?.onRecord(topic, record, facts);
+        },
+        onDamage: (damage) => this.#book.add(damage, lastTime),
+        onProgress: (bytes) => this.#options.onProgress?.(bytes, totalBytes),
+      },
+    );
+  }
+
+  /** Where the log ends, and whether that is as it should be. */
+  #judgeTail(tail: LogTail, queues: QueueCheck, lastStoreTimestamp: number): number {
+    const { state, checkpoint, own, root } = this.#layout;
+    if (tail.file === undefined) return tail.from;
+    // Entries that point behind the last good record: something was there.
+    const known = Math.max(queues.maxPhysicOffset(), own ? checkpoint!.durablePoint : 0);
+    const wasThere = known > tail.from && (state === 'clean' || own);
+    if (wasThere && tail.from < tail.file.from + tail.file.size) {
+      const to = Math.min(known, tail.file.from + tail.file.size);
+      this.#book.add(
+        {
+          file: tail.file,
+          from: tail.from,
+          to,
+          toFileEnd: false,
+          reason: tail.check?.reason ?? 'zeros',
+          expected: tail.check?.expected ?? 0,
+          found: tail.check?.found ?? 0,
+          record: tail.record,
+        },
+        lastStoreTimestamp,
+      );
+      return to;
+    }
+    if (tail.kind === 'bad') {
+      const finding = {
+        kind: 'log-tail' as const,
+        file: shownPath(root, tail.file.path),
+        offset: tail.from - tail.file.from,
+        length: tail.record?.size ?? 8,
+        expected: String(tail.check!.expected),
+        found: String(tail.check!.found),
+        message: `the log ends here, with something that is no whole record (${tail.check!.reason}); the next start cuts it`,
+        logOffset: tail.from,
+      };
+      if (state === 'clean') this.#findings.fault(finding);
+      else this.#findings.note(finding);
+    }
+    return tail.from;
+  }
+
+  /** Finds the one wrong byte behind a damage, where there is one. */
+  #explainDamages(): void {
+    for (const damage of this.#book.list.slice(0, 200)) {
+      if (damage.record !== undefined || damage.toFileEnd || damage.reason === 'missing-file') continue;
+      const bytes = this.#log.bytesAt(damage.from, damage.to - damage.from);
+      const wrong = findWrongByte(bytes, damage.from);
+      if (wrong !== undefined) this.#wrongBytes.set(damage, wrong);
+    }
+  }
+
+  #reportDamages(): void {
+    for (const damage of this.#book.list) this.#reportDamage(damage);
+  }
+
+  #reportDamage(damage: BookedDamage): void {
+    const { file, from, to, lost } = damage;
+    const wrong = this.#wrongBytes.get(damage);
+    const messages =
+      lost.length === 0
+        ? 'no queue has an entry for it'
+        : lost
+            .slice(0, 3)
+            .map(({ topic, queueId, queueOffset }) => `message ${queueOffset} of ${topic}/${queueId}`)
+            .join(', ') + (lost.length > 3 ? ` and ${lost.length - 3} more` : '');
+    let message = `${whatIsWrong(damage)}; ${messages}`;
+    if (wrong !== undefined) message = `the record's ${wrong.field} is wrong in one byte; ${messages}`;
+    this.#findings.fault({
+      kind: 'log-record',
+      file: shownPath(this.#layout.root, file.path),
+      offset: from - file.from + (wrong?.at ?? 0),
+      length: wrong === undefined ? to - from : 1,
+      expected: String(wrong?.expected ?? damage.expected),
+      found: String(wrong?.found ?? damage.found),
+      message,
+      logOffset: from,
+      ...(lost.length > 0
+        ? { topic: lost[0]!.topic, queueId: lost[0]!.queueId, queueOffset: lost[0]!.queueOffset }
+        : {}),
+    });
+  }
+}
+
+function whatIsWrong({ reason, from, to, toFileEnd }: Damage): string {
+  const range = `${to - from} bytes of the log from ${from} to ${to}`;
+  switch (reason) {
+    case 'body-crc':
+      return `the record at ${from} has a body that does not match its checksum`;
+    case 'property-crc':
+      return `the record at ${from} does not match the checksum in its properties`;
+    case 'zeros':
+      return `${range} are zeros in the middle of the log`;
+    case 'missing-file':
+      return `${range} are in a file that is missing`;
+    case 'unreadable':
+      return `${range} cannot be read from the disk`;
+    case 'blank-size':
+      return `the marker of the file's end at ${from} names another length than what is left`;
+    default:
+      return `${range}${toFileEnd ? ', up to the end of the file,' : ''} hold no good record (${reason})`;
+  }
+}
+
+/** Topics as strings, each made once. */
+function topicName(topics: Map<string, string>, view: Buffer, record: RecordLayout): string {
+  const key = view.toString('latin1', record.topicAt, record.topicAt + record.topicLength);
+  const known = topics.get(key);
+  if (known !== undefined) return known;
+  if (topics.size >= 100_000) topics.clear();
+  const name = Buffer.from(key, 'latin1').toString('utf8');
+  topics.set(key, name);
+  return name;
+}
+
+/** What the next start of Vernier would begin with; undefined for a log without files. */
+export async function recoveryStartOf(
+  layout: StoreLayout,
+  maxPhysicOffset: number,
+): Promise<RecoveryStart | undefined> {
+  const { checkpoint, logFiles, state } = layout;
+  if (logFiles.length === 0) return undefined;
+  const valid = checkpoint?.durablePointState === 'valid';
+  const minTimestamp = Math.max(
+    0,
+    Math.min(checkpoint?.physicMsgTimestamp ?? 0, checkpoint?.logicsMsgTimestamp ?? 0) - 3_000,
+  );
+  return await chooseStart(
+    {
+      files: logFiles,
+      lastExitOk: state === 'clean',
+      durablePointState: checkpoint?.durablePointState ?? 'none',
+      durablePoint: checkpoint?.durablePoint ?? 0,
+      minTimestamp,
+      consumeQueueMaxOffset: maxPhysicOffset,
+      consumeQueueCompleteWhere: Math.max(0, Math.min(valid ? checkpoint.logicsPoint : 0, maxPhysicOffset)),
+    },
+    { fileSystem: doctorFileSystem, checkCrc: true, verifyPropCrc: false },
+  );
+}
