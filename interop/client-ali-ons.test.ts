@@ -7,5 +7,5 @@ clientSuite({
   start: () => startNodeProgram('ali-ons'),
   // The client has no oneway messages and no batches.
   modes: { sync: 5_000, async: 15_000, oneway: 0, batch: 0 },
-  abilities: { orderly: false, queues: true },
+  abilities: { orderly: false, queues: true, unicodeTags: true },
 });

@@ -21,6 +21,8 @@ export interface ClientUnderTest {
     orderly: boolean;
     /** Answers how many queues a consumer holds, so that a suite can wait for a rebalance. */
     queues: boolean;
+    /** Hashes a tag as Java does when it is not ASCII; without that no broker of RocketMQ finds the messages. */
+    unicodeTags: boolean;
   };
   /** More tests for this client, within the suite of one flush type. */
   more?: (context: SuiteContext) => void;
@@ -50,6 +52,50 @@ export function assertAllOnce(report: ReceiveReport, count: number): void {
   assert.equal(report.distinct, count, 'distinct messages received');
   assert.equal(report.duplicates, 0, 'duplicates');
   assert.equal(report.foreign, 0, 'messages of an earlier run');
+}
+
+/**
+ * A second consumer joins a group under load and leaves it again. Asserts that the two together miss nothing, and
+ * answers how many messages were delivered more than once. `canAskQueues`: the client tells how many queues it holds.
+ */
+export async function joinAndLeave(peer: ClientPeer, broker: BrokerPeer, canAskQueues: boolean): Promise<number> {
+  const [topic, run, group, name] = [unique('topic'), unique('run'), unique('group'), unique('producer')];
+  const consumers = [unique('consumer'), unique('consumer')] as const;
+  const namesrv = broker.namesrvAddr;
+  const count = 4_000;
+  const send = async (from: number, to: number, threads: number): Promise<void> => {
+    const values = { name, topic, run, mode: 'sync', from, count: to - from, threads };
+    const report = await peer.call<SendReport>('producer.send', values);
+    assert.deepEqual([report.status, report.errors], [{ SEND_OK: to - from }, {}]);
+  };
+  const join = (consumer: string): Promise<unknown> =>
+    peer.call('consumer.start', { name: consumer, group, namesrv, topic, run });
+
+  await createTopic(broker, topic, queueCount);
+  await join(consumers[0]);
+  await peer.call('producer.start', { name, group: unique('pgroup'), namesrv });
+  await send(0, count / 4, 2);
+  const sending = send(count / 4, (count / 4) * 3, 1);
+  await join(consumers[1]);
+  if (canAskQueues) {
+    await askUntil('rebalance to two consumers', 60_000, undefined, async () => {
+      const held = await Promise.all(
+        consumers.map((one) => peer.call<number>('consumer.queues', { name: one, topic })),
+      );
+      return held.every((queues) => queues === queueCount / 2) ? true : undefined;
+    });
+  }
+  await sending;
+  const left = await peer.call<ReceiveReport>('consumer.stop', { name: consumers[1], indexes: true });
+  await send((count / 4) * 3, count, 2);
+  await peer.call('producer.stop', { name });
+  const stayed = await askUntil('all messages at either consumer', 60_000, undefined, async () => {
+    const now = await peer.call<ReceiveReport>('consumer.await', { name: consumers[0], distinct: 0, indexes: true });
+    return new Set([...left.indexes!, ...now.indexes!]).size === count ? now : undefined;
+  });
+  await peer.call('consumer.stop', { name: consumers[0] });
+  assert.equal(stayed.faulty + left.faulty, 0);
+  return stayed.total + left.total - count;
 }
 
 function suite(client: ClientUnderTest, flushDiskType: FlushDiskType): void {
@@ -143,64 +189,18 @@ function suite(client: ClientUnderTest, flushDiskType: FlushDiskType): void {
   });
 
   it('a tag expression is filtered by the broker', async () => {
-    const receiver = await consumer({ group: unique('group'), tags: 'TagA || 标签' });
-    const wanted = taggedCount(messageCount, 0, 2);
+    const { unicodeTags } = client.abilities;
+    const receiver = await consumer({ group: unique('group'), tags: unicodeTags ? 'TagA || 标签' : 'TagA || TagB' });
+    const wanted = taggedCount(messageCount, 0, unicodeTags ? 2 : 1);
     await awaitDistinct(receiver, wanted);
     const report = await stopConsumer(receiver);
     assertAllOnce({ ...report, foreign: 0 }, wanted);
-    assert.deepEqual(Object.keys(report.tags).sort(), ['TagA', '标签'].sort());
+    assert.deepEqual(Object.keys(report.tags).sort(), ['TagA', unicodeTags ? '标签' : 'TagB'].sort());
   });
 
   it('a second consumer joins and leaves under load: nothing is missed', async (t) => {
-    const shared = unique('topic');
-    const load = unique('run');
-    const group = unique('group');
-    await createTopic(broker, shared, queueCount);
-    const first = await consumer({ group, topic: shared, run: load });
-    const sender = await producer();
-    const count = 4_000;
-    await send({ name: sender, topic: shared, mode: 'sync', run: load, from: 0, count: count / 4, threads: 2 });
-    const sending = send({
-      name: sender,
-      topic: shared,
-      mode: 'sync',
-      run: load,
-      from: count / 4,
-      count: count / 2,
-      threads: 1,
-    });
-    const second = await consumer({ group, topic: shared, run: load });
-    if (client.abilities.queues) {
-      await askUntil('rebalance to two consumers', 60_000, undefined, async () => {
-        const held = await Promise.all(
-          [first, second].map((name) => peer.call<number>('consumer.queues', { name, topic: shared })),
-        );
-        return held.every((queues) => queues === queueCount / 2) ? true : undefined;
-      });
-    }
-    await sending;
-    const beforeLeaving = await peer.call<ReceiveReport>('consumer.stop', { name: second, indexes: true });
-    await send({
-      name: sender,
-      topic: shared,
-      mode: 'sync',
-      run: load,
-      from: (count / 4) * 3,
-      count: count / 4,
-      threads: 2,
-    });
-    await peer.call('producer.stop', { name: sender });
-    const indexes = new Set(beforeLeaving.indexes);
-    const report = await askUntil('all messages at either consumer', 60_000, undefined, async () => {
-      const now = await peer.call<ReceiveReport>('consumer.await', { name: first, distinct: 0, indexes: true });
-      return new Set([...indexes, ...now.indexes!]).size === count ? now : undefined;
-    });
-    await stopConsumer(first);
-    assert.equal(report.faulty + beforeLeaving.faulty, 0);
-    note(
-      t,
-      `${brokerKind}: ${report.total + beforeLeaving.total - count} duplicates of ${count} while consumers joined and left`,
-    );
+    const duplicates = await joinAndLeave(peer, broker, client.abilities.queues);
+    note(t, `${brokerKind}: ${duplicates} duplicates while a consumer joined and left`);
   });
 
   it('a message that a listener fails once comes again', async () => {

@@ -125,7 +125,7 @@ export function javaClientSuite(version: ApacheVersion): void {
     missing: javaMissing(),
     start: () => startJavaClient(version),
     modes: { sync: 5_000, async: 5_000, oneway: 5_000, batch: 5_000 },
-    abilities: { orderly: true, queues: true },
+    abilities: { orderly: true, queues: true, unicodeTags: true },
     more,
   });
 }
