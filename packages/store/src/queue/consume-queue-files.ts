@@ -183,7 +183,12 @@ export class ConsumeQueueFiles {
     } finally {
       await file.close();
     }
-    this.#unsyncedDirectories.add(directory);
+    this.markNamesUnsynced(topic, queueId);
+  }
+
+  /** The names of a queue's files, and of the directories above, may be in the page cache alone. */
+  markNamesUnsynced(topic: string, queueId: number): void {
+    this.#unsyncedDirectories.add(this.queueDirectory(topic, queueId));
     this.#unsyncedDirectories.add(`${this.directory}/${topic}`);
     this.#unsyncedDirectories.add(this.directory);
     this.#unsyncedDirectories.add(this.#context.config.storePathRootDir);

@@ -165,6 +165,10 @@ export class ConsumeQueue {
     this.#maxPhysicOffset = found.maxPhysicOffset;
     this.#minWhere = Math.min(found.minWhere ?? this.#minWhere, found.endWhere);
     this.#minPhysicOffset = found.minWhere === undefined ? -1 : found.minPhysicOffset;
+    // Made since the last thorough flush, by a process that may have been killed before it synced the names.
+    if (durableWhere === undefined || found.maxPhysicOffset < 0 || found.maxPhysicOffset > durableWhere) {
+      this.#owner.files.markNamesUnsynced(this.topic, this.queueId);
+    }
     if (found.isDamaged) {
       const queueOffset = found.endWhere / CQ_STORE_UNIT_SIZE;
       this.#owner.logger.error(
