@@ -61,7 +61,31 @@ process.on('exit', () => {
   for (const disk of alive) disk.destroy();
 });
 
+/** ext4 is what is meant where nothing else is said; the others show that nothing rests on one file system's habits. */
+export type DiskFormat = 'ext4' | 'xfs' | 'btrfs';
+
+/** The smallest that mkfs makes, with some room. */
+export const diskMiBOf: Record<DiskFormat, number> = { ext4: 256, xfs: 320, btrfs: 320 };
+
+/** Why there can be no disk of this format here, or undefined when there can. */
+export function diskFormatMissing(format: DiskFormat): string | undefined {
+  if (format === 'ext4') return powerCutDiskMissing();
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root on Linux: mounts a file system';
+  if (run(`mkfs.${format}`, ['-V']).error) return `needs mkfs.${format}`;
+  let disk: PowerCutDisk | undefined;
+  try {
+    disk = new PowerCutDisk({ sizeMiB: diskMiBOf[format], format });
+    return undefined;
+  } catch (error) {
+    return `no loop-mounted ${format} here: ${(error as Error).message}`;
+  } finally {
+    disk?.destroy();
+  }
+}
+
 export interface PowerCutDiskOptions {
+  /** Default ext4. Only ext4 can have its own backing. */
+  format?: DiskFormat;
   /** Of the file system; the image is sparse and takes only what is written. */
   sizeMiB: number;
   /** The image lies in a file system of its own in memory, whose room limitBacking() can end. */
@@ -90,10 +114,7 @@ export class PowerCutDisk {
       if (options.ownBacking) this.mount(this.backing, ['-t', 'tmpfs', '-o', 'size=100%', 'tmpfs', this.backing]);
       closeSync(openSync(this.image, 'w'));
       truncateSync(this.image, options.sizeMiB * 1024 * 1024);
-      // Without these the kernel goes on initializing tables in the background, and the image never stands still.
-      // A small journal and few inodes, so that limitBacking() can reserve all of the file system's own blocks.
-      const shape = ['-b', '4096', '-J', 'size=4', '-N', '2048', '-E', 'lazy_itable_init=0,lazy_journal_init=0'];
-      must('mkfs.ext4', ['-q', '-F', ...shape, this.image]);
+      this.format(options.format ?? 'ext4');
       if (options.ownBacking) this.touchMetadata();
       this.mount(this.mountPoint, ['-o', 'loop', this.image, this.mountPoint]);
       // The loop driver reports success for a request of which its backing took only the first pages. With requests of
@@ -103,6 +124,14 @@ export class PowerCutDisk {
       this.destroy();
       throw error;
     }
+  }
+
+  private format(format: DiskFormat): void {
+    // Without these the kernel goes on initializing tables in the background, and the image never stands still.
+    // A small journal and few inodes, so that limitBacking() can reserve all of the file system's own blocks.
+    const shape = ['-b', '4096', '-J', 'size=4', '-N', '2048', '-E', 'lazy_itable_init=0,lazy_journal_init=0'];
+    if (format === 'ext4') must('mkfs.ext4', ['-q', '-F', ...shape, this.image]);
+    else must(`mkfs.${format}`, ['-q', '-f', this.image]);
   }
 
   private mount(at: string, args: string[]): void {

@@ -23,6 +23,8 @@ export class WriterProcess {
   private readonly exited: Promise<unknown[]>;
   /** Resolves once the store is open; rejects when the writer ended before. */
   readonly ready: Promise<void>;
+  /** Resolves once recovery reads; rejects when the writer ended before. */
+  readonly recovering: Promise<void>;
   /** Resolves once the first append was acknowledged; rejects when the writer ended before. */
   readonly underLoad: Promise<void>;
   /** Resolves once an append was refused; rejects when the writer ended before. */
@@ -36,10 +38,12 @@ export class WriterProcess {
     this.exited = once(this.child, 'close');
     this.exited.then(() => running.delete(this.child));
     this.ready = this.says('ready');
+    this.recovering = this.says('recovering');
     this.underLoad = this.says('acknowledged');
     this.refused = this.says('refused');
     // Nobody waits for all of these, and a writer may be killed before any of them.
     this.ready.catch(() => {});
+    this.recovering.catch(() => {});
     this.underLoad.catch(() => {});
     this.refused.catch(() => {});
     this.child.stderr!.on('data', (text: Buffer) => {

@@ -1,5 +1,6 @@
-// A process that appends and consumes until it is killed: `writer.ts JSON`, where JSON is a WriterJob. Prints "ready"
-// when the store is open "acknowledged" with the first PUT_OK and "refused" with the first other status; everything that was promised or seen goes to the witness log at once.
+// A process that appends and consumes until it is killed: `writer.ts JSON`, where JSON is a WriterJob. Prints "recovering"
+// when recovery begins to read, "ready" when the store is open, "acknowledged" with the first PUT_OK and "refused" with
+// the first other status; everything that was promised or seen goes to the witness log at once.
 import { MessageStore, type MessageStoreOptions, type PutMessageResult } from '@vernier/store';
 import { BLOCK_SIZE, bodyOf, keyOf, planOf, type RunShape, sequenceOf } from './messages.ts';
 import { type Mutation, mutatedFileSystem } from './mutations.ts';
@@ -24,10 +25,14 @@ const { shape } = job;
 process.stdin.on('end', () => process.exit(3)).resume();
 
 const witness = new WitnessLog(job.witnessLog);
-const store = await MessageStore.open(
-  job.store,
-  job.mutation === undefined ? {} : { fileSystem: mutatedFileSystem(job.mutation) },
-);
+let recovering = false;
+const store = await MessageStore.open(job.store, {
+  ...(job.mutation === undefined ? {} : { fileSystem: mutatedFileSystem(job.mutation) }),
+  onRecoveryProgress: () => {
+    if (!recovering) process.stdout.write('recovering\n');
+    recovering = true;
+  },
+});
 const host = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 let nextSequence = job.firstSequence;
 let committed = -1;
