@@ -41,6 +41,8 @@ export interface Finding {
   queueOffset?: number;
   /** Offset in the log of the record it is about. */
   logOffset?: number;
+  /** Of a log-field whose right value is known, `expected`: which one. */
+  field?: 'topic' | 'queueId' | 'queueOffset';
   /** Another place that may be the wrong one instead. */
   orElse?: { file: string; offset: number; length: number };
 }

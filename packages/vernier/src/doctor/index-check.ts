@@ -136,18 +136,46 @@ export class IndexCheck {
     const hashes = this.#hashes.of(topic, facts);
     const phy = record.physicalOffset;
     for (let i = 0; i < hashes.length; i++) {
+      if (this.#isMisplaced(phy, hashes[i]!)) {
+        this.#take(this.#cursor!, record.storeTimestamp, hashes[i]!, phy);
+        continue;
+      }
       if (!this.#advanceTo(phy)) {
         this.#addMissing(phy, record.size);
         return;
       }
       const cursor = this.#cursor!;
-      const { unit } = cursor;
-      if (unit.keyHash !== hashes[i]) this.#wrongHash(cursor, hashes[i]!, phy);
-      this.#take(cursor, record.storeTimestamp, hashes[i]!, phy);
+      let hash = hashes[i]!;
+      if (cursor.unit.keyHash !== hash) hash = this.#wrongHash(cursor, hash, record);
+      this.#take(cursor, record.storeTimestamp, hash, phy);
     }
     const { tagsHash } = this.#hashes;
     if (tagsHash >= 0) this.#takeTags(record.storeTimestamp, tagsHash, phy);
     this.#lastPhy = phy;
+  }
+
+  /** The next unit has the hash that is due, and leads elsewhere: reported, and true when its offset is what is wrong. */
+  #isMisplaced(phy: number, hash: number): boolean {
+    const cursor = this.#live();
+    if (cursor === undefined || cursor.unit.phyOffset === phy || cursor.unit.keyHash !== hash) return false;
+    const { unit, number } = cursor;
+    if (this.#hasKey(unit.phyOffset, hash)) return false;
+    this.#fault('index-entry', cursor, cursor.place(number) + 4, 8, {
+      expected: String(phy),
+      found: String(unit.phyOffset),
+      message: `entry ${number} points to another place than its record`,
+      logOffset: phy,
+    });
+    return true;
+  }
+
+  #hasKey(phy: number, hash: number): boolean {
+    const found = phy < 0 || !Number.isSafeInteger(phy) ? undefined : this.#options.log.recordAt(phy);
+    if (found === undefined) return false;
+    const { record, view } = found;
+    const own = new IndexHashes();
+    const list = own.of(topicOf(view, record), new RecordFactsReader().read(view, record));
+    return list.includes(hash) || own.tagsHash === hash;
   }
 
   /** The entry that newer releases file for the tags: there or not, depending on who stored the message. */
@@ -226,17 +254,11 @@ export class IndexCheck {
     const phy = unit.phyOffset;
     if (phy >= 0 && phy < (layout.logFiles[0]?.from ?? 0)) return;
     if (book.find(phy) !== undefined) return;
-    const found = phy < 0 ? undefined : log.recordAt(phy);
-    if (found !== undefined) {
-      const { record, view } = found;
-      const facts = new RecordFactsReader().read(view, record);
-      const own = new IndexHashes();
-      const known = own.of(topicOf(view, record), facts).includes(unit.keyHash) || own.tagsHash === unit.keyHash;
-      if (known && phy <= this.#lastPhy) {
-        this.duplicates++;
-        return;
-      }
+    if (phy <= this.#lastPhy && this.#hasKey(phy, unit.keyHash)) {
+      this.duplicates++;
+      return;
     }
+    const found = phy < 0 || !Number.isSafeInteger(phy) ? undefined : log.recordAt(phy);
     this.#fault('index-entry', cursor, cursor.place(number), INDEX_SIZE, {
       expected: `a record after ${this.#lastPhy}`,
       found: String(phy),
@@ -248,15 +270,35 @@ export class IndexCheck {
     });
   }
 
-  #wrongHash(cursor: IndexCursor, expected: number, phy: number): void {
+  /** Entry and record disagree about the key; the chain tells which is right. Answers the hash that is. */
+  #wrongHash(cursor: IndexCursor, expected: number, record: RecordLayout): number {
+    const { unit, number, slots } = cursor;
+    const phy = record.physicalOffset;
     const file = this.#options.log.fileAt(phy)!;
-    this.#fault('index-entry', cursor, cursor.place(cursor.number), 4, {
-      expected: String(expected),
-      found: String(cursor.unit.keyHash),
-      message: `entry ${cursor.number} has another hash than the keys of its record at ${phy}`,
+    const inLog = {
+      file: shownPath(this.#options.layout.root, file.path),
+      offset: phy - file.from + record.propertiesAt - record.at,
+      length: record.propertiesLength,
+    };
+    const inIndex = {
+      file: shownPath(this.#options.layout.root, cursor.file.path),
+      offset: cursor.place(number),
+      length: 4,
+    };
+    const fits = (hash: number): boolean => hash >= 0 && slots[hash % slots.length] === unit.previous;
+    const entryIsRight = fits(unit.keyHash) && !fits(expected);
+    this.#options.findings.fault({
+      kind: entryIsRight ? 'log-field' : 'index-entry',
+      ...(entryIsRight ? inLog : inIndex),
+      expected: String(entryIsRight ? unit.keyHash : expected),
+      found: String(entryIsRight ? expected : unit.keyHash),
+      message: entryIsRight
+        ? `the record at ${phy} has another key than entry ${number} of the index was made from`
+        : `entry ${number} has another hash than the keys of its record at ${phy}`,
       logOffset: phy,
-      orElse: { file: shownPath(this.#options.layout.root, file.path), offset: phy - file.from, length: -1 },
+      orElse: entryIsRight ? inIndex : inLog,
     });
+    return entryIsRight ? unit.keyHash : expected;
   }
 
   /** Checks time and chain of the unit that the record has met, and goes on. */

@@ -181,14 +181,16 @@ class LogWalk {
         if (stop.check.kind === 'short') {
           // The record begins in this chunk and ends in a later one: read as a whole, by itself.
           const single = this.#checkSingle(fd, file, position);
-          if (single.check.kind === 'record') {
+          if (single.check.kind === 'record' && hasBrokenCrcProperty(single.view, single.check)) {
+            stop.check = BROKEN_CRC_PROPERTY;
+          } else if (single.check.kind === 'record') {
             this.#accept(single.view, single.check);
             this.#result.bytes += single.check.size;
             position += single.check.size;
             continue;
           }
           if (single.check.kind === 'blank') return file.from + file.size;
-          stop.check = single.check;
+          if (single.check.kind !== 'record') stop.check = single.check;
         }
         const next = await this.#behindBad(fd, file, index, position, stop.check as Bad);
         if (next === undefined) return file.from + file.size;
@@ -215,6 +217,7 @@ class LogWalk {
       options.maxSize = file.size - position;
       const check = checkMessageAndReturnSize(view, at, options);
       if (check.kind !== 'record') return { position, check };
+      if (this.#options.checkCrc && hasBrokenCrcProperty(view, check)) return { position, check: BROKEN_CRC_PROPERTY };
       this.#accept(view, check);
       position += check.size;
     }
@@ -266,6 +269,7 @@ class LogWalk {
     const offset = file.from + position;
     for (let retry = 0; this.#options.live && retry < LIVE_RETRIES; retry++) {
       const again = this.#checkSingle(fd, file, position).check;
+      if (check === BROKEN_CRC_PROPERTY) break;
       if (again.kind === 'record' || again.kind === 'blank') return offset;
       check = again as Bad;
       // Zeros are the usual end of a log that is written to; nothing is to be waited for.
@@ -293,7 +297,7 @@ class LogWalk {
       return undefined;
     }
     // A broker that appends may have closed a gap that was seen a moment ago.
-    if (this.#options.live) {
+    if (this.#options.live && check !== BROKEN_CRC_PROPERTY) {
       const again = this.#checkSingle(fd, file, position).check;
       if (again.kind === 'record' || again.kind === 'blank') return offset;
     }
@@ -333,6 +337,27 @@ class LogWalk {
     );
     return next;
   }
+}
+
+const CRC_TEMPLATE = Buffer.from(`__CRC32#\u0001##########\u0002`, 'latin1');
+/** Bytes of the property's form that may be wrong before it counts as something else. */
+const CRC_WRONG_MAX = 3;
+const BROKEN_CRC_PROPERTY: BadRecord = { kind: 'bad', reason: 'property-crc', expected: 0, found: 0 };
+
+/**
+ * Whether the record ends with something that was a `__CRC32#` property and is none any more: the decoder, which cannot
+ * know, takes such a record for one that never had a checksum.
+ */
+function hasBrokenCrcProperty(view: Buffer, record: RecordLayout): boolean {
+  if (record.propertiesLength < CRC_TEMPLATE.length) return false;
+  const start = record.propertiesAt + record.propertiesLength - CRC_TEMPLATE.length;
+  let wrong = 0;
+  for (let i = 0; i < CRC_TEMPLATE.length && wrong <= CRC_WRONG_MAX; i++) {
+    const byte = view[start + i]!;
+    const right = i >= 9 && i < 19 ? byte >= 0x30 && byte <= 0x39 : byte === CRC_TEMPLATE[i];
+    if (!right) wrong++;
+  }
+  return wrong > 0 && wrong <= CRC_WRONG_MAX;
 }
 
 type Bad = BadRecord | { readonly kind: 'zero' };

@@ -535,7 +535,7 @@ export class QueueCheck {
     state: QueueState,
     index: number,
     phy: number,
-    field: string,
+    field: 'topic' | 'queueId' | 'queueOffset',
     expected: string,
     found: string,
   ): void {
@@ -552,6 +552,7 @@ export class QueueCheck {
       queueId: state.queueId,
       queueOffset: index,
       logOffset: phy,
+      field,
     });
   }
 

@@ -53,7 +53,8 @@ export async function rawPieces(layout: StoreLayout, at: number, count: number):
       { checkCrc: true, live: isLive, from, until, chunkBytes: WINDOW_BYTES },
       {
         onRecord(view, record) {
-          if (record.physicalOffset + record.size <= at) pieces.splice(0, Math.max(0, pieces.length - 1));
+          // Of those in front of the place the last one is enough.
+          if (record.physicalOffset + record.size <= at) pieces.length = 0;
           if (pieces.length < count + 1) pieces.push(recordPiece(view, record));
         },
         onDamage(damage) {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import {
   DelayLevels,
   javaStringHashCode,
@@ -18,6 +19,8 @@ export interface RecordFacts {
   /** Queues besides the record's own that have an entry for it (INNER_MULTI_DISPATCH), and its numbers there. */
   multiDispatch: string;
   multiOffsets: string;
+  /** The properties are no UTF-8, which every broker writes. */
+  broken: boolean;
 }
 
 /**
@@ -25,13 +28,24 @@ export interface RecordFacts {
  * for every message of a store.
  */
 export class RecordFactsReader {
-  readonly facts: RecordFacts = { tags: '', keys: '', uniqKey: '', delay: '', multiDispatch: '', multiOffsets: '' };
+  readonly facts: RecordFacts = {
+    tags: '',
+    keys: '',
+    uniqKey: '',
+    delay: '',
+    multiDispatch: '',
+    multiOffsets: '',
+    broken: false,
+  };
 
   read(view: Buffer, record: RecordLayout): RecordFacts {
     const { facts } = this;
     facts.tags = facts.keys = facts.uniqKey = facts.delay = facts.multiDispatch = facts.multiOffsets = '';
+    facts.broken = false;
     if (record.propertiesLength === 0) return facts;
     const text = view.toString('utf8', record.propertiesAt, record.propertiesAt + record.propertiesLength);
+    // A wrong byte is decoded to this character; a text may also hold it, so the bytes decide.
+    if (text.includes('\ufffd')) facts.broken = !isUtf8(propertiesOf(view, record));
     for (let from = 0; from < text.length; ) {
       let to = text.indexOf(SEPARATOR, from);
       if (to < 0) to = text.length;
@@ -60,6 +74,10 @@ export class RecordFactsReader {
     }
     return facts;
   }
+}
+
+function propertiesOf(view: Buffer, { propertiesAt, propertiesLength }: RecordLayout): Buffer {
+  return view.subarray(propertiesAt, propertiesAt + propertiesLength);
 }
 
 function propertyValue(text: string, from: number, to: number, name: string): string | undefined {

@@ -274,10 +274,13 @@ class Planner {
   }
 
   /** A field of a sound record that its queue entry proves wrong. */
-  #planPatch({ file, offset, length, expected, message, logOffset }: Finding): void {
+  #planPatch({ file, offset, length, expected, message, logOffset, field }: Finding): void {
+    if (field === undefined) {
+      this.#left.push(`${file} at ${offset}: ${message}; nothing says what was there`);
+      return;
+    }
     const log = this.#fileOf(logOffset!);
     const bytes = Buffer.alloc(length);
-    const field = /a wrong (\w+)/.exec(message)?.[1] ?? '';
     if (field === 'topic') {
       if (Buffer.byteLength(expected) !== length) {
         this.#left.push(`${file} at ${offset}: ${message}`);

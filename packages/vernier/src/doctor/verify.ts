@@ -227,6 +227,7 @@ class Verification {
           lastTime = record.storeTimestamp;
           const topic = topicName(topics, view, record);
           const facts = factsReader.read(view, record);
+          if (facts.broken) this.#reportBrokenProperties(record);
           queues.onRecord(topic, record, facts);
           index?.onRecord(topic, record, facts);
         },
@@ -285,6 +286,20 @@ class Verification {
       const wrong = findWrongByte(bytes, damage.from);
       if (wrong !== undefined) this.#wrongBytes.set(damage, wrong);
     }
+  }
+
+  #reportBrokenProperties(record: RecordLayout): void {
+    const file = this.#log.fileAt(record.physicalOffset)!;
+    this.#findings.fault({
+      kind: 'log-field',
+      file: shownPath(this.#layout.root, file.path),
+      offset: record.physicalOffset - file.from + record.propertiesAt - record.at,
+      length: record.propertiesLength,
+      expected: 'UTF-8',
+      found: 'other bytes',
+      message: `the properties of the record at ${record.physicalOffset} are not what a broker writes`,
+      logOffset: record.physicalOffset,
+    });
   }
 
   #reportDamages(): void {

@@ -1,0 +1,111 @@
+import type { MessageStoreOptions } from '../../src/config.ts';
+import { type StoreLogger, silentLogger } from '../../src/logger.ts';
+import { MessageStore } from '../../src/message-store.ts';
+import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.ts';
+import { Scheduler } from '../../src/testing/torture/scheduler.ts';
+import type { Durability, MessageExt, PutMessageResult } from '../../src/types.ts';
+
+const HOST = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
+const EVENTS_MAX = 100_000;
+
+export interface PutOptions {
+  queueId?: number;
+  durability?: Durability;
+  properties?: string;
+}
+
+/** A machine with one store on a simulated disk; its time moves with the calls that are waited for. */
+export class Machine {
+  readonly scheduler = new Scheduler(Date.UTC(2026, 0, 1));
+  fileSystem: SimulatedFileSystem;
+  readonly options: MessageStoreOptions;
+
+  constructor(settings: Partial<MessageStoreOptions> = {}, fileSystem = new SimulatedFileSystem()) {
+    this.fileSystem = fileSystem;
+    this.options = {
+      storePathRootDir: '/data/store',
+      mappedFileSizeCommitLog: 16_384,
+      mappedFileSizeConsumeQueue: 200,
+      maxHashSlotNum: 20,
+      maxIndexNum: 40,
+      flushConsumeQueueThoroughInterval: 100,
+      flushIntervalConsumeQueue: 10,
+      diskFreeBytesMin: 0,
+      ...settings,
+    };
+  }
+
+  open(logger: Partial<StoreLogger> = {}): Promise<MessageStore> {
+    const { fileSystem, scheduler } = this;
+    const more = { fileSystem, clock: scheduler, logger: { ...silentLogger, ...logger } };
+    return this.until(MessageStore.open(this.options, more), 'open');
+  }
+
+  until<T>(promise: Promise<T>, what: string): Promise<T> {
+    return this.scheduler.complete(promise, what, EVENTS_MAX);
+  }
+
+  /** Lets everything happen that happens within so many milliseconds. */
+  async advance(ms: number): Promise<void> {
+    await this.until(this.scheduler.delay(ms), 'time');
+  }
+
+  /** Begins a put; nothing happens before time moves. */
+  begin(store: MessageStore, text: string, more: PutOptions = {}): Promise<PutMessageResult> {
+    const message = {
+      topic: 'T',
+      queueId: more.queueId ?? 0,
+      flag: 0,
+      sysFlag: 0,
+      bornTimestamp: 1,
+      bornHost: HOST,
+      storeHost: HOST,
+      reconsumeTimes: 0,
+      preparedTransactionOffset: 0,
+      body: Buffer.from(text),
+      propertiesString: more.properties ?? `KEYS\u0001${text}\u0002`,
+    };
+    return store.asyncPutMessage(message, more.durability);
+  }
+
+  put(store: MessageStore, text: string, more: PutOptions = {}): Promise<PutMessageResult> {
+    return this.until(this.begin(store, text, more), `put of ${text.slice(0, 20)}`);
+  }
+
+  /** Puts so many messages of 500 bytes, one after the other, and gives their bodies. */
+  async fill(store: MessageStore, count: number, queueId = 0): Promise<string[]> {
+    const bodies: string[] = [];
+    for (let i = 0; i < count; i++) {
+      const text = `${queueId}-${i}-`.padEnd(500, 'x');
+      const { status, reason } = await this.put(store, text, { queueId, properties: `KEYS\u0001k${i}\u0002` });
+      if (status !== 'PUT_OK') throw new Error(`${status}: ${reason}`);
+      bodies.push(text);
+    }
+    return bodies;
+  }
+
+  async bodies(store: MessageStore, queueId = 0): Promise<string[]> {
+    const read = async (): Promise<MessageExt[]> => {
+      const list: MessageExt[] = [];
+      for await (const message of store.readQueue('T', queueId)) list.push(message);
+      return list;
+    };
+    return (await this.until(read(), 'reading')).map((message) => message.body.toString());
+  }
+
+  /** The machine that is left after a power cut. */
+  powerCut(seed: number, survival = 0.5): Machine {
+    return new Machine(this.options, this.fileSystem.crash(seed, { survival }));
+  }
+
+  /** The process is killed, the page cache stays. */
+  kill(): Machine {
+    this.scheduler.stop();
+    const { fileSystem } = this;
+    fileSystem.clearFaults();
+    fileSystem.resume();
+    fileSystem.intercept = undefined;
+    fileSystem.onDone = undefined;
+    return new Machine(this.options, fileSystem);
+  }
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { crashAt } from '../../src/testing/failpoints.ts';
+import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.ts';
+import { Scheduler } from '../../src/testing/torture/scheduler.ts';
+import { torture } from '../../src/testing/torture/torture.ts';
+import { Machine } from './machine.ts';
+
+/** Crashes of the short run; `npm run torture` makes the long ones. */
+const ROUNDS = Number(process.env.ROUNDS ?? 60);
+
+test(`torture: ${ROUNDS} crashes by seed, no promise broken`, async () => {
+  const { failure, counters } = await torture({ seed: 1, rounds: ROUNDS });
+  assert.equal(failure, undefined, failure && [failure.message, ...failure.steps].join('\n'));
+  assert.equal(counters.crashes, ROUNDS);
+  // It did what it is for.
+  for (const name of ['powerCuts', 'kills', 'cutsInRecovery', 'faults', 'acknowledged', 'read'] as const) {
+    assert.ok(counters[name] > 0, name);
+  }
+});
+
+for (const engine of ['channel', 'transient-pool'] as const) {
+  test(`torture: the same seed is the same history (${engine})`, async () => {
+    const first = await torture({ seed: 12_345, rounds: 10, engine });
+    const second = await torture({ seed: 12_345, rounds: 10, engine });
+    assert.equal(first.failure, undefined, first.failure?.message);
+    assert.deepEqual(second.counters, first.counters);
+    const other = await torture({ seed: 12_346, rounds: 10, engine });
+    assert.notDeepEqual(other.counters, first.counters);
+  });
+}
+
+test('torture: a store that breaks a promise is caught, with its history; the next run is not disturbed', async () => {
+  const { prototype } = SimulatedFileSystem;
+  const { syncDirectory } = prototype;
+  // A disk that says it had made the names durable.
+  prototype.syncDirectory = async () => {};
+  const broken = await torture({ seed: 1, rounds: 100 }).finally(() => {
+    prototype.syncDirectory = syncDirectory;
+  });
+  assert.ok(broken.failure, 'caught');
+  assert.match(broken.failure.steps[0]!, new RegExp(`^seed ${broken.failure.seed}: `));
+  assert.ok(broken.failure.steps.some((step) => step.startsWith('power cut')));
+  assert.ok(broken.failure.operations.length > 0);
+  const sound = await torture({ seed: broken.failure.seed, rounds: 10 });
+  assert.equal(sound.failure, undefined, sound.failure?.message);
+});
+
+test('scheduler: a loop that no time ends, and a promise that nothing settles, are violations', async () => {
+  const busy = new Scheduler(0);
+  const loop = async (): Promise<void> => {
+    while (true) {
+      busy.monotonic();
+      await null;
+    }
+  };
+  await assert.rejects(busy.complete(loop(), 'the loop', 10), { name: 'Violation', message: /loop without end/ });
+  const idle = new Scheduler(0);
+  await assert.rejects(idle.complete(new Promise(() => {}), 'the answer', 10), {
+    name: 'Violation',
+    message: 'the answer does not end',
+  });
+});
+
+// What the torture run has found, each as small as it gets.
+
+test('found: the first start stopped before the names above the store were durable, the second one makes them so', async () => {
+  const machine = new Machine();
+  const crash = crashAt(machine.fileSystem, 'root:before-directory-sync');
+  await assert.rejects(machine.open(), { name: 'Violation' });
+  assert.ok(crash.isReached);
+  const second = machine.kill();
+  const store = await second.open();
+  const bodies = await second.fill(store, 3);
+  for (let seed = 1; seed <= 20; seed++) {
+    const left = second.powerCut(seed);
+    assert.deepEqual(await left.bodies(await left.open()), bodies, `seed ${seed}`);
+  }
+});
+
+test('found: a queue file that a killed process made is lost in a power cut after the queues were said to be complete', async () => {
+  const machine = new Machine();
+  const store = await machine.open();
+  const bodies = await machine.fill(store, 3);
+  const crash = crashAt(machine.fileSystem, 'queue:before-write');
+  await assert.rejects(machine.advance(5_000), { name: 'Violation' });
+  assert.ok(crash.isReached);
+  const second = machine.kill();
+  await second.open();
+  await second.advance(5_000);
+  for (let seed = 1; seed <= 20; seed++) {
+    const left = second.powerCut(seed);
+    assert.deepEqual(await left.bodies(await left.open()), bodies, `seed ${seed}`);
+  }
+});
+
+test('found: a checkpoint that a killed process left in the page cache is made durable before the next one is written', async () => {
+  const machine = new Machine();
+  const store = await machine.open();
+  await machine.fill(store, 3);
+  await machine.advance(5_000);
+  await machine.fill(store, 3, 1);
+  const crash = crashAt(machine.fileSystem, 'checkpoint:before-sync');
+  await assert.rejects(machine.advance(5_000), { name: 'Violation' });
+  assert.ok(crash.isReached);
+  const second = machine.kill();
+  const opened = await second.open();
+  const point = opened.flushedWhere;
+  await second.fill(opened, 1);
+  const stopped = crashAt(second.fileSystem, 'checkpoint:after-copy');
+  await assert.rejects(second.advance(5_000), { name: 'Violation' });
+  assert.ok(stopped.isReached);
+  for (let seed = 1; seed <= 20; seed++) {
+    const rules: string[] = [];
+    const left = second.powerCut(seed);
+    await left.open({
+      info: (fields, message) => {
+        if (message === 'recovery: reading the log') rules.push(`${(fields as { rule: string }).rule}`);
+        const { durablePoint } = fields as { durablePoint?: number };
+        if (durablePoint !== undefined) assert.ok(durablePoint >= point, `seed ${seed}: ${durablePoint} of ${point}`);
+      },
+    });
+    assert.deepEqual(rules, ['durable-point'], `seed ${seed}`);
+  }
+});
+
+test('found: a damaged store gives the messages in front of the damage, whatever the crash left of their queues', async () => {
+  const machine = new Machine({ flushConsumeQueueThoroughInterval: 1_000_000 });
+  const store = await machine.open();
+  const bodies = await machine.fill(store, 25);
+  const offset = store.maxPhyOffset - 300;
+  await machine.advance(3_000);
+  // The first of the queue's files is gone, the others are there.
+  const paths = machine.fileSystem.paths().filter((path) => path.includes('/consumequeue/'));
+  assert.ok(paths.length > 1);
+  const left = machine.kill();
+  await left.until(left.fileSystem.remove(paths[0]!), 'remove');
+  const { mappedFileSizeCommitLog: size } = store.config;
+  const path = `${store.config.storePathCommitLog}/${String(offset - (offset % size)).padStart(20, '0')}`;
+  left.fileSystem.flipOnRead(path, offset % size);
+  const damaged = await left.open();
+  assert.equal(damaged.failure?.code, 'STORE_DAMAGED');
+  assert.deepEqual(await left.bodies(damaged), bodies.slice(0, -1));
+});
+
+test('found: queue files removed by recovery do not come back behind one made anew', async () => {
+  const machine = new Machine({ flushConsumeQueueThoroughInterval: 1_000_000 });
+  const store = await machine.open();
+  const bodies = await machine.fill(store, 35);
+  await machine.advance(2_000);
+  const second = machine.kill();
+  const again = await second.open();
+  const more = await second.fill(again, 12, 0);
+  await second.advance(2_000);
+  for (let seed = 1; seed <= 30; seed++) {
+    const left = second.powerCut(seed);
+    const opened = await left.open();
+    assert.deepEqual(await left.bodies(opened), [...bodies, ...more], `seed ${seed}`);
+  }
+});
+
+test('found: zeros in properties are not taken for a lost sector', async () => {
+  const machine = new Machine();
+  const store = await machine.open();
+  for (const [i, zeros] of [1, 2, 600].entries()) {
+    await machine.put(store, `body ${i}`, { properties: `a\u0001${'\u0000'.repeat(zeros)}\u0002` });
+  }
+  const left = machine.powerCut(1, 0);
+  assert.deepEqual(await left.bodies(await left.open()), ['body 0', 'body 1', 'body 2']);
+});

@@ -1,0 +1,206 @@
+/**
+ * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
+ * `file` (below packages/store/src), by `to`; the history of `seed` must then break a promise. After a change of the
+ * torture run, which moves what a seed means: `npm run mutations -- --find` prints the first seed that catches each.
+ */
+export const mutations = [
+  {
+    name: 'acknowledged before the flush',
+    file: 'flush/flush-manager.ts',
+    from: 'if (onDisk) return this.#groupCommitService.submit(nextOffset, result);',
+    to: `if (onDisk) {
+        this.#groupCommitService.wakeup();
+        result.status = 'PUT_OK';
+        return Promise.resolve(result);
+      }`,
+    seed: 1,
+  },
+  {
+    name: 'the name of a new log file is not made durable',
+    file: 'mapped-file/mapped-file-allocator.ts',
+    from: 'await fileSystem.rename(staged, path);\n    await fileSystem.syncDirectory(this.#directory);',
+    to: 'await fileSystem.rename(staged, path);',
+    seed: 1,
+  },
+  {
+    name: 'the length of a new log file is not made durable',
+    file: 'mapped-file/mapped-file-allocator.ts',
+    from: 'await file.allocate(this.#fileSize, config.diskFreeBytesMin);\n      await file.sync();',
+    to: 'await file.allocate(this.#fileSize, config.diskFreeBytesMin);',
+    seed: 1,
+  },
+  {
+    name: 'a failed flush is tried again',
+    file: 'mapped-file/mapped-file-base.ts',
+    from: `await this.force(from, to);
+    } catch (error) {
+      throw this.#fail('STORE_FLUSH_FAILED', 'flush', from, to, error);
+    }`,
+    to: `await this.force(from, to);
+    } catch {
+      await this.force(from, to);
+    }`,
+    seed: 1,
+  },
+  {
+    name: 'the durable point is put at the end of what was appended',
+    file: 'store-parts.ts',
+    from: 'this.#checkpoint?.setDurablePoint(flushedWhere, flushedWhere, storeTimestamp);',
+    to: 'this.#checkpoint?.setDurablePoint(this.#log.maxOffset, this.#log.maxOffset + flushedWhere, storeTimestamp);',
+    seed: 1,
+  },
+  {
+    name: 'the swapped lists: what gathered during a flush is forgotten',
+    file: 'flush/request-list.ts',
+    from: 'this.#requestsRead = this.#requestsWrite;\n    this.#requestsWrite = answered;',
+    to: 'this.#requestsRead = answered;\n    this.#requestsWrite = [];',
+    seed: 1,
+  },
+  {
+    name: 'a flush answers whoever waits',
+    file: 'flush/group-commit-service.ts',
+    from: `const answered = this.#requests.answerUpTo(this.#target.flushedWhere);`,
+    to: `const answered = this.#requests.answerUpTo(Number.MAX_SAFE_INTEGER);`,
+    seed: 1,
+  },
+  {
+    name: 'dispatch goes past flushedWhere',
+    file: 'commit-log/commit-log.ts',
+    from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
+    to: 'return this.mappedFileQueue.committedWhere;',
+    seed: 1,
+  },
+  {
+    name: 'dispatch goes past what is written',
+    file: 'commit-log/commit-log.ts',
+    from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
+    to: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.maxOffset;',
+    seed: 1,
+  },
+  {
+    name: 'a failed store takes messages',
+    file: 'commit-log/commit-log.ts',
+    from: 'const { failure } = this.#context;\n    if (!failure) {',
+    to: 'const failure = undefined as StoreError | undefined;\n    if (!failure) {',
+    seed: 1,
+  },
+  {
+    name: 'recovery believes the page cache and writes nothing again',
+    file: 'commit-log/recovery.ts',
+    from: 'onVerified: (file, position, bytes) => rewriter.write(file, position, bytes),',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'recovery leaves what lies behind the end of the log',
+    file: 'mapped-file/mapped-file-queue.ts',
+    from: 'await last.zeroTail(position);\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'the tail is zeroed and not synced',
+    file: 'mapped-file/mapped-file-base.ts',
+    from: 'await file.zeroRange(position, this.fileSize - position);\n      await file.sync();',
+    to: 'await file.zeroRange(position, this.fileSize - position);',
+    seed: 1,
+  },
+  {
+    name: 'the queues are said to be complete up to what was dispatched during their flush',
+    file: 'queue/flush-consume-queue-service.ts',
+    from: 'await onThoroughFlush(durableWhere);',
+    to: 'await onThoroughFlush(dispatchedWhere());',
+    seed: 1,
+  },
+  {
+    name: 'a flush takes the last file instead of the one that holds flushedWhere',
+    file: 'mapped-file/mapped-file-queue.ts',
+    from: 'const file = this.#find(this.#flushedWhere);\n    if (file === undefined) return;\n    const storeTimestamp',
+    to: 'const file = this.#last;\n    if (file === undefined) return;\n    const storeTimestamp',
+    seed: 1,
+  },
+  {
+    name: 'a durable write counts for what others wrote before it',
+    file: 'mapped-file/mapped-file-base.ts',
+    from: 'const durably = this.#commitDurably && this.flushedPosition === from;',
+    to: 'const durably = this.#commitDurably;',
+    seed: 1,
+  },
+  {
+    name: 'recovery takes zeros in properties for properties',
+    file: 'commit-log/recovery.ts',
+    from: "checkTorn: start.rule === 'durable-point'",
+    to: 'checkTorn: false',
+    seed: 1,
+  },
+  {
+    name: 'zeros in properties are stored without a checksum',
+    file: 'commit-log/message-encoder.ts',
+    from: "return this.#appendPropCrc || propertiesString.includes('\\0') || propertiesString.includes(PROPERTY_CRC32);",
+    to: 'return this.#appendPropCrc;',
+    seed: 1,
+  },
+  {
+    name: 'queue entries above the start are kept',
+    file: 'commit-log/recovery.ts',
+    from: 'await consumeQueueStore.truncateDirty(dispatchFrom);\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'index entries above the start are kept',
+    file: 'commit-log/recovery.ts',
+    from: 'await indexService?.truncateDirty(dispatchFrom);\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'removed consume-queue files may come back',
+    file: 'queue/consume-queue-store.ts',
+    from: 'if (!inMemory) await this.#files.syncDirectories();\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a consume-queue file’s name gets to the disk before its length',
+    file: 'queue/consume-queue-files.ts',
+    from: 'await this.#syncFile(written);\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a damaged store keeps the queue entries that the crash left',
+    file: 'commit-log/recovery.ts',
+    from: 'await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'the names above the store are not made durable',
+    file: 'store-parts.ts',
+    from: 'if (isNew) {',
+    to: 'if (Date.now() < 0) {',
+    seed: 1,
+  },
+  {
+    name: 'a queue’s name in the page cache counts as durable',
+    file: 'queue/consume-queue.ts',
+    from: 'this.#owner.files.markNamesUnsynced(this.topic, this.queueId);',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'readers are given what fails its checksum',
+    file: 'read/record-check.ts',
+    from: 'return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);',
+    to: 'return true;',
+    seed: 1,
+  },
+  {
+    name: 'group under ASYNC_FLUSH waits as long as the disk does',
+    file: 'commit-log/commit-log.ts',
+    from: 'const timer = clock.setTimer(() => {',
+    to: 'const timer = ((_: () => void, __: number) => undefined)(() => {',
+    seed: 1,
+  },
+];

@@ -1,0 +1,121 @@
+// `npm run mutations [-- --find] [-- --only TEXT]`: is the torture run worth its name? Each deliberate breakage of
+// scripts/mutations.list.mjs is applied to a copy of the store's sources, and the history of its seed must break a
+// promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first seed that
+// catches each, and prints it.
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureInstalled, root } from './ensure.mjs';
+import { mutations } from './mutations.list.mjs';
+
+const PROCESSES = 2;
+const CRASHES_PER_SEED = 10;
+/** Seeds that --find tries. */
+const SEEDS_TRIED = 200;
+const TIME_MS_MAX = 200_000;
+
+const { values } = parseArgs({ options: { find: { type: 'boolean', default: false }, only: { type: 'string' } } });
+ensureInstalled();
+const sources = join(root, 'packages', 'store', 'src');
+// Inside the repository, so that the copies find node_modules.
+const folder = join(root, '.cache', 'mutations');
+rmSync(folder, { recursive: true, force: true });
+
+const RUNNER = `import { torture } from './src/testing/torture/torture.ts';
+const [seed, rounds] = process.argv.slice(2).map(Number);
+const { failure, counters } = await torture({ seed, rounds });
+process.stdout.write(JSON.stringify({ seed: failure?.seed, message: failure?.message, crashes: counters.crashes }));
+`;
+
+/** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
+function prepare(name, mutation) {
+  const copy = join(folder, name);
+  mkdirSync(copy, { recursive: true });
+  cpSync(sources, join(copy, 'src'), { recursive: true });
+  writeFileSync(join(copy, 'run.ts'), RUNNER);
+  if (mutation === undefined) return undefined;
+  const file = join(copy, 'src', mutation.file);
+  const text = readFileSync(file, 'utf8');
+  const found = text.split(mutation.from).length - 1;
+  if (found !== 1) return `its text stands ${found} times in ${mutation.file}`;
+  writeFileSync(
+    file,
+    text.replace(mutation.from, () => mutation.to),
+  );
+  return undefined;
+}
+
+function run(name, seed, rounds) {
+  return new Promise((resolve) => {
+    const args = ['--import', 'tsx', join(folder, name, 'run.ts'), String(seed), String(rounds)];
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    let err = '';
+    let late = false;
+    const watch = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, TIME_MS_MAX);
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    child.on('close', (code) => {
+      clearTimeout(watch);
+      // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
+      if (late) resolve({ seed, message: `no end after ${TIME_MS_MAX / 1000} s` });
+      else if (code !== 0) resolve({ error: err.trim().split('\n').slice(0, 6).join('\n') });
+      else resolve(JSON.parse(out));
+    });
+  });
+}
+
+let failed = 0;
+let tried = 0;
+
+async function check(mutation, index) {
+  const name = `m${index}`;
+  const problem = prepare(name, mutation);
+  const seed = values.find ? 1 : mutation.seed;
+  const rounds = (values.find ? SEEDS_TRIED : 1) * CRASHES_PER_SEED;
+  const result = problem === undefined ? await run(name, seed, rounds) : { error: problem };
+  rmSync(join(folder, name), { recursive: true, force: true });
+  tried++;
+  if (result.seed !== undefined) {
+    process.stdout.write(
+      `caught    ${mutation.name}\n          seed ${result.seed}: ${result.message.slice(0, 160)}\n`,
+    );
+    return;
+  }
+  failed++;
+  const what =
+    result.error === undefined
+      ? `SURVIVED  ${mutation.name}: ${result.crashes} crashes`
+      : `FAILED    ${mutation.name}: ${result.error}`;
+  process.stdout.write(`${what}\n`);
+}
+
+const wanted = mutations.filter(({ name }) => values.only === undefined || name.includes(values.only));
+const seeds = [...new Set(wanted.map(({ seed }) => seed))];
+if (!values.find) {
+  // The unbroken store must pass the same histories, or catching proves nothing.
+  prepare('unbroken', undefined);
+  for (const seed of seeds) {
+    const result = await run('unbroken', seed, CRASHES_PER_SEED);
+    if (result.seed === undefined && result.error === undefined) continue;
+    failed++;
+    process.stdout.write(`FAILED    the unbroken store, seed ${seed}: ${result.message ?? result.error}\n`);
+  }
+}
+const queue = [...wanted.entries()];
+await Promise.all(
+  Array.from({ length: PROCESSES }, async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) await check(next[1], next[0]);
+  }),
+);
+rmSync(folder, { recursive: true, force: true });
+process.stdout.write(`${tried - failed} of ${tried} breakages are caught\n`);
+process.exit(failed === 0 && tried > 0 ? 0 : 1);
