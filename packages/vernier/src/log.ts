@@ -1,4 +1,6 @@
 import { writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { makeDirectorySync } from '@vernier/store/internal';
 import { type Logger, pino, destination as pinoDestination } from 'pino';
 import { CliError } from './errors.ts';
 
@@ -33,7 +35,8 @@ const options = (level: LogLevel) => ({ level, base: { pid: process.pid } });
 
 function openFile(file: string): ReturnType<typeof pinoDestination> {
   try {
-    return pinoDestination({ dest: file, mkdir: true, sync: true });
+    makeDirectorySync(dirname(file));
+    return pinoDestination({ dest: file, sync: true });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new CliError('CLI_USAGE', `the log file ${file} cannot be opened: ${code}`, { file, code }, error);

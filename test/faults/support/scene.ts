@@ -83,7 +83,7 @@ export class Scene {
     });
     this.atEnd(() => load.stop());
     await load.start(concurrency);
-    await load.underLoad;
+    await load.until('the first acknowledgement', () => load.acknowledged > 0);
     return load;
   }
 

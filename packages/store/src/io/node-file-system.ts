@@ -16,6 +16,7 @@ import type {
   Traffic,
 } from './file-system.ts';
 import { type IoLane, PoolLane, writePieces } from './io-lane.ts';
+import { makeDirectory } from './make-directory.ts';
 import { loadNative, type Native } from './native.ts';
 
 const open = promisify(fs.open);
@@ -253,18 +254,8 @@ export class NodeFileSystem implements FileSystem {
     return orMissing(fs.promises.readFile(path));
   }
 
-  async makeDirectory(path: string): Promise<void> {
-    try {
-      await fs.promises.mkdir(path, { recursive: true });
-    } catch (error) {
-      // Node reports a full disk as ENOENT when it makes several levels; one level alone has the true reason.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      const parent = dirname(path);
-      if (parent !== path) await this.makeDirectory(parent);
-      await fs.promises.mkdir(path).catch((reason: NodeJS.ErrnoException) => {
-        if (reason.code !== 'EEXIST') throw reason;
-      });
-    }
+  makeDirectory(path: string): Promise<void> {
+    return makeDirectory(path);
   }
 
   rename(from: string, to: string): Promise<void> {

@@ -7,10 +7,11 @@
  *   else in this process, not even to read what it says.
  * - A second lock from the same process succeeds. So a process-wide registry of open directories stands beside it.
  */
-import { closeSync, ftruncateSync, mkdirSync, openSync, realpathSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, realpathSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../errors.ts';
 import type { StoreLogger } from '../logger.ts';
+import { makeDirectorySync } from './make-directory.ts';
 import { loadNative, type Native } from './native.ts';
 
 /** Content RocketMQ writes into the file; of no meaning to anybody. */
@@ -114,7 +115,7 @@ export function lockStateOf(root: string, native: Native | undefined = loadNativ
 /** The registry's key is the real path: two names of one directory are one store. */
 function directoryOf(root: string): { directory: string; path: string } {
   try {
-    mkdirSync(root, { recursive: true });
+    makeDirectorySync(root);
     const directory = realpathSync(root);
     return { directory, path: join(directory, 'lock') };
   } catch (error) {

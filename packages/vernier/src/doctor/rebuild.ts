@@ -5,6 +5,7 @@ import {
   CQ_STORE_UNIT_SIZE,
   hasQueueEntry,
   IndexService,
+  makeDirectory,
   resolveConfig,
   type StoreContext,
   writeUnit,
@@ -85,7 +86,7 @@ export class QueueBuilder {
     const where = this.#gatheredFrom * CQ_STORE_UNIT_SIZE;
     const from = where - (where % this.#fileSize);
     const path = join(this.directory, String(from).padStart(20, '0'));
-    await fs.mkdir(this.directory, { recursive: true });
+    await makeDirectory(this.directory);
     const file = await fs.open(path, this.#paths.has(path) ? 'r+' : 'w+');
     try {
       if (!this.#paths.has(path)) await file.truncate(this.#fileSize);

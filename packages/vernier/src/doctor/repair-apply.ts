@@ -1,7 +1,14 @@
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { silentLogger, systemClock } from '@vernier/store';
-import { CQ_STORE_UNIT_SIZE, StoreCheckpoint, storePaths, writeAtomic, writeUnit } from '@vernier/store/internal';
+import {
+  CQ_STORE_UNIT_SIZE,
+  makeDirectory,
+  StoreCheckpoint,
+  storePaths,
+  writeAtomic,
+  writeUnit,
+} from '@vernier/store/internal';
 import { fillPieces } from './filler.ts';
 import { rebuild, syncUpwards } from './rebuild.ts';
 import { type RepairPlan, type RepairStep, type UnfinishedRepair, unfinishedPath } from './repair-plan.ts';
@@ -78,7 +85,7 @@ class Repair {
 
   async #prepare(): Promise<void> {
     this.#change('backup');
-    await fs.mkdir(this.#backup, { recursive: true });
+    await makeDirectory(this.#backup);
     const steps = this.#plan.steps.map((step) =>
       'bytes' in step ? { ...step, bytes: step.bytes.toString('hex') } : step,
     );
@@ -95,7 +102,7 @@ class Repair {
   async #makeLogFile({ path, size, file }: Step<'make-log-file'>): Promise<void> {
     this.#change(`make ${file}`);
     this.#say(`${file}: made ${size} bytes long`);
-    await fs.mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     const handle = await fs.open(path, 'a');
     try {
       await handle.truncate(size);
@@ -183,7 +190,7 @@ class Repair {
   async #putAside(path: string, file: string): Promise<void> {
     this.#change(`put aside ${file}`);
     const target = join(this.#backup, file.startsWith('/') ? `outside${file}` : file);
-    await fs.mkdir(dirname(target), { recursive: true });
+    await makeDirectory(dirname(target));
     await fs.rename(path, target);
     await doctorFileSystem.syncDirectory(dirname(target));
     await doctorFileSystem.syncDirectory(dirname(path));
@@ -239,7 +246,7 @@ class Repair {
       this.#say(`consumequeue/${topic}/${queueId}: made anew`);
     }
     if (withIndex) {
-      await fs.mkdir(join(fresh, 'index'), { recursive: true });
+      await makeDirectory(join(fresh, 'index'));
       await this.#replaceDirectory(paths.index, join(fresh, 'index'), join(this.#backup, 'index'));
       this.#say(`index: made anew, keys of ${made.indexEntries} records`);
     }
@@ -249,8 +256,8 @@ class Repair {
   /** The old one goes into the backup, the new one takes its place; the note of what is unfinished covers the moment. */
   async #replaceDirectory(place: string, fresh: string, aside: string): Promise<void> {
     this.#change(`replace ${place}`);
-    await fs.mkdir(dirname(aside), { recursive: true });
-    await fs.mkdir(dirname(place), { recursive: true });
+    await makeDirectory(dirname(aside));
+    await makeDirectory(dirname(place));
     await fs.rename(place, aside).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });
@@ -268,7 +275,7 @@ class Repair {
     const copy = await fs.readFile(`${path}.bak`);
     const present = await doctorFileSystem.readFile(path);
     if (present !== undefined) {
-      await fs.mkdir(join(this.#backup, 'config'), { recursive: true });
+      await makeDirectory(join(this.#backup, 'config'));
       await this.#writeNew(join(this.#backup, 'config', name), present);
     }
     // The damaged file must not become the copy that a broker falls back to.
