@@ -7,51 +7,71 @@ import { searchRecords } from './recovery-search.ts';
 type RepairContext = Pick<StoreContext, 'fileSystem' | 'clock' | 'logger' | 'config'>;
 
 /**
- * Writes accepted records again, the same bytes at the same place, and syncs. After a failed fsync the kernel may hold
+ * A piece in which records are written again: it begins and ends at a multiple of this, so that no page, and no group of
+ * pages that the kernel keeps as one (2 MiB at most), lies in two of them.
+ */
+const REWRITE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Writes accepted records again, the same bytes at the same place, and syncs. After a failed write-back the kernel holds
  * pages that it calls clean and the disk does not have; a process that starts anew reads them as if nothing were wrong.
- * Writing makes them dirty, so that the sync really carries them. A power cut in between leaves the old bytes or the
- * same ones.
+ *
+ * Writing over such a page is not enough. A block that fallocate reserved counts as unwritten, and reads as zeros, until
+ * a write-back of it has succeeded. ext4 notes in the cached page that this is being seen to, and does not take the note
+ * back when the write-back fails: a later write to the page is synced, reported as such, and reads as zeros after a power
+ * cut (Linux 6.18, test/faults/failing-device.test.ts). So each piece is taken out of the page
+ * cache first, while its bytes are in memory here; what is then written is looked up on the disk anew.
+ *
+ * A power cut in between leaves the old bytes or the same ones.
  */
 export class Rewriter {
   readonly #context: RepairContext;
   readonly #from: number;
   #path: string | undefined;
   #file: StoreFile | undefined;
+  readonly #pieceBytes: number;
+  #piece = Buffer.alloc(0);
+  /** What the piece has: [start, end) of the file. */
+  #start = 0;
+  #end = 0;
   #bytes = 0;
+  #saidThatCacheStays = false;
 
   /** Rewrites nothing below offset `from`. */
-  constructor(context: RepairContext, from: number) {
+  constructor(context: RepairContext, from: number, pieceBytes = REWRITE_BYTES) {
     this.#context = context;
     this.#from = from;
+    this.#pieceBytes = pieceBytes;
   }
 
   get bytesRewritten(): number {
     return this.#bytes;
   }
 
-  /** Resolves when the part at or above `from` is *written*. */
+  /** Takes what has been read of a file, in order and without gaps. Resolves when earlier pieces are *written*. */
   async write(file: LogFile, position: number, bytes: Buffer): Promise<void> {
     const skip = Math.max(0, this.#from - (file.from + position));
     if (skip >= bytes.length) return;
-    if (this.#path !== file.path) {
-      await this.finish();
-      this.#file = await this.#context.fileSystem.open(file.path, 'write');
-      this.#path = file.path;
+    if (this.#path !== file.path) await this.#begin(file, position + skip);
+    for (let done = skip; done < bytes.length; ) {
+      const at = this.#end % this.#pieceBytes;
+      const taken = bytes.copy(this.#piece, at, done);
+      done += taken;
+      this.#end += taken;
+      if (this.#end % this.#pieceBytes === 0) await this.#writePiece();
     }
-    const part = bytes.subarray(skip);
-    await this.#file!.write(part, position + skip);
-    this.#bytes += part.length;
   }
 
   /** Resolves when everything written is *on disk*. */
   async finish(): Promise<void> {
     const file = this.#file;
     if (file === undefined) return;
-    this.#file = undefined;
-    this.#path = undefined;
     try {
+      await this.#writePiece();
       await file.sync();
     } finally {
+      this.#file = undefined;
+      this.#path = undefined;
       await file.close();
     }
   }
@@ -62,6 +82,35 @@ export class Rewriter {
     this.#file = undefined;
     this.#path = undefined;
     await file?.close().catch(() => {});
+  }
+
+  async #begin(file: LogFile, position: number): Promise<void> {
+    await this.finish();
+    if (this.#piece.length === 0) this.#piece = Buffer.allocUnsafeSlow(Math.min(this.#pieceBytes, file.size));
+    this.#file = await this.#context.fileSystem.open(file.path, 'write');
+    this.#path = file.path;
+    this.#start = position;
+    this.#end = position;
+    // Only what is not dirty leaves the cache.
+    await this.#file.sync();
+  }
+
+  async #writePiece(): Promise<void> {
+    if (this.#start === this.#end) return;
+    const file = this.#file!;
+    const pieceFrom = this.#start - (this.#start % this.#pieceBytes);
+    const isDropped = await file.dropCache(pieceFrom, this.#pieceBytes);
+    if (!isDropped && !this.#saidThatCacheStays) {
+      this.#saidThatCacheStays = true;
+      this.#context.logger.info(
+        { path: file.path },
+        'recovery: the page cache cannot be emptied here (koffi is missing, or this is not Linux): after a failed flush ' +
+          'some file systems need that before a page can be written again',
+      );
+    }
+    await file.write(this.#piece.subarray(this.#start - pieceFrom, this.#end - pieceFrom), this.#start);
+    this.#bytes += this.#end - this.#start;
+    this.#start = this.#end;
   }
 }
 

@@ -30,6 +30,11 @@ export interface StoreFile {
    * On disk only after sync().
    */
   zeroRange(position: number, length: number): Promise<void>;
+  /**
+   * Takes the synced part of [position, position + length) out of the page cache: what is read or written next is the
+   * disk's. False where that cannot be done (no koffi, macOS, Windows). Changes nothing on disk.
+   */
+  dropCache(position: number, length: number): Promise<boolean>;
   size(): Promise<number>;
   close(): Promise<void>;
 }

@@ -24,6 +24,11 @@ export interface Native {
    * EOPNOTSUPP where the file system has no such call (tmpfs).
    */
   zeroRange(fd: number, position: number, length: number): Promise<void>;
+  /**
+   * Takes the clean pages of [position, position + length) out of the page cache (POSIX_FADV_DONTNEED): what is read next
+   * comes from the disk. Rejects with code EOPNOTSUPP where there is no such call (macOS).
+   */
+  dropCache(fd: number, position: number, length: number): Promise<void>;
   /** Takes an exclusive record lock on `length` bytes at 0 without waiting; false when somebody else holds it. */
   tryLock(fd: number, length: number): boolean;
   /** The process that keeps tryLock() from succeeding; undefined when nobody does. */
@@ -67,6 +72,7 @@ const MAP_NORESERVE = 0x4000;
 const MS_SYNC = 4;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_ZERO_RANGE = 0x10;
+const POSIX_FADV_DONTNEED = 4;
 const MAP_FAILED = 0xffffffffffffffffn;
 const MEMORY_LOCK_STEP = 1024 * 1024;
 
@@ -152,6 +158,9 @@ function bind(koffi: Koffi): Native {
   const mlock = library.func('int mlock(void *address, size_t length)');
   const linux = process.platform === 'linux';
   const fallocate = linux ? library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') : undefined;
+  const fadvise = linux
+    ? library.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)')
+    : undefined;
   const calls: LinuxCalls = {
     koffi,
     mmap: library.func('void *mmap(void *address, size_t length, int prot, int flags, int fd, int64_t offset)'),
@@ -166,6 +175,17 @@ function bind(koffi: Koffi): Native {
   return {
     fallocate: (fd, length) => allocate(fd, 0, 0, length),
     zeroRange: (fd, position, length) => allocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, position, length),
+    dropCache(fd, position, length) {
+      if (fadvise === undefined) return Promise.reject(errnoError(unsupportedErrno, 'posix_fadvise'));
+      // Of the calls here the only one that returns its error instead of setting errno.
+      return new Promise((resolve, reject) => {
+        fadvise.async(fd, position, length, POSIX_FADV_DONTNEED, (error: unknown, result: unknown) => {
+          if (error) reject(error);
+          else if (result === 0) resolve();
+          else reject(errnoError(result as number, 'posix_fadvise'));
+        });
+      });
+    },
     tryLock(fd, length) {
       if (fcntl(fd, flockLayout.F_SETLK, 'void *', writeLockRequest(length)) === 0) return true;
       const errno = koffi.errno();

@@ -191,6 +191,18 @@ class NodeStoreFile implements StoreFile {
     }
   }
 
+  async dropCache(position: number, length: number): Promise<boolean> {
+    const native = this.#owner.native;
+    if (native === undefined) return false;
+    try {
+      await native.dropCache(this.fd, position, length);
+      return true;
+    } catch (error) {
+      if (isUnsupported(error)) return false;
+      throw error;
+    }
+  }
+
   async size(): Promise<number> {
     return (await fstat(this.fd)).size;
   }

@@ -1,8 +1,14 @@
 /**
  * One simulated file: what reads see (volatile) and what a power cut leaves (durable), in sectors of 512 bytes.
  * A sector is dirty from the write until a sync that began after it has ended. The length is dirty likewise.
+ *
+ * A page whose first write-back failed is lost: as on ext4, whose blocks are reserved as unwritten and count as written
+ * once a write-back has succeeded. The page in the cache does not know that this one did not. Whatever is written to it
+ * later is reported as synced and read as zeros after a power cut, until the page has left the cache.
  */
 export const SECTOR_BYTES = 512;
+const PAGE_BYTES = 4096;
+const PAGE_SECTORS = PAGE_BYTES / SECTOR_BYTES;
 
 /** Sectors that get to the disk in part, of all that are dirty: drives promise whole ones, nobody should rely on it. */
 const TORN_SECTOR_RATE = 0.02;
@@ -48,6 +54,9 @@ export class Inode {
   /** Sector number → version that is on disk: a slow sync must not bring back what was there before a faster one. */
   readonly #onDisk = new Map<number, number>();
   #version = 0;
+  /** Pages of which something is on disk, and those that are lost (above). */
+  #written = new Set<number>();
+  readonly #lost = new Set<number>();
 
   constructor(mtimeMs: number) {
     this.mtimeMs = mtimeMs;
@@ -65,6 +74,7 @@ export class Inode {
   }
 
   zero(position: number, length: number): void {
+    this.#forgetPages(position, length);
     this.#ensure(position + length);
     this.content.fill(0, position, position + length);
     this.#touch(position, length);
@@ -75,6 +85,33 @@ export class Inode {
     // What was cut off must not come back when the file grows again.
     if (length < this.size) this.zero(length, this.size - length);
     this.size = length;
+  }
+
+  /** Whole pages without a dirty sector show what the disk has. */
+  dropCache(position: number, length: number): void {
+    const { firstPage, endPage } = pagesWithin(position, Math.min(length, this.size + PAGE_BYTES - position));
+    for (let page = firstPage; page < endPage; page++) {
+      const first = page * PAGE_SECTORS;
+      let isClean = true;
+      for (let sector = first; sector < first + PAGE_SECTORS; sector++) isClean &&= !this.#dirty.has(sector);
+      if (!isClean) continue;
+      const end = (page + 1) * PAGE_BYTES;
+      this.#ensure(end);
+      this.durableContent = grown(this.durableContent, end);
+      this.content.set(this.durableContent.subarray(page * PAGE_BYTES, end), page * PAGE_BYTES);
+      this.#lost.delete(page);
+    }
+  }
+
+  /** Zeroing a whole page, or cutting it off, takes it out of the cache. */
+  #forgetPages(position: number, length: number): void {
+    const { firstPage, endPage } = pagesWithin(position, length);
+    for (let page = firstPage; page < endPage; page++) this.#lost.delete(page);
+  }
+
+  #lose(sector: number): void {
+    const page = Math.floor(sector / PAGE_SECTORS);
+    if (!this.#written.has(page)) this.#lost.add(page);
   }
 
   beginSync(): SyncSnapshot {
@@ -109,6 +146,7 @@ export class Inode {
     let left = Math.floor(snapshot.sectors.size * partial);
     for (const [sector, { version, bytes }] of snapshot.sectors) {
       if (left-- > 0) this.#setDurable(sector, bytes, version);
+      else this.#lose(sector);
       if (this.#dirty.get(sector) === version) this.#dirty.delete(sector);
     }
   }
@@ -119,7 +157,7 @@ export class Inode {
       const end = (sector + 1) * SECTOR_BYTES;
       if (end <= got) {
         this.#setDurable(sector, this.content.subarray(sector * SECTOR_BYTES, end), this.#dirty.get(sector));
-      }
+      } else this.#lose(sector);
       this.#dirty.delete(sector);
     }
   }
@@ -129,8 +167,10 @@ export class Inode {
     const { sectorsTogether = 1, survival = 0.5 } = options;
     const left = new Inode(mtimeMs);
     left.durableContent = Buffer.from(this.durableContent);
+    left.#written = new Set(this.#written);
     const fates = new Map<number, number>();
     for (const sector of this.#dirty.keys()) {
+      if (this.#lost.has(Math.floor(sector / PAGE_SECTORS))) continue;
       const group = Math.floor(sector / sectorsTogether);
       const fate = fates.get(group) ?? random();
       if (sectorsTogether > 1) fates.set(group, fate);
@@ -158,6 +198,9 @@ export class Inode {
   #setDurable(sector: number, bytes: Uint8Array, version = 0): void {
     if (version < (this.#onDisk.get(sector) ?? 0)) return;
     this.#onDisk.set(sector, version);
+    const page = Math.floor(sector / PAGE_SECTORS);
+    if (this.#lost.has(page)) return;
+    this.#written.add(page);
     this.durableContent = grown(this.durableContent, (sector + 1) * SECTOR_BYTES);
     this.durableContent.set(bytes, sector * SECTOR_BYTES);
   }
@@ -170,6 +213,11 @@ export class Inode {
       this.#dirty.set(sector, this.#version);
     }
   }
+}
+
+/** The pages that lie whole in [position, position + length). */
+function pagesWithin(position: number, length: number): { firstPage: number; endPage: number } {
+  return { firstPage: Math.ceil(position / PAGE_BYTES), endPage: Math.floor((position + length) / PAGE_BYTES) };
 }
 
 /** At least `length` bytes in whole sectors, zeros behind what was there. */

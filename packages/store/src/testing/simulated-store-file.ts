@@ -121,6 +121,12 @@ export class SimulatedStoreFile implements StoreFile {
     await this.#owner.done('zeroRange', this.path);
   }
 
+  /** No call that could fail or be cut off: nothing on disk changes. */
+  async dropCache(position: number, length: number): Promise<boolean> {
+    this.#inode.dropCache(position, length);
+    return true;
+  }
+
   async size(): Promise<number> {
     return this.#inode.size;
   }

@@ -82,6 +82,7 @@ export class HookedFileSystem {
       read: (target, position) => file.read(target, position),
       truncate: (length) => file.truncate(length),
       zeroRange: (position, length) => file.zeroRange(position, length),
+      dropCache: (position, length) => file.dropCache(position, length),
       size: () => file.size(),
       close: () => file.close(),
     };

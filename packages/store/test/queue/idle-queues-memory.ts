@@ -13,6 +13,7 @@ const sink = {
   truncate: async () => {},
   allocate: async () => {},
   zeroRange: async () => {},
+  dropCache: async () => true,
   size: async () => 0,
   close: async () => {},
 };

@@ -95,6 +95,7 @@ export class MemoryFileSystem implements FileSystem {
       allocate: async () => {
         throw failure('ENOSYS', path);
       },
+      dropCache: async () => true,
       zeroRange: async () => {
         throw failure('ENOSYS', path);
       },

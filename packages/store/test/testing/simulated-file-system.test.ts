@@ -173,3 +173,27 @@ test('simulated disk: a held write takes its bytes when it ends, so that a buffe
   await settle();
   assert.equal((await fileSystem.readFile(PATH))!.toString(), 'xyz');
 });
+
+for (const remedy of ['nothing', 'a drop of the cache', 'zeros over the page'] as const) {
+  const until = remedy === 'nothing' ? 'it leaves the cache' : remedy;
+  test(`simulated disk: a page whose first write-back failed is lost whatever is written to it, until ${until}`, async () => {
+    const { fileSystem, file } = await withFile();
+    await file.allocate(8192);
+    await file.sync();
+    await fileSystem.syncDirectory('/d');
+    await file.write(Buffer.from('bad'), 4096);
+    fileSystem.inject({ operation: 'sync', path: PATH, code: 'EIO' });
+    await assert.rejects(file.sync(), { code: 'EIO' });
+    if (remedy === 'a drop of the cache') {
+      await file.dropCache(0, 8192);
+      const found = Buffer.alloc(3);
+      await file.read(found, 4096);
+      assert.equal(found.toString('latin1'), '\0\0\0', 'what the disk has');
+    }
+    if (remedy === 'zeros over the page') await file.zeroRange(4096, 4096);
+    await file.write(Buffer.from('new'), 4096);
+    await file.sync();
+    const seen = [...(await contents(fileSystem))].map((content) => content!.slice(4096, 4099));
+    assert.deepEqual([...new Set(seen)], [remedy === 'nothing' ? '\0\0\0' : 'new']);
+  });
+}
