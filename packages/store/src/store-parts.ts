@@ -147,6 +147,7 @@ export class StoreParts {
       // Our own order of writes keeps every header true; only another broker's unclean exit makes the index doubtful.
       safeTimestamp: lastExitOk || pointIsValid ? undefined : checkpoint.indexMsgTimestamp,
       completeWhere: pointIsValid ? checkpoint.logicsPoint : undefined,
+      lastExitOk,
     });
     this.recovery = await recoverStore({
       context: this.#context,

@@ -164,7 +164,7 @@ class Recovery {
   async #chooseStart(): Promise<RecoveryStart> {
     const { checkpoint, consumeQueueStore, lastExitOk } = this.#parts;
     const valid = checkpoint.durablePointState === 'valid';
-    const queues = await consumeQueueStore.recover(valid ? checkpoint.logicsPoint : undefined);
+    const queues = await consumeQueueStore.recover(valid ? checkpoint.logicsPoint : undefined, lastExitOk);
     const start = await chooseStart(
       {
         files: this.#files,

@@ -102,6 +102,16 @@ export class ConsumeQueueFiles {
     }
   }
 
+  /** Takes a file's synced pages out of the page cache; a file that is not there has none. See StoreFile.dropCache. */
+  async dropCache(topic: string, queueId: number, fileFromOffset: number): Promise<void> {
+    const path = this.filePath(topic, queueId, fileFromOffset);
+    try {
+      await this.#files.use(path, (file) => file.dropCache(0, this.fileSize));
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw toStoreError('STORE_READ_FAILED', 'dropping the cache of', path, error);
+    }
+  }
+
   /** Durably zeroes [from, to) of a queue, which lies in one file: stale units must never pass for entries later. */
   async zero(topic: string, queueId: number, from: number, to: number): Promise<void> {
     if (to <= from) return;

@@ -131,13 +131,15 @@ export class ConsumeQueueStore {
   /**
    * Finds the end of every queue. `durableWhere` is the log offset up to which all queues are known to be on disk: what
    * dispatchedWhere was when the last thorough flush() began, kept in the checkpoint; Infinity after a clean exit;
-   * undefined when nobody knows, and then nothing counts as complete.
+   * undefined when nobody knows, and then nothing counts as complete. Without a clean exit the newest files are taken out
+   * of the page cache first: a page whose write-back failed shows entries that are not on disk, and would swallow those
+   * made anew (docs/design/recovery.md).
    */
-  async recover(durableWhere: number | undefined): Promise<ConsumeQueueRecovery> {
+  async recover(durableWhere: number | undefined, lastExitOk = true): Promise<ConsumeQueueRecovery> {
     let maxPhysicOffset = -1;
     let undamagedWhere = durableWhere ?? 0;
     await forEachLimited(this.queues(), LOAD_IO_CONCURRENCY, async (queue) => {
-      const { isDamaged } = await queue.recover(durableWhere);
+      const { isDamaged } = await queue.recover(durableWhere, lastExitOk);
       maxPhysicOffset = Math.max(maxPhysicOffset, queue.maxPhysicOffset);
       if (isDamaged) undamagedWhere = Math.min(undamagedWhere, Math.max(0, queue.maxPhysicOffset));
     });

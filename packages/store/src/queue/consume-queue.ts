@@ -148,11 +148,12 @@ export class ConsumeQueue {
 
   /**
    * Finds the end of the queue in its files (RocketMQ recover): behind the last good entry. Removes files past the end,
-   * durably zeroes stale bytes there. `durableWhere`: see ConsumeQueueStore.recover. Says whether entries that were on
+   * durably zeroes stale bytes there. For the parameters see ConsumeQueueStore.recover. Says whether entries that were on
    * disk are gone; then dispatch has to go on from maxPhysicOffset.
    */
-  async recover(durableWhere: number | undefined): Promise<{ isDamaged: boolean }> {
+  async recover(durableWhere: number | undefined, lastExitOk: boolean): Promise<{ isDamaged: boolean }> {
     if (this.#firstWhere < 0) return { isDamaged: false };
+    if (!lastExitOk) await this.#dropCache();
     const found = await recoverUnits(
       this.#owner.files,
       this.topic,
@@ -177,6 +178,15 @@ export class ConsumeQueue {
       );
     }
     return { isDamaged: found.isDamaged };
+  }
+
+  /** Of the files that the last process can have written to: the newest, and the one before when it has just rolled. */
+  async #dropCache(): Promise<void> {
+    const { files } = this.#owner;
+    const oldest = Math.max(this.#firstWhere, this.#endWhere - 2 * files.fileSize);
+    for (let file = oldest; file < this.#endWhere; file += files.fileSize) {
+      await files.dropCache(this.topic, this.queueId, file);
+    }
   }
 
   /** minOffsetInQueue goes to the first entry whose record starts at or above `minPhyOffset`; to the end when there is

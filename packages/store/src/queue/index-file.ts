@@ -72,8 +72,11 @@ export class IndexFile {
     return file;
   }
 
-  /** Reads the header of an existing file. Rejects with STORE_FILE_SIZE_MISMATCH or STORE_READ_FAILED. */
-  static async load(context: StoreContext, path: string, size: number): Promise<IndexFile> {
+  /**
+   * Reads the header of an existing file; with `dropCache` from the disk and not from the page cache (recovery.md). Rejects
+   * with STORE_FILE_SIZE_MISMATCH or STORE_READ_FAILED.
+   */
+  static async load(context: StoreContext, path: string, size: number, dropCache = false): Promise<IndexFile> {
     const expected = indexFileSize(context.config.maxHashSlotNum, context.config.maxIndexNum);
     if (size !== expected) {
       throw new StoreError(
@@ -84,6 +87,7 @@ export class IndexFile {
     }
     const file = new IndexFile(context, path, decodeIndexHeader(new Uint8Array(INDEX_HEADER_SIZE)), true);
     try {
+      if (dropCache) await file.#dropCache();
       const bytes = Buffer.alloc(INDEX_HEADER_SIZE);
       await file.#read(bytes, 0);
       const { indexCount } = Object.assign(file.#header, decodeIndexHeader(bytes));
@@ -336,6 +340,16 @@ export class IndexFile {
       if (count !== target.length) throw new Error(`ends at ${position + count}, expected ${position + target.length}`);
     } catch (error) {
       throw toStoreError('STORE_READ_FAILED', 'reading index file', this.path, error);
+    }
+  }
+
+  async #dropCache(): Promise<void> {
+    try {
+      const file = await this.#open();
+      await file.sync();
+      await file.dropCache(0, indexFileSize(this.hashSlotNum, this.indexNum));
+    } catch (error) {
+      throw toStoreError('STORE_READ_FAILED', 'syncing index file', this.path, error);
     }
   }
 

@@ -90,12 +90,17 @@ export class IndexService {
    * dispatched again. Without it every file is trusted as far as its header counts.
    * `completeWhere`: the log offset up to which the index is known to be on disk, the dispatchedWhere at the start of the
    * last thorough flush; the files alone cannot tell when records have no keys. It counts only when no file is removed.
+   * `lastExitOk`: false takes the newest files out of the page cache first, see ConsumeQueueStore.recover.
    * Rejects with STORE_FILE_SIZE_MISMATCH, STORE_DAMAGED or STORE_READ_FAILED.
    */
-  async load(options: { safeTimestamp?: number | undefined; completeWhere?: number | undefined } = {}): Promise<void> {
+  async load(
+    options: { safeTimestamp?: number | undefined; completeWhere?: number | undefined; lastExitOk?: boolean } = {},
+  ): Promise<void> {
     const { fileSystem, logger } = this.#context;
     this.#completeWhere = options.completeWhere ?? 0;
-    for (const name of await fileSystem.list(this.#directory)) {
+    const names = await fileSystem.list(this.#directory);
+    const newest = options.lastExitOk === false ? names.slice(-2) : [];
+    for (const name of names) {
       const path = join(this.#directory, name);
       const stat = await fileSystem.stat(path);
       if (stat === undefined || stat.isDirectory) continue;
@@ -108,7 +113,7 @@ export class IndexService {
         await fileSystem.remove(path);
         continue;
       }
-      const file = await IndexFile.load(this.#context, path, stat.size);
+      const file = await IndexFile.load(this.#context, path, stat.size, newest.includes(name));
       const unsafe = options.safeTimestamp !== undefined && file.endTimestamp > options.safeTimestamp;
       if (unsafe || (file.indexCount === 1 && file.endPhyOffset === 0)) {
         logger.info(
