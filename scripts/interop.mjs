@@ -2,13 +2,16 @@
 // clients, tools and stores meet Vernier. --only keeps the files whose name contains NAME; --broker apache runs the same
 // suites against Apache RocketMQ, which proves the suites and not Vernier. What is missing on this machine (Java, Maven,
 // Go) skips its suites with a reason, and fails them when CI is set.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+import { runTestFiles } from './test-files.mjs';
 
 const folder = join(root, 'interop');
+/** Of one file: the longest take three minutes on two idle cores, and the first one downloads what all need. */
+const LIMIT_MS = 15 * 60_000;
 
 function usage(message) {
   process.stderr.write(`${message}\nusage: npm run interop -- [--only NAME] [--broker apache|vernier]\n`);
@@ -48,15 +51,14 @@ ensureInstalled();
 ensureBuilt();
 ensurePeersInstalled();
 process.stderr.write(`${files.length} suites against ${values.broker}: ${files.join(', ')}\n`);
-const child = spawn(
-  process.execPath,
-  [
-    ...['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
+process.exitCode = await runTestFiles(
+  files.map((name) => join('interop', name)),
+  {
     // One file at a time: each has JVMs of its own, and what is timed must not wait for another's.
-    ...['--test', '--test-reporter=spec', '--test-concurrency=1'],
-    ...files.map((name) => join('interop', name)),
-  ],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, INTEROP_BROKER: values.broker } },
+    concurrency: 1,
+    limitMs: () => LIMIT_MS,
+    nodeArgs: ['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
+    cwd: root,
+    env: { INTEROP_BROKER: values.broker },
+  },
 );
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(signal ? 1 : code));

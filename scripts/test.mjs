@@ -1,15 +1,21 @@
-// `npm test [-- PATH ... [--name PATTERN]]`: runs the TypeScript tests against the sources (condition @vernier/source),
-// never against a build. Node 20's --test takes no globs, hence the walk. Without a PATH: everything but test/faults,
-// whose real file systems, hanging disks and strace take minutes; `npm run test:faults` and CI run it.
-import { spawn } from 'node:child_process';
+// `npm test [-- PATH ... [--name PATTERN] [--limit SECONDS]]`: runs the TypeScript tests against the sources (condition
+// @vernier/source), never against a build. Without a PATH: everything but test/faults, whose real file systems, hanging
+// disks and strace take minutes; `npm run test:faults` and CI run it. A file that takes longer than its limit is ended
+// and fails.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+import { runTestFiles } from './test-files.mjs';
+
+/** Ten times what the slowest file of a package takes on two idle cores. */
+const LIMIT_SECONDS = 180;
+/** Kills, power cuts and real faults: minutes each, and more when VERNIER_CRASH_ROUNDS asks for more. */
+const SLOW_LIMIT_SECONDS = 900 + 60 * Number(process.env.VERNIER_CRASH_ROUNDS ?? 0);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string' }, concurrency: { type: 'string' } },
+  options: { name: { type: 'string' }, concurrency: { type: 'string' }, limit: { type: 'string' } },
 });
 
 function* testFiles(path) {
@@ -31,10 +37,10 @@ const wanted =
   positionals.length > 0
     ? positionals.map((path) => resolve(path))
     : ['packages', 'test', 'examples'].map((folder) => join(root, folder));
-const slow = join(root, 'test', 'faults') + sep;
+const byNameOnly = join(root, 'test', 'faults') + sep;
 const files = wanted
   .flatMap((path) => [...testFiles(path)])
-  .filter((file) => positionals.length > 0 || !file.startsWith(slow))
+  .filter((file) => positionals.length > 0 || !file.startsWith(byNameOnly))
   .sort();
 if (files.length === 0) {
   process.stderr.write(`no *.test.ts under ${positionals.join(', ')}\n`);
@@ -43,17 +49,18 @@ if (files.length === 0) {
 // These run the built command as a user does (npm start, the binary); the others need no build.
 const needBuild = [join(root, 'packages', 'vernier'), join(root, 'test'), join(root, 'examples')];
 if (files.some((file) => needBuild.some((folder) => file.startsWith(folder + sep)))) ensureBuilt();
-const args = [
-  '--import',
-  'tsx',
-  '--conditions=@vernier/source',
-  '--enable-source-maps',
-  '--test',
-  '--test-reporter=spec',
-];
-args.push(`--test-concurrency=${values.concurrency ?? 2}`);
-if (values.name) args.push(`--test-name-pattern=${values.name}`);
-args.push(...files.map((file) => relative(root, file)));
-const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(signal ? 1 : code));
+const slow = ['crash', 'faults'].map((folder) => join('test', folder) + sep);
+process.exitCode = await runTestFiles(
+  files.map((file) => relative(root, file)),
+  {
+    concurrency: Number(values.concurrency ?? 2),
+    limitMs: (file) =>
+      1000 *
+      Number(values.limit ?? (slow.some((folder) => file.startsWith(folder)) ? SLOW_LIMIT_SECONDS : LIMIT_SECONDS)),
+    nodeArgs: [
+      ...['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
+      ...(values.name ? [`--test-name-pattern=${values.name}`] : []),
+    ],
+    cwd: root,
+  },
+);
