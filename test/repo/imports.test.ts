@@ -69,9 +69,13 @@ test('imports: nobody reaches into the files of another package', () => {
   assert.deepEqual(wrong, []);
 });
 
+/** `vernier torture` is the test kit as a command: it loads the simulated disk when it is called, and nobody else does. */
+const MAY_TEST = new Set(['packages/vernier/src/commands/torture.ts']);
+
 test('imports: no source takes the test doubles', () => {
   const wrong = everyImport().filter(
-    ({ file, specifier }) => /(^|\/)testing(\/|$)/.test(specifier) && !file.includes('/src/testing/'),
+    ({ file, specifier }) =>
+      /(^|\/)testing(\/|$)/.test(specifier) && !file.includes('/src/testing/') && !MAY_TEST.has(file),
   );
   assert.deepEqual(wrong, []);
 });

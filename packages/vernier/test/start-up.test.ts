@@ -47,11 +47,16 @@ test('start-up: before ready nothing loads but koffi, the argument parser and th
     [],
   );
   const own = modules.filter((url) => url.includes('/packages/vernier/dist/'));
-  const unwanted = /\/(client|commands\/(produce|consume|topic|status|namesrv))[./]/;
+  const unwanted = /\/(client|commands\/(produce|consume|topic|status|namesrv|torture))[./]/;
   assert.ok(own.length > 10);
   assert.deepEqual(
     own.filter((url) => unwanted.test(url)),
     [],
+  );
+  assert.deepEqual(
+    modules.filter((url) => url.includes('/dist/testing/')),
+    [],
+    'the simulated disk is loaded by vernier torture alone',
   );
 });
 

@@ -56,7 +56,7 @@ export async function recoverUnits(
   let units = await read(start, FIRST_LOOK_BYTES);
   let ended = scanUnits(units, start, scan);
   if (!ended && durableWhere !== undefined) {
-    const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere);
+    const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere, fileSize);
     if (boundary > scan.endWhere) {
       const last = await read(boundary - CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
       scan.endWhere = boundary;
@@ -170,13 +170,19 @@ async function durableBoundary(
   from: number,
   limit: number,
   durableWhere: number,
+  fileSize: number,
 ): Promise<number> {
+  const end = limit / CQ_STORE_UNIT_SIZE;
   const isDurable = async (index: number): Promise<boolean> => {
-    const unit = await read(index * CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
+    const where = (index + 1) * CQ_STORE_UNIT_SIZE;
+    // Of a unit in two sectors a power cut may leave the second half alone: a size with a log offset of zero, which would
+    // pass for old. What holds for its neighbour, which is whole or not there, holds for it.
+    const asked = crossesSector(where, fileSize) ? index + 1 : index;
+    if (asked >= end) return false;
+    const unit = await read(asked * CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
     return isGoodUnit(unit, 0) && !isFillerUnit(unit, 0) && unitPhyOffset(unit, 0) + unitSize(unit, 0) <= durableWhere;
   };
   let low = from / CQ_STORE_UNIT_SIZE;
-  const end = limit / CQ_STORE_UNIT_SIZE;
   let step = FIRST_LOOK_BYTES / CQ_STORE_UNIT_SIZE;
   let high = end;
   for (let probe = low + step; probe < end; probe = low + step) {
