@@ -10,7 +10,7 @@ import { ensureInstalled, root } from './ensure.mjs';
 import { mutations } from './mutations.list.mjs';
 
 const PROCESSES = 2;
-const CRASHES_PER_SEED = 10;
+const CRASHES_PER_SEED = 5;
 /** Seeds that --find tries. */
 const SEEDS_TRIED = 200;
 const TIME_MS_MAX = 200_000;

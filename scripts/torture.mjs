@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 
-const CRASHES_PER_SEED = 10;
+const CRASHES_PER_SEED = 5;
 /** No history takes longer; the slowest ones of an idle machine take two seconds. */
 const SILENCE_MS_MAX = 180_000;
 

@@ -1,13 +1,23 @@
 import type { FaultRule, SimulatedFileSystem, SimulatedOperation } from '../simulated-file-system.ts';
 import type { Random } from './random.ts';
 
-const FAULTS: { operation: SimulatedOperation; path: RegExp; codes: readonly string[] }[] = [
+/** Faults of what an acknowledgement waits for; half of all that are injected. */
+const LOG_FAULTS: Fault[] = [
   { operation: 'sync', path: /commitlog\/\d+$/, codes: ['EIO'] },
   { operation: 'write', path: /commitlog\/\d+$/, codes: ['EIO', 'ENOSPC'] },
   { operation: 'allocate', path: /commitlog/, codes: ['ENOSPC', 'EIO'] },
+  { operation: 'syncDirectory', path: /commitlog/, codes: ['EIO'] },
+];
+
+interface Fault {
+  operation: SimulatedOperation;
+  path: RegExp;
+  codes: readonly string[];
+}
+
+const OTHER_FAULTS: Fault[] = [
   { operation: 'sync', path: /commitlog\/allocating/, codes: ['EIO'] },
   { operation: 'rename', path: /commitlog/, codes: ['EIO', 'ENOSPC'] },
-  { operation: 'syncDirectory', path: /commitlog/, codes: ['EIO'] },
   { operation: 'zeroRange', path: /commitlog/, codes: ['EIO', 'ENOSPC'] },
   { operation: 'remove', path: /commitlog/, codes: ['EIO'] },
   { operation: 'read', path: /commitlog/, codes: ['EIO'] },
@@ -36,13 +46,24 @@ const FAULTS: { operation: SimulatedOperation; path: RegExp; codes: readonly str
   { operation: 'stat', path: /./, codes: ['EIO'] },
 ];
 
-/** Injects one fault: once or for ever, at once or after some calls, with nothing, a part or all of it taking effect. */
-export function injectFault(fileSystem: SimulatedFileSystem, random: Random): string {
-  const { operation, path, codes } = random.pick(FAULTS);
+/** Room for so many files of the log at most is left on a disk that runs full. */
+const FILES_LEFT_MAX = 3;
+
+/**
+ * Injects one fault: once or for ever, at once or after some calls, with nothing, a part or all of it taking effect; or
+ * the disk runs full. Says which.
+ */
+export function injectFault(fileSystem: SimulatedFileSystem, random: Random, logFileSize: number): string {
+  if (random.chance(0.1)) {
+    fileSystem.freeBytes = random.integer(0, FILES_LEFT_MAX) * logFileSize;
+    return `${fileSystem.freeBytes} bytes are left on the disk`;
+  }
+  const { operation, path, codes } = random.pick(random.chance(0.5) ? LOG_FAULTS : OTHER_FAULTS);
   const times = random.chance(0.5) ? 1 : Number.POSITIVE_INFINITY;
-  const rule: FaultRule = { operation, path, code: random.pick(codes), times, skip: random.integer(0, 40) };
+  const skip = random.pick([0, 1, 2, random.integer(3, 12), random.integer(0, 40)]);
+  const rule: FaultRule = { operation, path, code: random.pick(codes), times, skip };
   rule.partial = random.pick([0, 0.3, 0.7, 1]);
   fileSystem.inject(rule);
-  const how = `${times === 1 ? 'once' : 'for ever'} after ${rule.skip} calls, ${rule.partial * 100} % of it takes effect`;
+  const how = `${times === 1 ? 'once' : 'for ever'} after ${skip} calls, ${rule.partial * 100} % of it takes effect`;
   return `${operation} of ${path} fails with ${rule.code} ${how}`;
 }

@@ -6,8 +6,16 @@ export type SimulatedEngine = 'channel' | 'transient-pool';
 
 export const SIMULATED_ENGINES: readonly SimulatedEngine[] = ['channel', 'transient-pool'];
 
-/** A store of tiny files, so that a history of a hundred messages rolls each kind of file several times. */
-export function randomSettings(random: Random, root: string, engine: SimulatedEngine): MessageStoreOptions {
+/**
+ * A store of tiny files, so that a history of a hundred messages rolls each kind of file several times. `isNarrow`: all
+ * messages go to one queue, whose files are long enough to fill blocks and to be searched by halves.
+ */
+export function randomSettings(
+  random: Random,
+  root: string,
+  engine: SimulatedEngine,
+  isNarrow: boolean,
+): MessageStoreOptions {
   const fileSize = 4_096 * random.pick([2, 4, 4, 8, 16]);
   return {
     storePathRootDir: root,
@@ -17,7 +25,7 @@ export function randomSettings(random: Random, root: string, engine: SimulatedEn
     transientStorePoolSize: random.integer(2, 4),
     fastFailIfNoBufferInStorePool: random.chance(0.2),
     mappedFileSizeCommitLog: fileSize,
-    mappedFileSizeConsumeQueue: 20 * random.integer(5, 60),
+    mappedFileSizeConsumeQueue: 20 * (isNarrow ? random.integer(210, 500) : random.integer(5, 60)),
     appendBufferSize: random.pick([128, 256]) * 1024,
     zeroAheadBytes: random.chance(0.15) ? 4_096 * random.integer(1, 4) : 0,
     maxMessageSize: 4_096,

@@ -32,8 +32,19 @@ const EVENTS_MAX = 200_000;
 /** Disk calls that a history shows at its end. */
 const OPERATIONS_SHOWN = 25;
 const LOG_LINE_MAX = 400;
+/** Of a disk that is not about to run full. */
+const FREE_BYTES = 1024 ** 4;
 /** Metadata files are the broker's. */
 const STORE_FAILPOINTS = FAILPOINTS.filter((name) => !name.startsWith('metadata:'));
+/** Those that a store at work passes again and again; the others are of starts, ends and repairs. */
+const BUSY_FAILPOINTS = STORE_FAILPOINTS.filter((name) =>
+  /^(append|flush|allocate|checkpoint|queue|index):/.test(name),
+);
+/** Share of histories in which one queue gets all messages. */
+const NARROW_RATE = 0.15;
+/** The wall clock is set back by as much at most, once in so many generations. */
+const CLOCK_BACK_MS_MAX = 86_400_000;
+const CLOCK_BACK_RATE = 0.03;
 
 /**
  * One history of one store: run, crash, recover, check, and again on what is left. Everything follows from the seed.
@@ -47,6 +58,7 @@ export class TortureRun {
   readonly #model: Model;
   #fileSystem: SimulatedFileSystem;
   #time = START;
+  readonly #isNarrow: boolean;
   /** A disk call of this generation never returns. */
   #hangs = false;
 
@@ -56,7 +68,8 @@ export class TortureRun {
     this.#random = random;
     const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
     const engine = options.engine ?? drawn;
-    this.#store = randomSettings(random, ROOT, engine);
+    this.#isNarrow = random.chance(NARROW_RATE);
+    this.#store = randomSettings(random, ROOT, engine, this.#isNarrow);
     const syncFlush = this.#store.flushDiskType === 'SYNC_FLUSH';
     this.#model = new Model({
       syncFlush,
@@ -72,7 +85,7 @@ export class TortureRun {
     this.#step(
       `seed ${options.seed}: ${engine}, ${flushDiskType}, files of ${mappedFileSizeCommitLog} bytes, ` +
         `${this.#fileSystem.hasDurableWrites ? 'with' : 'without'} O_DSYNC` +
-        `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}`,
+        `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}${this.#isNarrow ? ', one queue' : ''}`,
     );
   }
 
@@ -92,6 +105,7 @@ export class TortureRun {
   /** Open, work, end in some way, then look at what is left. */
   async #generation(): Promise<void> {
     const random = this.#random.fork();
+    if (random.chance(CLOCK_BACK_RATE)) this.#setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
     const scheduler = this.#newScheduler();
     this.#disturb(scheduler, random.fork());
     const crash = this.#failpoint(random);
@@ -137,6 +151,7 @@ export class TortureRun {
       producers: random.integer(1, 6),
       consumers: random.integer(0, 3),
       bodyBytesMax: Math.min(3_000, this.#store.mappedFileSizeCommitLog! / 3),
+      isNarrow: this.#isNarrow,
       pauseMsMax: random.pick([0.2, 2, 20, 300]),
     });
     workload.start();
@@ -285,6 +300,7 @@ export class TortureRun {
   async #recovered(): Promise<{ store: MessageStore; messages: Map<string, MessageExt[]> }> {
     const scheduler = this.#newScheduler();
     this.#fileSystem.latency = undefined;
+    this.#fileSystem.freeBytes = FREE_BYTES;
     this.#fileSystem.onCall = () => scheduler.noteCall();
     const store = await this.#open(scheduler, EVENTS_MAX);
     if (!store) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
@@ -299,6 +315,11 @@ export class TortureRun {
     await scheduler.complete(checks(), 'reading log, queues and index', EVENTS_MAX);
     this.#stop(scheduler);
     return { store, messages };
+  }
+
+  #setClockBack(ms: number): void {
+    this.#time -= ms;
+    this.#step(`the clock was set back by ${ms} ms`);
   }
 
   #newScheduler(): Scheduler {
@@ -328,13 +349,14 @@ export class TortureRun {
     this.#hangs = false;
     if (!random.chance(0.3)) return;
     this.counters.faults++;
-    this.#step(`fault: ${injectFault(fileSystem, random)}`);
+    this.#step(`fault: ${injectFault(fileSystem, random, this.#store.mappedFileSizeCommitLog!)}`);
   }
 
   #failpoint(random: Random): Crash | undefined {
     if (!random.chance(0.3)) return undefined;
-    const name = random.pick(STORE_FAILPOINTS);
-    const nth = random.pick([1, 1, 2, 3, random.integer(4, 40)]);
+    const isBusy = random.chance(0.6);
+    const name = random.pick(isBusy ? BUSY_FAILPOINTS : STORE_FAILPOINTS);
+    const nth = isBusy ? random.integer(1, random.pick([2, 5, 20])) : random.pick([1, 1, 2, 3]);
     this.#step(`the machine stops at ${name}, number ${nth}`);
     return crashAt(this.#fileSystem, name, nth);
   }

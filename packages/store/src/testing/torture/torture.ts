@@ -3,7 +3,7 @@ import type { SimulatedEngine } from './settings.ts';
 import { TortureRun } from './torture-run.ts';
 
 /** Crashes in the history of one seed. */
-export const CRASHES_PER_SEED = 10;
+export const CRASHES_PER_SEED = 5;
 
 export interface TortureOptions {
   /** The first history's seed; the next ones count up. */

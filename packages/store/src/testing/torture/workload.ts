@@ -8,12 +8,16 @@ const HOST = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 const HOST_V6 = { address: new Uint8Array(16).fill(7), port: 10911 };
 const TOPICS = ['A', 'B', `%RETRY%${'long'.repeat(40)}`];
 const QUEUES = 3;
+const BODY_BYTES_USUAL = 600;
+const BODY_BYTES_NARROW = 60;
 const TAGS = ['red', 'green', 'blue'];
 
 export interface WorkloadOptions {
   producers: number;
   consumers: number;
   bodyBytesMax: number;
+  /** One queue gets all messages, short ones. */
+  isNarrow: boolean;
   /** Milliseconds of virtual time between two acts of one producer, at most. */
   pauseMsMax: number;
 }
@@ -56,7 +60,7 @@ export class Workload {
       // Some acts put several messages at once, and some do not wait for the answer.
       const count = random.chance(0.3) ? random.integer(2, 12) : 1;
       for (let i = 0; i < count; i++) puts.push(random.chance(0.15) ? this.#putBatch(random) : this.#putOne(random));
-      if (random.chance(0.03)) puts.push(this.#flush());
+      if (random.chance(0.03)) puts.push(this.#flush(random.chance(0.5)));
       const all = Promise.all(puts);
       if (random.chance(0.8)) await all;
       else {
@@ -70,9 +74,16 @@ export class Workload {
     }
   }
 
+  #anyQueue(random: Random, topics: readonly string[]): { topic: string; queueId: number } {
+    if (this.#options.isNarrow) return { topic: topics[0]!, queueId: 0 };
+    return { topic: random.pick(topics), queueId: random.integer(0, QUEUES - 1) };
+  }
+
   #newPut(random: Random, topic: string, queueId: number, durability: Put['durability']): Put {
     const id = this.#model.newId();
-    const size = random.chance(0.05) ? this.#options.bodyBytesMax : random.integer(4, 600);
+    const { bodyBytesMax, isNarrow } = this.#options;
+    const usual = random.integer(4, isNarrow ? BODY_BYTES_NARROW : BODY_BYTES_USUAL);
+    const size = !isNarrow && random.chance(0.05) ? bodyBytesMax : usual;
     // Zeros too: a sector of them that never got to the disk looks as if it had.
     const body = Buffer.alloc(Math.max(4, size), random.chance(0.1) ? 0 : id & 0xff);
     body.writeUInt32BE(id, 0);
@@ -115,15 +126,15 @@ export class Workload {
 
   async #putOne(random: Random): Promise<void> {
     const durability = random.pick([undefined, undefined, undefined, 'sync', 'group', 'async'] as const);
-    const put = this.#newPut(random, random.pick(TOPICS), random.integer(0, QUEUES - 1), durability);
+    const { topic, queueId } = this.#anyQueue(random, TOPICS);
+    const put = this.#newPut(random, topic, queueId, durability);
     this.#model.add(put);
     const result = await this.#store.asyncPutMessage(this.#message(put, random), durability);
     this.#model.answered([put], result);
   }
 
   async #putBatch(random: Random): Promise<void> {
-    const topic = random.pick(['A', 'B']);
-    const queueId = random.integer(0, QUEUES - 1);
+    const { topic, queueId } = this.#anyQueue(random, ['A', 'B']);
     const durability = random.pick([undefined, undefined, 'sync', 'group', 'async'] as const);
     const puts = Array.from({ length: random.integer(2, 6) }, () => this.#newPut(random, topic, queueId, durability));
     // One answer for all: what one of them does not wait for, none of them does.
@@ -141,10 +152,11 @@ export class Workload {
     this.#model.answered(puts, await this.#store.asyncPutMessages({ ...head, messages }, durability));
   }
 
-  async #flush(): Promise<void> {
+  /** Asks for a flush, or waits for the one that comes. */
+  async #flush(waits: boolean): Promise<void> {
     const end = this.#store.maxPhyOffset;
     try {
-      await this.#store.flush();
+      await (waits ? this.#store.whenFlushed(end) : this.#store.flush());
     } catch {
       // The store has failed, and says so to everybody.
       return;
@@ -153,8 +165,7 @@ export class Workload {
   }
 
   async #consume(random: Random): Promise<void> {
-    const topic = random.pick(TOPICS);
-    const queueId = random.integer(0, QUEUES - 1);
+    const { topic, queueId } = this.#anyQueue(random, TOPICS);
     try {
       for await (const message of this.#store.readQueue(topic, queueId, { follow: true })) {
         this.#model.sawByConsumer(message);
