@@ -3,11 +3,10 @@ import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
-import { Progress } from '../output/progress.ts';
-import { bytes } from '../output/table.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
+import { clearRecoveringFile, RecoveryProgress } from '../server/recovery-progress.ts';
 import { sinceStart } from '../server/since-start.ts';
 import { startUpText } from '../server/start-up-text.ts';
 import { StopControl } from '../server/stop.ts';
@@ -73,22 +72,24 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
     stop: () => stopped.stop(() => server?.stop() ?? Promise.resolve()),
   });
   control.listen();
-  const progress = new Progress();
+  const progress = new RecoveryProgress({ readyFile: options.readyFile });
   try {
     server = await startAllInOne({
       settings,
       namesrvPort,
       logger: log.logger,
       onListening: () => {
-        if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
+        if (options.readyFile === undefined) return;
+        clearReadyFile(options.readyFile);
+        clearRecoveringFile(options.readyFile);
       },
-      onRecoveryProgress: (done, total) => progress.update(() => `recovering: ${bytes(done)} of ${bytes(total)}`),
+      onRecoveryProgress: (done, total) => progress.update(done, total),
     });
   } catch (error) {
     control.close();
     throw error;
   } finally {
-    progress.clear();
+    progress.end();
   }
   log.release();
   server.onFailure((cause) => {

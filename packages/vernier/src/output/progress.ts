@@ -1,3 +1,5 @@
+import { bytes } from './table.ts';
+
 const REDRAW_MS = 100;
 
 /**
@@ -31,4 +33,12 @@ export class Progress {
     if (this.#drawn) this.#stream.write('\r\x1b[K');
     this.#drawn = false;
   }
+}
+
+/** `[######..................] 25 %  1.0 GiB of 4.0 GiB, 510.0 MiB/s` */
+export function progressText(done: number, total: number, elapsedMs: number): string {
+  const share = total > 0 ? Math.min(1, done / total) : 1;
+  const width = 24;
+  const bar = '#'.repeat(Math.round(share * width)).padEnd(width, '.');
+  return `[${bar}] ${Math.floor(share * 100)} %  ${bytes(done)} of ${bytes(total)}, ${bytes((done / Math.max(1, elapsedMs)) * 1000)}/s`;
 }

@@ -7,10 +7,9 @@ import { readLayout } from '../../doctor/store-layout.ts';
 import { verifyStore } from '../../doctor/verify.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
-import { Progress } from '../../output/progress.ts';
+import { Progress, progressText } from '../../output/progress.ts';
 import { grouped } from '../../output/table.ts';
 import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
-import { progressText } from './verify.ts';
 
 export interface RepairOptions extends StoreOptions {
   dryRun?: boolean;

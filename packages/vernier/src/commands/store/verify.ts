@@ -2,7 +2,7 @@ import { findingText } from '../../doctor/finding.ts';
 import type { StoreLayout } from '../../doctor/store-layout.ts';
 import { type VerifyResult, verifyStore } from '../../doctor/verify.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
-import { Progress } from '../../output/progress.ts';
+import { Progress, progressText } from '../../output/progress.ts';
 import { bytes, grouped } from '../../output/table.ts';
 import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
 
@@ -27,13 +27,6 @@ export async function verify(directory: string, options: VerifyCommandOptions): 
   if (options.json) await printJson(verifyJson(layout, result));
   else await print(verifyText(layout, result));
   return result.findings.faults > 0 ? EXIT_FAULTS : EXIT_OK;
-}
-
-export function progressText(done: number, total: number, elapsedMs: number): string {
-  const share = total > 0 ? Math.min(1, done / total) : 1;
-  const width = 24;
-  const bar = '#'.repeat(Math.round(share * width)).padEnd(width, '.');
-  return `[${bar}] ${Math.floor(share * 100)} %  ${bytes(done)} of ${bytes(total)}, ${bytes((done / elapsedMs) * 1000)}/s`;
 }
 
 export function verifyJson(layout: StoreLayout, result: VerifyResult): unknown {
