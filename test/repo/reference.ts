@@ -104,6 +104,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'store repair': () => help('store', 'repair'),
     'store export': () => help('store', 'export'),
     'store import': () => help('store', 'import'),
+    torture: () => help('torture'),
   },
 };
 

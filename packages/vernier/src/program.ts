@@ -63,7 +63,12 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
   program
     .command('torture')
     .description('crash a store on a simulated disk again and again, and check that it keeps its promises')
-    .option('--seed <n>', 'where the seeds begin; a seed is a history of ten crashes', wholeNumber(0, 4_294_967_295), 1)
+    .option(
+      '--seed <n>',
+      'where the seeds begin; a seed is a history of five crashes',
+      wholeNumber(0, 4_294_967_295),
+      1,
+    )
     .option('--rounds <n>', 'crashes in all', wholeNumber(1, Number.MAX_SAFE_INTEGER), 1_000)
     .option('--minutes <n>', 'begin no further history after', wholeNumber(1, 100_000))
     .addOption(new Option('--engine <engine>', 'default: by seed').choices(['channel', 'transient-pool']))
