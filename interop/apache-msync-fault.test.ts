@@ -186,7 +186,7 @@ async function observeOnFailingDevice(t: TestContext, kind: 'apache' | 'vernier'
 
 describe('msync fails under SYNC_FLUSH', {
   skip: skipUnless(javaMissing() ?? straceMissing()),
-  timeout: 240_000,
+  timeout: 700_000,
 }, () => {
   for (const [when, fault] of Object.entries(faults)) {
     for (const kind of ['apache', 'vernier'] as const) {

@@ -17,7 +17,7 @@ const comparisons = 3;
 /** One pull: what a client has in its hands when a queue is taken from it is chance within this. */
 const pullBatchSize = 32;
 
-describe('rebalance beside the Java broker', { skip: skipUnless(javaMissing()), timeout: 400_000 }, () => {
+describe('rebalance beside the Java broker', { skip: skipUnless(javaMissing()), timeout: 600_000 }, () => {
   it(`no more duplicates in ${rounds} rounds than with Apache RocketMQ`, async (t) => {
     const client = startJavaClient('5.5.0');
     t.after(() => client.stop());
