@@ -18,6 +18,7 @@ export interface ClientUnderTest {
   /** How the 20,000 messages are sent; a way that the client lacks is left out and said in the name. */
   modes: Record<'sync' | 'async' | 'oneway' | 'batch', number>;
   abilities: {
+    /** Can consume each queue in order. */
     orderly: boolean;
     /** Answers how many queues a consumer holds, so that a suite can wait for a rebalance. */
     queues: boolean;

@@ -1,4 +1,4 @@
-// `npm run fuzz [-- --rounds N] [--seed N] [--target NAME] [--from N] [--json]`: seeded inputs for everything that reads
+// `npm run fuzz [-- --rounds N] [--minutes N] [--seed N] [--target NAME] [--from N] [--json]`: seeded inputs for everything that reads
 // what others wrote (test/fuzz/targets). Each target runs in a process of its own, two at a time, with a bounded heap; a
 // crash, a hang and a broken rule all end the run with the find, its seed and the command that repeats it.
 import { spawn } from 'node:child_process';
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     target: { type: 'string' },
     from: { type: 'string', default: '0' },
+    minutes: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -31,7 +32,7 @@ function usage(problem) {
   const stream = problem ? process.stderr : process.stdout;
   if (problem) stream.write(`${problem}\n`);
   stream.write(
-    'npm run fuzz [-- --rounds N --seed N --target NAME --from N --json]\n' +
+    'npm run fuzz [-- --rounds N --minutes N --seed N --target NAME --from N --json]\n' +
       `  targets: ${Object.keys(SHARES).join(' ')}; without one the rounds are spread over all of them\n`,
   );
   process.exit(problem ? 2 : 0);
@@ -52,6 +53,8 @@ const startedAt = performance.now();
 const running = new Set();
 const results = new Map();
 let failed = false;
+/** By a signal or because the time is over; what was done until then is reported. */
+let stopped = false;
 
 ensureInstalled();
 const wanted = values.target === undefined ? Object.keys(SHARES) : [values.target];
@@ -123,7 +126,7 @@ function run(job) {
       result.done += last.done;
       result.seconds += (performance.now() - began) / 1000;
       if (last.end === true && code === 0) return resolve();
-      if (failed) return resolve();
+      if (failed || stopped) return resolve();
       failed = true;
       find ??= {
         find: hung
@@ -144,16 +147,28 @@ function run(job) {
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+function stop() {
+  stopped = true;
+  for (const child of running) child.kill('SIGKILL');
+}
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    interrupted = true;
+    stop();
+  });
+}
+const timeIsOver = values.minutes === undefined ? undefined : setTimeout(stop, whole('minutes', 1) * 60_000);
 
 async function worker() {
   for (;;) {
-    const piece = failed ? undefined : pieces.shift();
+    const piece = failed || stopped ? undefined : pieces.shift();
     if (piece === undefined) return;
     await run(piece);
   }
 }
 await Promise.all(Array.from({ length: PROCESSES }, worker));
+clearTimeout(timeIsOver);
 
 const seconds = (performance.now() - startedAt) / 1000;
 const total = [...results.values()].reduce((sum, { done }) => sum + done, 0);
@@ -169,4 +184,4 @@ if (values.json) {
   }
   process.stdout.write(`${total} inputs in ${seconds.toFixed(0)} s, seed ${seed}: ${failed ? 'a find' : 'no find'}\n`);
 }
-process.exit(failed ? 1 : 0);
+process.exit(failed ? 1 : interrupted ? 130 : 0);

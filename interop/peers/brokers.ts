@@ -16,10 +16,11 @@ export function startBroker(
   flushDiskType: FlushDiskType,
   extraConfig: Record<string, string | number | boolean> = {},
   kind: 'apache' | 'vernier' = brokerKind,
+  storeDir?: string,
 ): Promise<BrokerPeer> {
   return kind === 'apache'
-    ? startApacheRocketMQ({ flushDiskType, extraConfig })
-    : startVernier({ flushDiskType, extraConfig });
+    ? startApacheRocketMQ({ flushDiskType, extraConfig, storeDir })
+    : startVernier({ flushDiskType, extraConfig, storeDir });
 }
 
 /** RequestCode 17 UPDATE_AND_CREATE_TOPIC; resolves once the nameserver gives a route to it. */

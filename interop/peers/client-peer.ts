@@ -52,6 +52,9 @@ export interface ReceiveReport {
   statuses?: Record<string, number>;
 }
 
+/** No command takes longer, those that wait for messages included; a client that does not answer fails its test. */
+const callTimeoutMs = 200_000;
+
 export class ClientPeer {
   readonly #child: ChildProcess;
   readonly #home: string;
@@ -98,9 +101,18 @@ export class ClientPeer {
     const id = this.#nextId++;
     const parts = Object.entries(values).map(([name, value]) => `${name}=${value}`);
     this.#child.stdin!.write(`${[id, command, ...parts].join('\t')}\n`);
-    return await new Promise<T>((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-    });
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        const late = (): void =>
+          reject(new Error(`${command}: no answer within ${callTimeoutMs / 1000} s:\n${this.#errors.slice(-4_000)}`));
+        timer = setTimeout(late, callTimeoutMs);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(id);
+    }
   }
 
   /** Ends the process as a crash would. */

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClientPeer, peerHome } from './client-peer.ts';
-import { cacheFolder, contentKey, repositoryRoot } from './java.ts';
+import { buildTimeoutMs, cacheFolder, contentKey, repositoryRoot } from './java.ts';
 
 const sources = join(repositoryRoot, 'interop', 'go');
 const clientModule = 'github.com/apache/rocketmq-client-go/v2';
@@ -24,7 +24,7 @@ function goProgram(): string {
   mkdirSync(work, { recursive: true });
   cpSync(sources, work, { recursive: true });
   const go = (...args: string[]): void => {
-    const { status, stderr, error } = spawnSync('go', args, { cwd: work, encoding: 'utf8' });
+    const { status, stderr, error } = spawnSync('go', args, { cwd: work, encoding: 'utf8', timeout: buildTimeoutMs });
     if (error) throw error;
     if (status !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
   };

@@ -32,8 +32,12 @@ export function javaMissing(): string | undefined {
   return undefined;
 }
 
+/** For what downloads and compiles; when a server does not answer, the suite says so and fails. */
+export const buildTimeoutMs = 5 * 60_000;
+
 function run(command: string, args: string[], what: string): void {
-  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const options = { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, timeout: buildTimeoutMs } as const;
+  const result = spawnSync(command, args, options);
   if (result.error) throw new Error(`${what}: ${result.error.message}`, { cause: result.error });
   if (result.status !== 0) {
     const output = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-20).join('\n');

@@ -23,10 +23,10 @@ export interface FlushCalls {
   path: string | undefined;
 }
 
-/** The options of strace that inject `fault` into the calls and print nothing. */
-export function injection({ calls, path }: FlushCalls, fault: string): string[] {
+/** The options of strace that inject `fault` into the calls and write what it saw to `record`. */
+export function injection({ calls, path }: FlushCalls, fault: string, record = '/dev/null'): string[] {
   return [
-    ...['-f', '-o', '/dev/null', '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}`],
+    ...['-f', '-o', record, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}`],
     ...(path === undefined ? [] : ['-P', path]),
   ];
 }
@@ -35,9 +35,9 @@ export function injection({ calls, path }: FlushCalls, fault: string): string[] 
  * Attaches to every thread of the process and injects `fault`, for example `delay_enter=5000000` (microseconds) or
  * `error=EIO:when=1` (counted per thread). Resolves when it is attached.
  */
-export async function inject(pid: number, flush: FlushCalls, fault: string): Promise<Injection> {
+export async function inject(pid: number, flush: FlushCalls, fault: string, record?: string): Promise<Injection> {
   const child = track(
-    spawn('strace', ['-p', String(pid), ...injection(flush, fault)], { stdio: ['ignore', 'ignore', 'pipe'] }),
+    spawn('strace', ['-p', String(pid), ...injection(flush, fault, record)], { stdio: ['ignore', 'ignore', 'pipe'] }),
   );
   let said = '';
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {

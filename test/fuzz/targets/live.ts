@@ -27,6 +27,7 @@ import type { Random } from '../random.ts';
 import { Find, type Session, type Target, within } from '../target.ts';
 import { someCommand } from './frames.ts';
 
+const MiB = 1024 * 1024;
 const ANSWER_MS = 20_000;
 const CANARIES = 20;
 /** Bytes that a session's inputs may cost at most, above what the process had when it began. */
@@ -365,6 +366,13 @@ class LiveSession {
     else if (kind === 3)
       bytes.writeInt32BE(random.pick([0x7fffffff, -1, 16_777_217, 16_777_215, 0, 3, -0x80000000]), 0);
     else if (kind === 4) bytes = random.bytes(random.skewed(3_000));
+    if (random.chance(0.01)) {
+      // A frame as large as it says: around what a message, and what a frame, may have.
+      const size = random.pick([4 * MiB - 200, 4 * MiB + 1, 16 * MiB - 4096, 16 * MiB + 1]);
+      const head = encodeFrame({ ...requests[0]!, body: undefined });
+      bytes = Buffer.concat([head, Buffer.alloc(size, random.below(256))]);
+      bytes.writeInt32BE(bytes.length - 4, 0);
+    }
     if (random.chance(0.2)) {
       const slow = bytes.subarray(0, 64);
       for (const byte of slow) if (!pipe.isClosed) await this.#write(pipe, Buffer.of(byte));

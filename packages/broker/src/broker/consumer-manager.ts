@@ -29,14 +29,17 @@ export interface ConsumerManagerDeps {
 
 /**
  * Consumers by group (RocketMQ ConsumerManager). Members change by heartbeat, unregistering, a closed connection and
- * silence; each change is told to all members. Changes of one turn are told once: a thousand consumers that start
- * together would otherwise get half a million notifications.
+ * silence; each change is told to all members. The first change of a turn is told at once, before the member that caused
+ * it has its answer: the others then give their queues up, and commit how far they came, before it asks where to begin.
+ * Further changes of the turn are told together at its end: a thousand consumers that start together would otherwise get
+ * half a million notifications.
  */
 export class ConsumerManager {
   readonly #channels = new GroupChannels();
   readonly #groups = new Map<string, ConsumerGroupInfo>();
   readonly #groupsOfTopic = new Map<string, Set<string>>();
-  readonly #changed = new Set<string>();
+  readonly #toldThisTurn = new Set<string>();
+  readonly #changedSince = new Set<string>();
   readonly #deps: ConsumerManagerDeps;
 
   constructor(deps: ConsumerManagerDeps) {
@@ -150,17 +153,25 @@ export class ConsumerManager {
   #memberChange(info: ConsumerGroupInfo): void {
     // Each broadcasting client reads every queue whoever else is there.
     if (info.messageModel === 'BROADCASTING' || !this.#deps.notifyEnabled(info.groupName)) return;
-    if (this.#changed.size === 0) setImmediate(() => this.#notify());
-    this.#changed.add(info.groupName);
+    if (this.#toldThisTurn.has(info.groupName)) {
+      this.#changedSince.add(info.groupName);
+      return;
+    }
+    if (this.#toldThisTurn.size === 0) setImmediate(() => this.#endTurn());
+    this.#toldThisTurn.add(info.groupName);
+    this.#notify(info.groupName);
   }
 
-  #notify(): void {
-    const groups = [...this.#changed];
-    this.#changed.clear();
-    for (const group of groups) {
-      const members = this.#channels.of(group);
-      if (members !== undefined) this.#deps.notifyIdsChanged(group, [...members.keys()]);
-    }
+  #endTurn(): void {
+    const groups = [...this.#changedSince];
+    this.#changedSince.clear();
+    this.#toldThisTurn.clear();
+    for (const group of groups) this.#notify(group);
+  }
+
+  #notify(group: string): void {
+    const members = this.#channels.of(group);
+    if (members !== undefined) this.#deps.notifyIdsChanged(group, [...members.keys()]);
   }
 }
 
