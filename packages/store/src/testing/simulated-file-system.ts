@@ -291,7 +291,7 @@ export class SimulatedFileSystem implements FileSystem {
   done(operation: SimulatedOperation, path: string, detail?: CallDetail): Promise<void> | undefined {
     if (!this.onDone) return undefined;
     this.onDone(operation, path, detail);
-    return this.#halted ? NEVER : undefined;
+    return this.#halted ? never() : undefined;
   }
 
   /** Turns over the bits a test asked for. For the file objects. */
@@ -318,7 +318,7 @@ export class SimulatedFileSystem implements FileSystem {
       await gate.released;
     }
     if (!this.#halted) this.intercept?.(operation, path, detail);
-    if (this.#halted) await NEVER;
+    if (this.#halted) await never();
     for (const rule of this.#rules) {
       if (rule.operation !== operation || rule.times <= 0 || !pathMatches(rule.path ?? '', path)) continue;
       if (rule.skip > 0) {
@@ -351,5 +351,5 @@ function pathMatches(wanted: string | RegExp, path: string): boolean {
   return typeof wanted === 'string' ? path.includes(wanted) : wanted.test(path);
 }
 
-/** What a call that never returns waits for. */
-const NEVER = new Promise<void>(() => {});
+/** What a call that never returns waits for, a promise of its own for each: one for all would keep everything that ever waited for it in memory. */
+const never = (): Promise<void> => new Promise(() => {});
