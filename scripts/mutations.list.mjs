@@ -203,4 +203,32 @@ export const mutations = [
     to: 'const timer = ((_: () => void, __: number) => undefined)(() => {',
     seed: 1,
   },
+  {
+    name: 'half of a queue entry passes for a durable one',
+    file: 'queue/consume-queue-recovery.ts',
+    from: 'const asked = crossesSector(where, fileSize) ? index + 1 : index;',
+    to: 'const asked = where > 0 ? index : index + 1;',
+    seed: 1,
+  },
+  {
+    name: 'recovery writes to pages that the cache takes for written',
+    file: 'commit-log/recovery-repair.ts',
+    from: 'const isDropped = await file.dropCache(pieceFrom, this.#pieceBytes);',
+    to: 'const isDropped = pieceFrom >= 0;',
+    seed: 1,
+  },
+  {
+    name: 'a checkpoint in the page cache counts as durable',
+    file: 'store-checkpoint.ts',
+    from: 'if (bytes < CHECKPOINT_BYTES || !lastExitOk) {',
+    to: 'if (bytes < CHECKPOINT_BYTES) {',
+    seed: 1,
+  },
+  {
+    name: 'whenFlushed answers when it is written',
+    file: 'commit-log/commit-log.ts',
+    from: 'if (offset <= flushedWhere) return Promise.resolve();',
+    to: 'if (offset <= flushedWhere || offset <= this.mappedFileQueue.committedWhere) return Promise.resolve();',
+    seed: 1,
+  },
 ];

@@ -1,7 +1,7 @@
 // `npm run mutations [-- --find] [-- --only TEXT]`: is the torture run worth its name? Each deliberate breakage of
 // scripts/mutations.list.mjs is applied to a copy of the store's sources, and the history of its seed must break a
 // promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first seed that
-// catches each, and prints it.
+// catches each, and writes it into the list.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +10,11 @@ import { ensureInstalled, root } from './ensure.mjs';
 import { mutations } from './mutations.list.mjs';
 
 const PROCESSES = 2;
+const startedAt = performance.now();
 const CRASHES_PER_SEED = 5;
 /** Seeds that --find tries. */
-const SEEDS_TRIED = 200;
-const TIME_MS_MAX = 200_000;
+const SEEDS_TRIED = 1_000;
+const TIME_MS_MAX = 300_000;
 
 const { values } = parseArgs({ options: { find: { type: 'boolean', default: false }, only: { type: 'string' } } });
 ensureInstalled();
@@ -23,9 +24,14 @@ const folder = join(root, '.cache', 'mutations');
 rmSync(folder, { recursive: true, force: true });
 
 const RUNNER = `import { torture } from './src/testing/torture/torture.ts';
-const [seed, rounds] = process.argv.slice(2).map(Number);
-const { failure, counters } = await torture({ seed, rounds });
-process.stdout.write(JSON.stringify({ seed: failure?.seed, message: failure?.message, crashes: counters.crashes }));
+const [rounds, ...seeds] = process.argv.slice(2).map(Number);
+let answer = { crashes: 0 };
+for (const seed of seeds) {
+  const { failure, counters } = await torture({ seed, rounds });
+  answer = { seed: failure?.seed, message: failure?.message, crashes: answer.crashes + counters.crashes };
+  if (failure) break;
+}
+process.stdout.write(JSON.stringify(answer));
 `;
 
 /** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
@@ -46,9 +52,9 @@ function prepare(name, mutation) {
   return undefined;
 }
 
-function run(name, seed, rounds) {
+function run(name, rounds, ...seeds) {
   return new Promise((resolve) => {
-    const args = ['--import', 'tsx', join(folder, name, 'run.ts'), String(seed), String(rounds)];
+    const args = ['--import', 'tsx', join(folder, name, 'run.ts'), String(rounds), ...seeds.map(String)];
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
@@ -65,8 +71,9 @@ function run(name, seed, rounds) {
     });
     child.on('close', (code) => {
       clearTimeout(watch);
+      if (late && values.find) resolve({ error: `not caught within ${TIME_MS_MAX / 1000} s` });
       // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
-      if (late) resolve({ seed, message: `no end after ${TIME_MS_MAX / 1000} s` });
+      else if (late) resolve({ seed: seeds[0], message: `no end after ${TIME_MS_MAX / 1000} s` });
       else if (code !== 0) resolve({ error: err.trim().split('\n').slice(0, 6).join('\n') });
       else resolve(JSON.parse(out));
     });
@@ -75,16 +82,19 @@ function run(name, seed, rounds) {
 
 let failed = 0;
 let tried = 0;
+/** Name of each that was caught → seed. */
+const caught = new Map();
 
 async function check(mutation, index) {
   const name = `m${index}`;
   const problem = prepare(name, mutation);
   const seed = values.find ? 1 : mutation.seed;
   const rounds = (values.find ? SEEDS_TRIED : 1) * CRASHES_PER_SEED;
-  const result = problem === undefined ? await run(name, seed, rounds) : { error: problem };
+  const result = problem === undefined ? await run(name, rounds, seed) : { error: problem };
   rmSync(join(folder, name), { recursive: true, force: true });
   tried++;
   if (result.seed !== undefined) {
+    caught.set(mutation.name, result.seed);
     process.stdout.write(
       `caught    ${mutation.name}\n          seed ${result.seed}: ${result.message.slice(0, 160)}\n`,
     );
@@ -103,12 +113,11 @@ const seeds = [...new Set(wanted.map(({ seed }) => seed))];
 if (!values.find) {
   // The unbroken store must pass the same histories, or catching proves nothing.
   prepare('unbroken', undefined);
-  for (const seed of seeds) {
-    const result = await run('unbroken', seed, CRASHES_PER_SEED);
-    if (result.seed === undefined && result.error === undefined) continue;
+  const result = await run('unbroken', CRASHES_PER_SEED, ...seeds);
+  if (result.seed !== undefined || result.error !== undefined) {
     failed++;
-    process.stdout.write(`FAILED    the unbroken store, seed ${seed}: ${result.message ?? result.error}\n`);
-  }
+    process.stdout.write(`FAILED    the unbroken store, seed ${result.seed}: ${result.message ?? result.error}\n`);
+  } else process.stdout.write(`sound     the unbroken store: ${seeds.length} seeds, ${result.crashes} crashes\n`);
 }
 const queue = [...wanted.entries()];
 await Promise.all(
@@ -117,5 +126,15 @@ await Promise.all(
   }),
 );
 rmSync(folder, { recursive: true, force: true });
-process.stdout.write(`${tried - failed} of ${tried} breakages are caught\n`);
+if (values.find) {
+  const path = join(root, 'scripts', 'mutations.list.mjs');
+  let text = readFileSync(path, 'utf8');
+  for (const [name, seed] of caught) {
+    const at = text.indexOf(`name: '${name}'`);
+    text = text.slice(0, at) + text.slice(at).replace(/seed: \d+/, `seed: ${seed}`);
+  }
+  writeFileSync(path, text);
+}
+const seconds = Math.round((performance.now() - startedAt) / 1_000);
+process.stdout.write(`${caught.size} of ${tried} breakages are caught, in ${seconds} s\n`);
 process.exit(failed === 0 && tried > 0 ? 0 : 1);

@@ -70,6 +70,16 @@ function help(...names: string[]): string {
   return helpOf(command, ['vernier', ...names].join(' '));
 }
 
+/** scripts/mutations.list.mjs; a script without types. */
+const { mutations } = (await import(pathToFileURL(join(root, 'scripts', 'mutations.list.mjs')).href)) as {
+  mutations: { name: string; file: string; seed: number }[];
+};
+
+function mutationTable(): string {
+  const rows = mutations.map(({ name, file, seed }) => `| ${name} | \`${file}\` | ${seed} |`);
+  return ['| Breakage | In `packages/store/src` | Caught by seed |', '|---|---|---|', ...rows].join('\n');
+}
+
 /** Document → part → what must stand there. */
 export const generated: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
   'docs/reference/config.md': {
@@ -106,6 +116,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'store import': () => help('store', 'import'),
     torture: () => help('torture'),
   },
+  'docs/durability.md': { mutations: mutationTable },
 };
 
 /** The document with its generated parts as the code has them. Throws when a part has no place in it. */
