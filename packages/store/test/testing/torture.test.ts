@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { crashAt } from '../../src/testing/failpoints.ts';
 import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.ts';
 import { Scheduler } from '../../src/testing/torture/scheduler.ts';
-import { torture } from '../../src/testing/torture/torture.ts';
+import { CRASHES_PER_SEED, torture } from '../../src/testing/torture/torture.ts';
 import { Machine } from './machine.ts';
 
 /** Crashes of the short run; `npm run torture` makes the long ones. */
-const ROUNDS = Number(process.env.ROUNDS ?? 60);
+const ROUNDS = Number(process.env.ROUNDS ?? 40);
 
 test(`torture: ${ROUNDS} crashes by seed, no promise broken`, async () => {
   const { failure, counters } = await torture({ seed: 1, rounds: ROUNDS });
@@ -21,11 +21,11 @@ test(`torture: ${ROUNDS} crashes by seed, no promise broken`, async () => {
 
 for (const engine of ['channel', 'transient-pool'] as const) {
   test(`torture: the same seed is the same history (${engine})`, async () => {
-    const first = await torture({ seed: 12_345, rounds: 10, engine });
-    const second = await torture({ seed: 12_345, rounds: 10, engine });
+    const first = await torture({ seed: 12_345, rounds: 5, engine });
+    const second = await torture({ seed: 12_345, rounds: 5, engine });
     assert.equal(first.failure, undefined, first.failure?.message);
     assert.deepEqual(second.counters, first.counters);
-    const other = await torture({ seed: 12_346, rounds: 10, engine });
+    const other = await torture({ seed: 12_346, rounds: 5, engine });
     assert.notDeepEqual(other.counters, first.counters);
   });
 }
@@ -42,7 +42,7 @@ test('torture: a store that breaks a promise is caught, with its history; the ne
   assert.match(broken.failure.steps[0]!, new RegExp(`^seed ${broken.failure.seed}: `));
   assert.ok(broken.failure.steps.some((step) => step.startsWith('power cut')));
   assert.ok(broken.failure.operations.length > 0);
-  const sound = await torture({ seed: broken.failure.seed, rounds: 10 });
+  const sound = await torture({ seed: broken.failure.seed, rounds: CRASHES_PER_SEED });
   assert.equal(sound.failure, undefined, sound.failure?.message);
 });
 
