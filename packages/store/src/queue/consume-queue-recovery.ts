@@ -25,6 +25,10 @@ interface Scan {
   maxPhysicOffset: number;
   /** As maxPhysicOffset, before the last entry. */
   previousMaxPhysicOffset: number;
+  /** Where the last entry stands. */
+  lastWhere: number;
+  /** An entry behind the last one, on disk as a whole, begins in front of its end: one of the two is wrong. */
+  isOutOfOrder: boolean;
   first: { where: number; phyOffset: number } | undefined;
 }
 
@@ -52,14 +56,23 @@ export async function recoverUnits(
   };
 
   const start = durableWhere === undefined ? Math.max(firstWhere, limitWhere - 3 * fileSize) : firstWhere;
-  const scan: Scan = { endWhere: start, maxPhysicOffset: -1, previousMaxPhysicOffset: -1, first: undefined };
+  const scan: Scan = {
+    endWhere: start,
+    maxPhysicOffset: -1,
+    previousMaxPhysicOffset: -1,
+    lastWhere: start,
+    isOutOfOrder: false,
+    first: undefined,
+  };
   let units = await read(start, FIRST_LOOK_BYTES);
-  let ended = scanUnits(units, start, scan);
+  let ended = scanUnits(units, start, scan, fileSize);
   if (!ended && durableWhere !== undefined) {
     const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere, fileSize);
     if (boundary > scan.endWhere) {
       const last = await read(boundary - CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
       scan.endWhere = boundary;
+      scan.lastWhere = boundary - CQ_STORE_UNIT_SIZE;
+      scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
       scan.maxPhysicOffset = unitPhyOffset(last, 0) + unitSize(last, 0);
     }
   }
@@ -67,7 +80,7 @@ export async function recoverUnits(
   while (!ended && scan.endWhere < limitWhere) {
     chunkWhere = scan.endWhere;
     units = await read(chunkWhere, SCAN_BYTES);
-    ended = scanUnits(units, chunkWhere, scan);
+    ended = scanUnits(units, chunkWhere, scan, fileSize);
   }
 
   // The last entry can lie over a sector's end whose second half a power cut took: a good offset with a tag of zeros. It
@@ -76,11 +89,19 @@ export async function recoverUnits(
     scan.endWhere -= CQ_STORE_UNIT_SIZE;
     scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
   }
+  // Of two entries out of order it may be the first whose bits were turned over, and its end would hide the ones behind it.
+  // Both are made anew.
+  const isDoubtful = durableWhere !== undefined && scan.isOutOfOrder;
+  if (isDoubtful) {
+    scan.endWhere = scan.lastWhere;
+    scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
+  }
   const endWhere = scan.endWhere;
   const seen = endWhere < chunkWhere ? Buffer.alloc(0) : units.subarray(endWhere - chunkWhere);
   const isDamaged =
     durableWhere !== undefined &&
-    (holdsDurable(seen, endWhere, scan.maxPhysicOffset, durableWhere, fileSize) ||
+    ((isDoubtful && scan.maxPhysicOffset < durableWhere) ||
+      holdsDurable(seen, endWhere, scan.maxPhysicOffset, durableWhere, fileSize) ||
       (await filesHoldDurable(files, read, endWhere, limitWhere, scan.maxPhysicOffset, durableWhere)));
   // What is behind a damage is what dispatch makes anew; should it not come to that, the next start must find it again.
   if (!isDamaged) {
@@ -148,12 +169,16 @@ function crossesSector(where: number, fileSize: number): boolean {
 }
 
 /** Moves the scan over the good units; true when it met one that is not. */
-function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
+function scanUnits(units: Buffer, where: number, scan: Scan, fileSize: number): boolean {
   for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
     if (!isGoodUnit(units, at)) return true;
     if (!isFillerUnit(units, at)) {
       const phyOffset = unitPhyOffset(units, at);
-      if (phyOffset < scan.maxPhysicOffset) return true;
+      if (phyOffset < scan.maxPhysicOffset) {
+        scan.isOutOfOrder = isWholeBefore(units, at, where, scan.maxPhysicOffset, fileSize);
+        return true;
+      }
+      scan.lastWhere = where + at;
       scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
       scan.maxPhysicOffset = phyOffset + unitSize(units, at);
       scan.first ??= { where: where + at, phyOffset };
@@ -161,6 +186,17 @@ function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
     scan.endWhere = where + at + CQ_STORE_UNIT_SIZE;
   }
   return false;
+}
+
+/**
+ * Whether the unit at `at`, or the next one when it lies in two sectors and half of it may be missing, is an entry of a
+ * record that begins below `maxPhysicOffset`.
+ */
+function isWholeBefore(units: Buffer, at: number, where: number, maxPhysicOffset: number, fileSize: number): boolean {
+  const isCut = crossesSector(where + at + CQ_STORE_UNIT_SIZE, fileSize);
+  const witness = isCut ? at + CQ_STORE_UNIT_SIZE : at;
+  if (witness >= units.length || !isGoodUnit(units, witness) || isFillerUnit(units, witness)) return false;
+  return unitPhyOffset(units, witness) < maxPhysicOffset;
 }
 
 /** End of the entries of records below durableWhere, at or after `from`. Filler counts as not known, which only makes the

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConsumeQueueStore } from '../../src/queue/consume-queue-store.ts';
-import { unitPhyOffset, writeUnit } from '../../src/queue/unit.ts';
+import { unitPhyOffset, unitSize, writeUnit } from '../../src/queue/unit.ts';
 import { type MemoryContext, memoryContext, reopened, request } from './harness.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
@@ -149,12 +149,42 @@ test('queue recovery: the second half of an entry over a sector’s end does not
   assert.deepEqual([unitPhyOffset(units, 0), unitPhyOffset(units, 20)], [40_100, 40_200]);
 });
 
-test('queue recovery: an entry that goes back in the log ends the queue', async () => {
+test('queue recovery: an entry that goes back in the log ends the queue, in front of the one before it', async () => {
   const context = await written(50);
   writeUnit(context.fileSystem.files.get(path(0))!, 30 * 20, 500, 100, 0);
   const { queue } = await recovered(context, 2_000);
-  assert.equal(queue.maxOffsetInQueue, 30);
+  // Nothing tells which of the two is wrong; both are above the durable point and made anew.
+  assert.equal(queue.maxOffsetInQueue, 29);
 });
+
+for (const [what, position, n] of [
+  ['offset', 5, 80],
+  ['offset', 4, 0],
+  ['size', 10, 80],
+  // Entry 50 is the first behind the sector of entry 49, which is not asked.
+  ['size', 9, 49],
+] as const) {
+  test(`queue recovery: a bit of the ${what} of entry ${n} turned over (byte ${position}) hides no entry behind it`, async () => {
+    for (const durableWhere of [8_100, 11_900, 12_000]) {
+      const context = await written(120);
+      const file = context.fileSystem.files.get(path(0))!;
+      file[n * 20 + position]! ^= 0x40;
+      const { queue, store, result } = await recovered(context, durableWhere);
+      for (let record = result.completeWhere / 100; record < 120; record++) {
+        store.dispatch(request({ consumeQueueOffset: record, commitLogOffset: record * 100, msgSize: 100 }));
+      }
+      assert.equal(queue.maxOffsetInQueue, 120);
+      const units = await queue.read(0, 120);
+      for (let entry = 0; entry < 120; entry++) {
+        assert.deepEqual(
+          [unitPhyOffset(units, entry * 20), unitSize(units, entry * 20)],
+          [entry * 100, 100],
+          `entry ${entry}, durable up to ${durableWhere}`,
+        );
+      }
+    }
+  });
+}
 
 test('queue recovery: a first file without a good entry keeps its number', async () => {
   const context = await written(1);

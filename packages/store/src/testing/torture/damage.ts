@@ -1,5 +1,6 @@
 import { silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
+import { CQ_STORE_UNIT_SIZE } from '../../queue/unit.ts';
 import type { MessageExt } from '../../types.ts';
 import type { SimulatedFileSystem } from '../simulated-file-system.ts';
 import { logImage } from './checks.ts';
@@ -72,8 +73,69 @@ async function collect(store: MessageStore): Promise<Map<number, MessageExt>> {
   const found = new Map<number, MessageExt>();
   for (const [topic, queueIds] of store.queuesByTopic()) {
     for (const queueId of queueIds) {
-      for await (const message of store.readQueue(topic, queueId)) found.set(message.commitLogOffset, message);
+      for await (const message of store.readQueue(topic, queueId)) {
+        if (message.topic !== topic || message.queueId !== queueId || found.has(message.commitLogOffset)) {
+          throw new Violation(
+            `queue ${topic}-${queueId} gives the message at ${message.commitLogOffset}, which is not its`,
+          );
+        }
+        found.set(message.commitLogOffset, message);
+      }
     }
   }
   return found;
+}
+
+/**
+ * A byte of a queue's entry comes back with other bits. The entry is made anew, or the reader leaves it out: every other
+ * message is given, each at its place, and nobody is given one that stands elsewhere.
+ */
+export async function probeQueueDamage(
+  store: MessageStore,
+  fileSystem: SimulatedFileSystem,
+  messages: ReadonlyMap<string, readonly MessageExt[]>,
+  random: Random,
+  time: number,
+): Promise<'left-out' | 'harmless' | 'nothing-there'> {
+  const { config } = store;
+  const lists = [...messages.values()].filter((list) => list.length > 0);
+  if (lists.length === 0) return 'nothing-there';
+  const hit = random.pick(random.pick(lists));
+  const size = Math.ceil(config.mappedFileSizeConsumeQueue / CQ_STORE_UNIT_SIZE) * CQ_STORE_UNIT_SIZE;
+  const where = hit.queueOffset * CQ_STORE_UNIT_SIZE + random.integer(0, CQ_STORE_UNIT_SIZE - 1);
+  const name = String(where - (where % size)).padStart(20, '0');
+  const path = `${config.storePathRootDir}/consumequeue/${hit.topic}/${hit.queueId}/${name}`;
+  if (!fileSystem.paths().includes(path)) return 'nothing-there';
+  fileSystem.flipOnRead(path, where % size, 1 << random.integer(0, 7));
+
+  const scheduler = new Scheduler(time);
+  const damaged = await scheduler.complete(
+    MessageStore.open(config, { fileSystem, clock: scheduler, logger: silentLogger }),
+    'the opening of a store with a damaged queue',
+    EVENTS_MAX,
+  );
+  if (damaged.failure) throw damaged.failure;
+  const found = await scheduler.complete(collect(damaged), 'reading a store with a damaged queue', EVENTS_MAX);
+  scheduler.stop();
+  const wasHit = `entry ${hit.queueOffset} of ${hit.topic}-${hit.queueId} was flipped in byte ${where % CQ_STORE_UNIT_SIZE}`;
+  let isMissing = false;
+  for (const list of lists) {
+    for (const message of list) {
+      const seen = found.get(message.commitLogOffset);
+      if (!seen && message !== hit) {
+        throw new Violation(
+          `${wasHit}, and entry ${message.queueOffset} of ${message.topic}-${message.queueId} is gone`,
+        );
+      }
+      if (!seen) isMissing = true;
+      else if (!isSamePlace(seen, message)) {
+        throw new Violation(`${wasHit}, and the message at ${message.commitLogOffset} of the log has another place`);
+      }
+    }
+  }
+  return isMissing ? 'left-out' : 'harmless';
+}
+
+function isSamePlace(a: MessageExt, b: MessageExt): boolean {
+  return a.topic === b.topic && a.queueId === b.queueId && a.queueOffset === b.queueOffset && a.body.equals(b.body);
 }

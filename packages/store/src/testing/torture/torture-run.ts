@@ -6,7 +6,7 @@ import { type Crash, crashAt, FAILPOINTS } from '../failpoints.ts';
 import { SimulatedFileSystem } from '../simulated-file-system.ts';
 import { checkIndex, checkLog, checkTags, logImage, readAll } from './checks.ts';
 import { emptyCounters, type RunCounters } from './counters.ts';
-import { probeDamage } from './damage.ts';
+import { probeDamage, probeQueueDamage } from './damage.ts';
 import { injectFault } from './faults.ts';
 import { Model, type Put } from './model.ts';
 import { Random } from './random.ts';
@@ -23,6 +23,11 @@ export interface RunOptions {
   crashes: number;
   /** Told of each step, for a readable history. */
   onStep?: (step: string) => void;
+}
+
+interface Recovered {
+  store: MessageStore;
+  messages: Map<string, MessageExt[]>;
 }
 
 const ROOT = '/data/store';
@@ -286,18 +291,24 @@ export class TortureRun {
       this.#model.checkAfterCrash(second.messages, { killed: true });
       const after = logImage(this.#fileSystem, second.store.config.storePathCommitLog, second.store.maxPhyOffset);
       if (!after.equals(before)) throw new Violation('a second recovery changed the log');
-    } else if (chance < 0.4) {
-      const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
-      const { store, messages } = first;
-      const what = await probeDamage(store, copy, messages, this.#model, random.fork(), this.#time);
-      this.counters.bitsFlipped++;
-      if (what === 'named') this.counters.damageNamed++;
-      this.#step(`on a copy a bit of the log was flipped: ${what}`);
-    }
+    } else if (chance < 0.45) await this.#probe(first, random);
+  }
+
+  /** On a copy: a bit of the log or of a queue is read wrong. */
+  async #probe(first: Recovered, random: Random): Promise<void> {
+    const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
+    const { store, messages } = first;
+    const isQueue = random.chance(0.3);
+    const what = isQueue
+      ? await probeQueueDamage(store, copy, messages, random.fork(), this.#time)
+      : await probeDamage(store, copy, messages, this.#model, random.fork(), this.#time);
+    this.counters.bitsFlipped++;
+    if (what === 'named') this.counters.damageNamed++;
+    this.#step(`on a copy a bit of ${isQueue ? 'a queue' : 'the log'} was flipped: ${what}`);
   }
 
   /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */
-  async #recovered(): Promise<{ store: MessageStore; messages: Map<string, MessageExt[]> }> {
+  async #recovered(): Promise<Recovered> {
     const scheduler = this.#newScheduler();
     this.#fileSystem.latency = undefined;
     this.#fileSystem.freeBytes = FREE_BYTES;
