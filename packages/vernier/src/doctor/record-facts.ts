@@ -19,6 +19,8 @@ export interface RecordFacts {
   /** Queues besides the record's own that have an entry for it (INNER_MULTI_DISPATCH), and its numbers there. */
   multiDispatch: string;
   multiOffsets: string;
+  /** Messages in an inner batch. */
+  innerNum: string;
   /** The properties are no UTF-8, which every broker writes. */
   broken: boolean;
 }
@@ -35,12 +37,14 @@ export class RecordFactsReader {
     delay: '',
     multiDispatch: '',
     multiOffsets: '',
+    innerNum: '',
     broken: false,
   };
 
   read(view: Buffer, record: RecordLayout): RecordFacts {
     const { facts } = this;
     facts.tags = facts.keys = facts.uniqKey = facts.delay = facts.multiDispatch = facts.multiOffsets = '';
+    facts.innerNum = '';
     facts.broken = false;
     if (record.propertiesLength === 0) return facts;
     const text = view.toString('utf8', record.propertiesAt, record.propertiesAt + record.propertiesLength);
@@ -68,6 +72,7 @@ export class RecordFactsReader {
             facts.multiDispatch = propertyValue(text, from, to, 'INNER_MULTI_DISPATCH') ?? '';
           if (facts.multiOffsets === '')
             facts.multiOffsets = propertyValue(text, from, to, 'INNER_MULTI_QUEUE_OFFSET') ?? '';
+          if (facts.innerNum === '') facts.innerNum = propertyValue(text, from, to, 'INNER_NUM') ?? '';
           break;
       }
       from = to + 1;

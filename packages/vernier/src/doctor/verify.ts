@@ -1,6 +1,7 @@
 import { chooseStart, type RecordLayout, type RecoveryStart } from '@vernier/store/internal';
 import { type BookedDamage, DamageBook } from './damage-book.ts';
 import { findWrongByte, type WrongByte } from './diagnose.ts';
+import { FieldCheck } from './field-check.ts';
 import { Findings } from './finding.ts';
 import { IndexCheck } from './index-check.ts';
 import { type IndexShape, indexShapeOf } from './index-shape.ts';
@@ -215,6 +216,7 @@ class Verification {
   async #walk(queues: QueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
     const { logFiles, logFileSize, state } = this.#layout;
     const factsReader = new RecordFactsReader();
+    const fields = new FieldCheck(this.#layout, this.#log, this.#findings);
     const topics = new Map<string, string>();
     const totalBytes = logFiles.length * logFileSize;
     const quick = this.#options.depth === 'quick';
@@ -227,9 +229,9 @@ class Verification {
           lastTime = record.storeTimestamp;
           const topic = topicName(topics, view, record);
           const facts = factsReader.read(view, record);
-          if (facts.broken) this.#reportBrokenProperties(record);
+          fields.onRecord(view, record, facts);
           queues.onRecord(topic, record, facts);
-          index?.onRecord(topic, record, facts);
+          index?.onRecord(topic, view, record, facts);
         },
         onDamage: (damage) => this.#book.add(damage, lastTime),
         onProgress: (bytes) => this.#options.onProgress?.(bytes, totalBytes),
@@ -286,20 +288,6 @@ class Verification {
       const wrong = findWrongByte(bytes, damage.from);
       if (wrong !== undefined) this.#wrongBytes.set(damage, wrong);
     }
-  }
-
-  #reportBrokenProperties(record: RecordLayout): void {
-    const file = this.#log.fileAt(record.physicalOffset)!;
-    this.#findings.fault({
-      kind: 'log-field',
-      file: shownPath(this.#layout.root, file.path),
-      offset: record.physicalOffset - file.from + record.propertiesAt - record.at,
-      length: record.propertiesLength,
-      expected: 'UTF-8',
-      found: 'other bytes',
-      message: `the properties of the record at ${record.physicalOffset} are not what a broker writes`,
-      logOffset: record.physicalOffset,
-    });
   }
 
   #reportDamages(): void {
