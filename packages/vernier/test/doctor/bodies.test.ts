@@ -37,7 +37,7 @@ for (const [name, sysFlag] of [
 
 test('bodies: a frame that claims terabytes is not made room for', async () => {
   // LZ4 frame: magic, flags with a content size, block size, the size.
-  const frame = Buffer.from('04224d1868700000000000010000ff', 'hex');
+  const frame = Buffer.from('04224d186870ffffff7f00000000ff', 'hex');
   const { problem } = await unpacker.unpack(frame, 0x101);
   assert.match(problem!, /does not unpack as lz4/);
 });
