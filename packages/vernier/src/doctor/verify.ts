@@ -217,7 +217,7 @@ class Verification {
     const { logFiles, logFileSize, state } = this.#layout;
     const factsReader = new RecordFactsReader();
     const fields = new FieldCheck(this.#layout, this.#log, this.#findings);
-    const topics = new Map<string, string>();
+    const topics = new TopicNames();
     const totalBytes = logFiles.length * logFileSize;
     const quick = this.#options.depth === 'quick';
     let lastTime = 0;
@@ -227,7 +227,7 @@ class Verification {
       {
         onRecord: (view, record) => {
           lastTime = record.storeTimestamp;
-          const topic = topicName(topics, view, record);
+          const topic = topics.of(view, record);
           const facts = factsReader.read(view, record);
           fields.onRecord(view, record, facts);
           queues.onRecord(topic, record, facts);
@@ -342,15 +342,31 @@ function whatIsWrong({ reason, from, to, toFileEnd }: Damage): string {
   }
 }
 
-/** Topics as strings, each made once. */
-function topicName(topics: Map<string, string>, view: Buffer, record: RecordLayout): string {
-  const key = view.toString('latin1', record.topicAt, record.topicAt + record.topicLength);
-  const known = topics.get(key);
-  if (known !== undefined) return known;
-  if (topics.size >= 100_000) topics.clear();
-  const name = Buffer.from(key, 'latin1').toString('utf8');
-  topics.set(key, name);
-  return name;
+/** Topics as strings, each made once and found again by its bytes: a string a record would be half of the garbage. */
+class TopicNames {
+  readonly #names = new Map<number, { bytes: Buffer; name: string }>();
+
+  of(view: Buffer, { topicAt, topicLength }: RecordLayout): string {
+    const end = topicAt + topicLength;
+    let hash = topicLength;
+    for (let at = topicAt; at < end; at++) hash = (Math.imul(hash, 31) + view[at]!) | 0;
+    const known = this.#names.get(hash);
+    if (known !== undefined && known.bytes.length === topicLength && isEqual(view, topicAt, known.bytes)) {
+      return known.name;
+    }
+    if (this.#names.size >= TOPICS_MAX) this.#names.clear();
+    const bytes = Buffer.from(view.subarray(topicAt, end));
+    const name = bytes.toString('utf8');
+    this.#names.set(hash, { bytes, name });
+    return name;
+  }
+}
+
+const TOPICS_MAX = 100_000;
+
+function isEqual(view: Buffer, from: number, bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at++) if (view[from + at] !== bytes[at]) return false;
+  return true;
 }
 
 /** What the next start of Vernier would begin with; undefined for a log without files. */
