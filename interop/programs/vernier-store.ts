@@ -122,21 +122,24 @@ async function dump(args: Arguments): Promise<unknown> {
         queues[`${topic}/${queueId}`] = [min, max];
         for (let offset = min; offset < max; ) {
           const result = await store.getMessage('dump', topic, queueId, offset, 32);
-          if (result.messageCount === 0) {
+          // Without a message, but further on: what a repair took out.
+          if (result.nextBeginOffset === offset) {
             throw new Error(`${topic}/${queueId} at ${offset} of ${max}: ${result.status}`);
           }
+          let lines = '';
           for (const record of result.records) {
             const message = readRecord(record);
-            await file.write(`${JSON.stringify(message)}\n`);
+            lines += `${JSON.stringify(message)}\n`;
             for (const property of ['UNIQ_KEY', 'KEYS']) {
               for (const key of message.properties[property]?.split(' ') ?? []) keys.add(`${topic}#${key}`);
             }
           }
+          await file.write(lines);
           offset = result.nextBeginOffset;
         }
       }
     }
-    for (const key of [...keys].sort()) {
+    for (const key of args.text('keys', 'true') === 'true' ? [...keys].sort() : []) {
       const hash = key.indexOf('#');
       const found = await store.queryMessage(key.slice(0, hash), key.slice(hash + 1), 64, 0, Number.MAX_SAFE_INTEGER);
       const offsets = found.records.map((record) => readRecord(record).commitLogOffset).sort((a, b) => a - b);

@@ -110,7 +110,7 @@ public final class StorePeer {
                     dumpQueue(out, keys, topic, queueId, min, max);
                 }
             }
-            for (String key : keys) {
+            for (String key : args.text("keys", "true").equals("true") ? keys : new TreeSet<String>()) {
                 Map<String, Object> line = new TreeMap<>();
                 line.put("key", key);
                 line.put("offsets", lookUp(key));

@@ -28,8 +28,10 @@ export { chooseStart, type RecoveryStart } from './commit-log/recovery-start.ts'
 export {
   BORNHOST_V6_FLAG,
   COMPRESSED_FLAG,
+  COMPRESSION_TYPE_MASK,
   hasQueueEntry,
   INNER_BATCH_FLAG,
+  NEED_UNWRAP_FLAG,
   STOREHOSTADDRESS_V6_FLAG,
   TRANSACTION_ROLLBACK_TYPE,
   transactionType,

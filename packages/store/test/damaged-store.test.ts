@@ -3,6 +3,8 @@ import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { decodeMessage } from '../src/commit-log/message-decoder.ts';
+import { silentLogger } from '../src/logger.ts';
 import { MessageStore } from '../src/message-store.ts';
 
 const host = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
@@ -24,8 +26,8 @@ function message(index: number) {
   };
 }
 
-/** A store of 100 messages, shut down cleanly, with one bit of its last message turned over afterwards. */
-async function damagedStore(t: TestContext): Promise<{ root: string; offset: number }> {
+/** A store of 100 messages, shut down cleanly, with one byte of one of them, the last one, made wrong afterwards. */
+async function damagedStore(t: TestContext, damaged = 99): Promise<{ root: string; offset: number }> {
   const root = await mkdtemp(join(tmpdir(), 'vernier-damaged-'));
   t.after(() => rm(root, { recursive: true, force: true }));
   const store = await MessageStore.open({ storePathRootDir: root, ...settings });
@@ -33,7 +35,7 @@ async function damagedStore(t: TestContext): Promise<{ root: string; offset: num
   for (let index = 0; index < 100; index++) {
     const put = await store.asyncPutMessage(message(index));
     assert.equal(put.status, 'PUT_OK');
-    offset = put.wroteOffset;
+    if (index === damaged) offset = put.wroteOffset;
   }
   await store.shutdown();
   const from = offset - (offset % settings.mappedFileSizeCommitLog);
@@ -82,4 +84,33 @@ test('a damaged store that was opened and shut down is still damaged', async (t)
   await assert.rejects(MessageStore.open({ storePathRootDir: root, ...settings, damagedStorePolicy: 'refuse' }), {
     code: 'STORE_DAMAGED',
   });
+});
+
+test('a wrong byte in the middle of the log: no reader gets it, and no other message is lost', async (t) => {
+  const { root, offset } = await damagedStore(t, 40);
+  const errors: string[] = [];
+  const logger = { ...silentLogger, error: (_: unknown, text?: string) => errors.push(String(text)) };
+  const store = await MessageStore.open({ storePathRootDir: root, ...settings }, { logger });
+  const received: number[] = [];
+  for (let next = 0; next < 100; ) {
+    const found = await store.getMessage('G', 'T', 0, next, 7);
+    for (const record of found.records) {
+      const { body, queueOffset } = decodeMessage(record)!;
+      assert.deepEqual(body, message(queueOffset).body);
+      received.push(queueOffset);
+    }
+    assert.ok(found.nextBeginOffset > next);
+    next = found.nextBeginOffset;
+  }
+  assert.deepEqual(
+    received,
+    [...Array(100).keys()].filter((index) => index !== 40),
+  );
+  assert.equal(await store.lookMessageByOffset(offset), undefined);
+  assert.equal((await store.queryMessage('T', 'key40', 10, 0, Number.MAX_SAFE_INTEGER)).records.length, 0);
+  assert.ok(
+    errors.some((text) => text.includes(`offset ${offset} to`)),
+    errors.join('\n'),
+  );
+  await store.shutdown();
 });

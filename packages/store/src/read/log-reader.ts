@@ -2,6 +2,7 @@ import type { StoreLogger } from '../logger.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import { LogBlockCache } from './log-block-cache.ts';
 import { isRecordAtPlace, isRecordNumbered, isRecordSound } from './record-check.ts';
+import { isTombstone } from './tombstone.ts';
 
 /** 8 MiB: what a few consumers that catch up on different places need, little beside the process itself. */
 const CACHED_BLOCKS = 32;
@@ -69,6 +70,7 @@ export class LogReader {
   async readRecords(list: RecordList, allocate: Allocate = Buffer.allocUnsafe): Promise<ReadRecords> {
     const buffer = allocate(list.totalSize);
     const bad: number[] = [];
+    const tombstones: number[] = [];
     let at = 0;
     for (let i = 0; i < list.count; i++) {
       const offset = list.offsets[i]!;
@@ -83,9 +85,13 @@ export class LogReader {
           (!queue || isRecordAtPlace(buffer, at, { ...queue, queueOffset: queue.queueOffsets[i]! }));
         if (!isGood) bad.push(i);
       }
+      // It keeps a number in use for a message that a repair took out; a consumer has nothing to get there.
+      if (queue && isTombstone(buffer, at, size)) tombstones.push(i);
       at += size;
     }
-    return bad.length === 0 ? new ReadRecords(buffer, list.sizes) : this.#withoutBad(buffer, list, new Set(bad));
+    if (bad.length === 0 && tombstones.length === 0) return new ReadRecords(buffer, list.sizes);
+    this.#reportBad(list, bad);
+    return without(buffer, list, new Set([...bad, ...tombstones]));
   }
 
   /** One record whose size is not known to be right: checked like all that comes from a file. */
@@ -117,31 +123,36 @@ export class LogReader {
     }
   }
 
-  #withoutBad(buffer: Buffer, list: RecordList, bad: ReadonlySet<number>): ReadRecords {
-    const sizes: number[] = [];
-    const parts: Buffer[] = [];
-    let at = 0;
-    for (let i = 0; i < list.count; i++) {
+  #reportBad(list: RecordList, bad: readonly number[]): void {
+    for (const i of bad) {
+      this.damagedCount++;
       const size = list.sizes[i]!;
       const offset = list.offsets[i]!;
-      if (bad.has(i)) {
-        this.damagedCount++;
-        const { queue } = list;
-        const place = queue && {
-          topic: Buffer.from(queue.topic).toString('utf8'),
-          queueId: queue.queueId,
-          queueOffset: queue.queueOffsets[i],
-        };
-        const message =
-          `damaged record in the log, or the entry of another one in its queue, left out: ` +
-          `offset ${offset} to ${offset + size}`;
-        this.#logger.error({ offset, size, damagedCount: this.damagedCount, ...place }, message);
-      } else {
-        parts.push(buffer.subarray(at, at + size));
-        sizes.push(size);
-      }
-      at += size;
+      const { queue } = list;
+      const place = queue && {
+        topic: Buffer.from(queue.topic).toString('utf8'),
+        queueId: queue.queueId,
+        queueOffset: queue.queueOffsets[i],
+      };
+      const message =
+        `damaged record in the log, or the entry of another one in its queue, left out: ` +
+        `offset ${offset} to ${offset + size}`;
+      this.#logger.error({ offset, size, damagedCount: this.damagedCount, ...place }, message);
     }
-    return new ReadRecords(Buffer.concat(parts), sizes);
   }
+}
+
+function without(buffer: Buffer, list: RecordList, leftOut: ReadonlySet<number>): ReadRecords {
+  const sizes: number[] = [];
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (let i = 0; i < list.count; i++) {
+    const size = list.sizes[i]!;
+    if (!leftOut.has(i)) {
+      parts.push(buffer.subarray(at, at + size));
+      sizes.push(size);
+    }
+    at += size;
+  }
+  return new ReadRecords(Buffer.concat(parts), sizes);
 }

@@ -18,6 +18,6 @@ export function isTombstone(source: Buffer, at: number, size: number): boolean {
   if (readInt32(source, bodyLengthAt) !== 0) return false;
   const properties = source.toString('utf8', bodyLengthAt + 4, at + size);
   // Topic and lengths stand in front of the properties; the marker is the first of them, or begins after a separator.
-  const at0 = properties.indexOf(TOMBSTONE_PROPERTY + '\u0001');
+  const at0 = properties.indexOf(`${TOMBSTONE_PROPERTY}\u0001`);
   return at0 >= 0 && propertyOf(properties.slice(at0), TOMBSTONE_PROPERTY) !== undefined;
 }

@@ -5,6 +5,7 @@ import {
   INDEX_HEADER_SIZE,
   INDEX_SIZE,
   type IndexHeader,
+  propertyCrcOf,
   type RecordLayout,
   readInt32,
   readInt64,
@@ -14,7 +15,7 @@ import {
 import type { DamageBook } from './damage-book.ts';
 import type { Findings, NewFinding } from './finding.ts';
 import type { IndexShape } from './index-shape.ts';
-import type { LogReader } from './log-reader.ts';
+import type { FoundRecord, LogReader } from './log-reader.ts';
 import { readFully } from './log-walk.ts';
 import { topicOf } from './queue-check.ts';
 import { IndexHashes, type RecordFacts, RecordFactsReader } from './record-facts.ts';
@@ -130,7 +131,7 @@ export class IndexCheck {
     this.#cursor?.close();
   }
 
-  onRecord(topic: string, record: RecordLayout, facts: RecordFacts): void {
+  onRecord(topic: string, view: Buffer, record: RecordLayout, facts: RecordFacts): void {
     if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return;
     if (transactionType(record.sysFlag) === TRANSACTION_ROLLBACK_TYPE) return;
     const hashes = this.#hashes.of(topic, facts);
@@ -146,7 +147,7 @@ export class IndexCheck {
       }
       const cursor = this.#cursor!;
       let hash = hashes[i]!;
-      if (cursor.unit.keyHash !== hash) hash = this.#wrongHash(cursor, hash, record);
+      if (cursor.unit.keyHash !== hash) hash = this.#wrongHash(cursor, hash, { view, record });
       this.#take(cursor, record.storeTimestamp, hash, phy);
     }
     const { tagsHash } = this.#hashes;
@@ -259,34 +260,58 @@ export class IndexCheck {
       return;
     }
     const found = phy < 0 || !Number.isSafeInteger(phy) ? undefined : log.recordAt(phy);
+    const text = `entry ${number} points to ${found === undefined ? `${phy}, where no record starts` : `the record at ${phy}, which has no such key`}`;
+    if (found !== undefined) {
+      const properties = this.#propertiesOf(found);
+      const unit = this.#hashPlace(cursor);
+      // The chain was made with this hash, so the record had the key: its properties were changed since.
+      const recordIsWrong = this.#fitsChain(cursor, cursor.unit.keyHash) && !isChecked(found);
+      this.#options.findings.fault({
+        kind: recordIsWrong ? 'log-field' : 'index-entry',
+        ...(recordIsWrong ? properties : { ...unit, length: INDEX_SIZE }),
+        expected: recordIsWrong ? `a key of hash ${cursor.unit.keyHash}` : `a record after ${this.#lastPhy}`,
+        found: recordIsWrong ? 'none' : String(phy),
+        message: text,
+        logOffset: phy,
+        ...(isChecked(found) ? {} : { orElse: recordIsWrong ? unit : properties }),
+      });
+      return;
+    }
     this.#fault('index-entry', cursor, cursor.place(number), INDEX_SIZE, {
       expected: `a record after ${this.#lastPhy}`,
       found: String(phy),
-      message:
-        found === undefined
-          ? `entry ${number} points to ${phy}, where no record starts`
-          : `entry ${number} points to the record at ${phy}, which has no such key`,
+      message: text,
       ...(phy >= 0 && Number.isSafeInteger(phy) ? { logOffset: phy } : {}),
     });
   }
 
-  /** Entry and record disagree about the key; the chain tells which is right. Answers the hash that is. */
-  #wrongHash(cursor: IndexCursor, expected: number, record: RecordLayout): number {
-    const { unit, number, slots } = cursor;
-    const phy = record.physicalOffset;
-    const file = this.#options.log.fileAt(phy)!;
-    const inLog = {
+  #propertiesOf({ record }: FoundRecord): { file: string; offset: number; length: number } {
+    const file = this.#options.log.fileAt(record.physicalOffset)!;
+    return {
       file: shownPath(this.#options.layout.root, file.path),
-      offset: phy - file.from + record.propertiesAt - record.at,
+      offset: record.physicalOffset - file.from + record.propertiesAt - record.at,
       length: record.propertiesLength,
     };
-    const inIndex = {
-      file: shownPath(this.#options.layout.root, cursor.file.path),
-      offset: cursor.place(number),
-      length: 4,
-    };
-    const fits = (hash: number): boolean => hash >= 0 && slots[hash % slots.length] === unit.previous;
-    const entryIsRight = fits(unit.keyHash) && !fits(expected);
+  }
+
+  #hashPlace(cursor: IndexCursor): { file: string; offset: number; length: number } {
+    const file = shownPath(this.#options.layout.root, cursor.file.path);
+    return { file, offset: cursor.place(cursor.number), length: 4 };
+  }
+
+  /** The unit leads on to the newest one of the slot that this hash belongs to. */
+  #fitsChain({ slots, unit }: IndexCursor, hash: number): boolean {
+    return hash >= 0 && slots[hash % slots.length] === unit.previous;
+  }
+
+  /** Entry and record disagree about the key; the chain tells which is right. Answers the hash that is. */
+  #wrongHash(cursor: IndexCursor, expected: number, found: FoundRecord): number {
+    const { unit, number } = cursor;
+    const phy = found.record.physicalOffset;
+    const inLog = this.#propertiesOf(found);
+    const inIndex = this.#hashPlace(cursor);
+    const entryIsRight =
+      this.#fitsChain(cursor, unit.keyHash) && !this.#fitsChain(cursor, expected) && !isChecked(found);
     this.#options.findings.fault({
       kind: entryIsRight ? 'log-field' : 'index-entry',
       ...(entryIsRight ? inLog : inIndex),
@@ -350,6 +375,11 @@ export class IndexCheck {
   /** Over a unit that no record met; it is part of its chain all the same. */
   #step(cursor: IndexCursor): void {
     const { unit } = cursor;
+    if (this.#options.book.find(unit.phyOffset) !== undefined) {
+      // The record is damaged, and with it its time; the header counts it all the same.
+      cursor.firstSeen ??= { phyOffset: unit.phyOffset, storeTimestamp: -1 };
+      cursor.lastSeen = { phyOffset: unit.phyOffset, storeTimestamp: -1 };
+    }
     if (unit.keyHash >= 0 && !this.#isZeroUnit(cursor)) {
       const slot = unit.keyHash % cursor.slots.length;
       if (cursor.slots[slot] === 0) cursor.slotsUsed++;
@@ -543,6 +573,11 @@ export class IndexCheck {
     const file = shownPath(this.#options.layout.root, cursor.file.path);
     this.#options.findings.fault({ kind, file, offset, length, ...more });
   }
+}
+
+/** A checksum covers the properties too, so what they say is what the broker stored. */
+function isChecked({ view, record }: FoundRecord): boolean {
+  return propertyCrcOf(view, record.at, record.size) !== undefined;
 }
 
 /** RocketMQ IndexFile.putKey: whole seconds from the file's begin, none when that is not known. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { hostBytes, hostText } from '@vernier/remoting';
 import type { MessageExt, StoreHost } from '@vernier/store';
 import { propertiesStringOf, type RecordLayout } from '@vernier/store/internal';
@@ -140,6 +141,11 @@ export function fromExported(line: string, place: string): ImportedMessage {
 
 function propertiesOf({ properties, propertiesString, propertiesBase64 }: ExportedMessage): string {
   if (propertiesString !== undefined) return propertiesString;
-  if (propertiesBase64 !== undefined) return Buffer.from(propertiesBase64, 'base64').toString('utf8');
+  if (propertiesBase64 !== undefined) {
+    const bytes = Buffer.from(propertiesBase64, 'base64');
+    // A store takes text only; another text in its place would be a loss that nobody sees.
+    if (!isUtf8(bytes)) throw new Error('propertiesBase64 is no UTF-8, which no store takes');
+    return bytes.toString('utf8');
+  }
   return stringOf(properties ?? {});
 }

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
 import {
   type BadRecord,
   checkMessageAndReturnSize,
@@ -127,7 +128,7 @@ class LogWalk {
       if (file.from > offset) {
         // Not even a file is there. What follows it is read all the same.
         const missing: Damage = {
-          file: { ...file, from: offset, size: file.from - offset },
+          file: this.#fileOfGap(index, offset),
           from: offset,
           to: file.from,
           toFileEnd: true,
@@ -143,6 +144,15 @@ class LogWalk {
     }
     if (!this.#done) this.#setTail({ from: offset, kind: 'end' });
     return this.#result;
+  }
+
+  /** The file in front that is too short, or the one that is missing. */
+  #fileOfGap(index: number, offset: number): DataFile {
+    const file = this.#files[index]!;
+    const before = this.#files[index - 1];
+    if (before !== undefined && (offset - before.from) % file.size !== 0) return before;
+    const path = join(dirname(file.path), String(offset).padStart(20, '0'));
+    return { path, from: offset, size: file.from - offset };
   }
 
   #setTail(tail: Pick<LogTail, 'from' | 'kind'> & Partial<LogTail>): void {

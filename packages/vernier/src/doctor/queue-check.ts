@@ -13,7 +13,7 @@ import { blockUnitsFor, OpenFileCache, type QueueEntry, QueueReader } from './qu
 import { type RecordFacts, TagsCodes } from './record-facts.ts';
 import { type StoreLayout, shownPath } from './store-layout.ts';
 
-/** Entries below this value are addresses in consumequeue_ext and no hashes (RocketMQ ConsumeQueueExt). */
+/** Entries up to this value are addresses in consumequeue_ext, where there is one, and no hashes (RocketMQ ConsumeQueueExt). */
 const EXT_ADDRESS_MAX = -0x8000_0001;
 /** Dangling entries of one queue that are looked at one by one. */
 const DANGLING_MAX = 1_000;
@@ -81,6 +81,7 @@ export class QueueCheck {
   readonly #findings: Findings;
   readonly #topics = new Map<string, TopicState>();
   readonly #cache = new OpenFileCache();
+  readonly #hasExt: boolean;
   /** Knows the delays of the schedule topic, once it has met them. */
   readonly tags = new TagsCodes();
   entries = 0;
@@ -91,6 +92,7 @@ export class QueueCheck {
     this.#options = options;
     this.#findings = options.findings;
     const { layout } = options;
+    this.#hasExt = layout.unread.includes('consumequeue_ext');
     const blockUnits = blockUnitsFor(layout.queueCount);
     for (const [topic, byId] of layout.queues) {
       const state = this.#topic(topic);
@@ -156,14 +158,16 @@ export class QueueCheck {
     const at = reader.position(index);
     if (at >= 0) {
       const { block } = reader;
-      if (unitPhyOffset(block, at) === record.physicalOffset && unitSize(block, at) > 0) {
+      const size = unitSize(block, at);
+      if (unitPhyOffset(block, at) === record.physicalOffset && size > 0) {
+        // Before the jump, which may read other entries into the same block.
+        const tags = unitTagsCode(block, at);
         if (state.next !== index) this.#jump(state, index, record.physicalOffset);
         state.next = index + 1;
         state.lastPhy = record.physicalOffset;
         state.matched++;
-        const tags = unitTagsCode(block, at);
         const expected = this.tags.expected(topic, facts, record.storeTimestamp, tags);
-        if (unitSize(block, at) !== record.size || (tags !== expected && tags > EXT_ADDRESS_MAX)) {
+        if (size !== record.size || (tags !== expected && !(this.#hasExt && tags <= EXT_ADDRESS_MAX))) {
           this.#wrongEntry(state, index, record, expected);
         }
         return;

@@ -19,6 +19,8 @@ export interface RecordFacts {
   /** Queues besides the record's own that have an entry for it (INNER_MULTI_DISPATCH), and its numbers there. */
   multiDispatch: string;
   multiOffsets: string;
+  /** Messages in an inner batch. */
+  innerNum: string;
   /** The properties are no UTF-8, which every broker writes. */
   broken: boolean;
 }
@@ -35,12 +37,14 @@ export class RecordFactsReader {
     delay: '',
     multiDispatch: '',
     multiOffsets: '',
+    innerNum: '',
     broken: false,
   };
 
   read(view: Buffer, record: RecordLayout): RecordFacts {
     const { facts } = this;
     facts.tags = facts.keys = facts.uniqKey = facts.delay = facts.multiDispatch = facts.multiOffsets = '';
+    facts.innerNum = '';
     facts.broken = false;
     if (record.propertiesLength === 0) return facts;
     const text = view.toString('utf8', record.propertiesAt, record.propertiesAt + record.propertiesLength);
@@ -68,6 +72,7 @@ export class RecordFactsReader {
             facts.multiDispatch = propertyValue(text, from, to, 'INNER_MULTI_DISPATCH') ?? '';
           if (facts.multiOffsets === '')
             facts.multiOffsets = propertyValue(text, from, to, 'INNER_MULTI_QUEUE_OFFSET') ?? '';
+          if (facts.innerNum === '') facts.innerNum = propertyValue(text, from, to, 'INNER_NUM') ?? '';
           break;
       }
       from = to + 1;
@@ -115,10 +120,21 @@ export class TagsCodes {
   }
 }
 
-/** Hashes of topics as the index has them, `topic#`; they repeat. */
+/** What the hashes of a topic's keys begin with; topics and tags repeat. */
+interface TopicHashes {
+  /** Of `topic#`. */
+  prefix: number;
+  /** Of `topic#T#`. */
+  tagsPrefix: number;
+  tags: Map<string, number>;
+}
+
+const TOPICS_MAX = 10_000;
+const TAGS_MAX = 1_000;
+
+/** The hashes under which the index files a record. */
 export class IndexHashes {
-  readonly #prefixes = new Map<string, number>();
-  readonly #tags = new Map<string, number>();
+  readonly #topics = new Map<string, TopicHashes>();
   /** Filled by of(): the hash codes of a record's keys, in the order in which brokers file them. */
   readonly list: number[] = [];
   /** Filled by of(): the hash that RocketMQ files behind the keys since 5.4, `topic#T#tags`; -1 without tags. */
@@ -128,36 +144,34 @@ export class IndexHashes {
     const { list } = this;
     list.length = 0;
     this.tagsHash = -1;
-    if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return list;
-    let prefix = this.#prefixes.get(topic);
-    if (prefix === undefined) {
-      if (this.#prefixes.size > 10_000) this.#prefixes.clear();
-      prefix = javaStringHashCode('#', javaStringHashCode(topic));
-      this.#prefixes.set(topic, prefix);
-    }
-    if (facts.uniqKey !== '') list.push(keyHash(javaStringHashCode(facts.uniqKey, prefix)));
-    const { keys } = facts;
+    const { keys, uniqKey, tags } = facts;
+    if (uniqKey === '' && keys === '' && tags === '') return list;
+    const known = this.#topics.get(topic) ?? this.#learn(topic);
+    if (uniqKey !== '') list.push(keyHash(javaStringHashCode(uniqKey, known.prefix)));
     for (let from = 0; from < keys.length; ) {
       let to = keys.indexOf(' ', from);
       if (to < 0) to = keys.length;
-      if (to > from) list.push(keyHash(javaStringHashCode(keys, prefix, from, to)));
+      if (to > from) list.push(keyHash(javaStringHashCode(keys, known.prefix, from, to)));
       from = to + 1;
     }
-    if (facts.tags !== '') this.tagsHash = keyHash(this.#tagsHashCode(topic, prefix, facts.tags));
+    if (tags !== '') this.tagsHash = known.tags.get(tags) ?? learnTags(known, tags);
     return list;
   }
 
-  /** Tags repeat: the last one of the last topic is nearly always the one that is asked for again. */
-  #tagsHashCode(topic: string, prefix: number, tags: string): number {
-    const name = `${topic}#${tags}`;
-    let hash = this.#tags.get(name);
-    if (hash === undefined) {
-      if (this.#tags.size > 10_000) this.#tags.clear();
-      hash = javaStringHashCode(tags, javaStringHashCode('T#', prefix));
-      this.#tags.set(name, hash);
-    }
-    return hash;
+  #learn(topic: string): TopicHashes {
+    if (this.#topics.size > TOPICS_MAX) this.#topics.clear();
+    const prefix = javaStringHashCode('#', javaStringHashCode(topic));
+    const known = { prefix, tagsPrefix: javaStringHashCode('T#', prefix), tags: new Map<string, number>() };
+    this.#topics.set(topic, known);
+    return known;
   }
+}
+
+function learnTags(known: TopicHashes, tags: string): number {
+  if (known.tags.size > TAGS_MAX) known.tags.clear();
+  const hash = keyHash(javaStringHashCode(tags, known.tagsPrefix));
+  known.tags.set(tags, hash);
+  return hash;
 }
 
 function keyHash(hashCode: number): number {

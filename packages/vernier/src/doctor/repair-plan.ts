@@ -27,6 +27,8 @@ export type RepairStep =
       position: number;
       field: string;
       bytes: Buffer;
+      /** The record's. */
+      logOffset: number;
       message: string;
     }
   | { kind: 'cut-tail'; file: string; path: string; position: number; length: number; from: number }
@@ -82,6 +84,8 @@ class Planner {
   readonly #left: string[] = [];
   readonly #log: LogReader;
   readonly #rebuild = new Map<string, { topic: string; queueId: number; why: string }>();
+  /** Faults of records that nothing sets right, by the record's offset. */
+  readonly #unknown = new Map<number, string[]>();
   #rebuildIndex: string | undefined;
 
   constructor(layout: StoreLayout, verified: VerifyResult, indexShape: Partial<IndexShape>) {
@@ -115,6 +119,7 @@ class Planner {
       this.#steps.push({ kind: 'checkpoint' });
       if (this.#layout.abort.exists) this.#steps.push({ kind: 'remove-abort' });
     }
+    this.#left.push(...this.#leftOfRecords());
     const shape = indexShape ?? { ...DEFAULT_SHAPE, ...this.#indexShape };
     return { layout: this.#layout, verified: this.#verified, steps: this.#steps, left: this.#left, indexShape: shape };
   }
@@ -276,7 +281,8 @@ class Planner {
   /** A field of a sound record that its queue entry proves wrong. */
   #planPatch({ file, offset, length, expected, message, logOffset, field }: Finding): void {
     if (field === undefined) {
-      this.#left.push(`${file} at ${offset}: ${message}; nothing says what was there`);
+      const list = this.#unknown.get(logOffset!) ?? [];
+      this.#unknown.set(logOffset!, [...list, `${file} at ${offset}: ${message}; nothing says what was there`]);
       return;
     }
     const log = this.#fileOf(logOffset!);
@@ -301,7 +307,25 @@ class Planner {
       this.#left.push(`${file} at ${offset}: ${message}`);
       return;
     }
-    this.#steps.push({ kind: 'patch-record', file, path: log.path, position, field, bytes, message });
+    this.#steps.push({
+      kind: 'patch-record',
+      file,
+      path: log.path,
+      position,
+      field,
+      bytes,
+      logOffset: logOffset!,
+      message,
+    });
+  }
+
+  /** Where another finding says what was there, setting that right explains these too. */
+  #leftOfRecords(): string[] {
+    for (const step of this.#steps) {
+      if (step.kind !== 'patch-record') continue;
+      this.#unknown.delete(step.logOffset);
+    }
+    return [...this.#unknown.values()].flat();
   }
 
   #planTail(): void {

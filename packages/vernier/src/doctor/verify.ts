@@ -1,6 +1,7 @@
 import { chooseStart, type RecordLayout, type RecoveryStart } from '@vernier/store/internal';
 import { type BookedDamage, DamageBook } from './damage-book.ts';
 import { findWrongByte, type WrongByte } from './diagnose.ts';
+import { FieldCheck } from './field-check.ts';
 import { Findings } from './finding.ts';
 import { IndexCheck } from './index-check.ts';
 import { type IndexShape, indexShapeOf } from './index-shape.ts';
@@ -215,7 +216,8 @@ class Verification {
   async #walk(queues: QueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
     const { logFiles, logFileSize, state } = this.#layout;
     const factsReader = new RecordFactsReader();
-    const topics = new Map<string, string>();
+    const fields = new FieldCheck(this.#layout, this.#log, this.#findings);
+    const topics = new TopicNames();
     const totalBytes = logFiles.length * logFileSize;
     const quick = this.#options.depth === 'quick';
     let lastTime = 0;
@@ -225,11 +227,11 @@ class Verification {
       {
         onRecord: (view, record) => {
           lastTime = record.storeTimestamp;
-          const topic = topicName(topics, view, record);
+          const topic = topics.of(view, record);
           const facts = factsReader.read(view, record);
-          if (facts.broken) this.#reportBrokenProperties(record);
+          fields.onRecord(view, record, facts);
           queues.onRecord(topic, record, facts);
-          index?.onRecord(topic, record, facts);
+          index?.onRecord(topic, view, record, facts);
         },
         onDamage: (damage) => this.#book.add(damage, lastTime),
         onProgress: (bytes) => this.#options.onProgress?.(bytes, totalBytes),
@@ -288,20 +290,6 @@ class Verification {
     }
   }
 
-  #reportBrokenProperties(record: RecordLayout): void {
-    const file = this.#log.fileAt(record.physicalOffset)!;
-    this.#findings.fault({
-      kind: 'log-field',
-      file: shownPath(this.#layout.root, file.path),
-      offset: record.physicalOffset - file.from + record.propertiesAt - record.at,
-      length: record.propertiesLength,
-      expected: 'UTF-8',
-      found: 'other bytes',
-      message: `the properties of the record at ${record.physicalOffset} are not what a broker writes`,
-      logOffset: record.physicalOffset,
-    });
-  }
-
   #reportDamages(): void {
     for (const damage of this.#book.list) this.#reportDamage(damage);
   }
@@ -354,15 +342,31 @@ function whatIsWrong({ reason, from, to, toFileEnd }: Damage): string {
   }
 }
 
-/** Topics as strings, each made once. */
-function topicName(topics: Map<string, string>, view: Buffer, record: RecordLayout): string {
-  const key = view.toString('latin1', record.topicAt, record.topicAt + record.topicLength);
-  const known = topics.get(key);
-  if (known !== undefined) return known;
-  if (topics.size >= 100_000) topics.clear();
-  const name = Buffer.from(key, 'latin1').toString('utf8');
-  topics.set(key, name);
-  return name;
+/** Topics as strings, each made once and found again by its bytes: a string a record would be half of the garbage. */
+class TopicNames {
+  readonly #names = new Map<number, { bytes: Buffer; name: string }>();
+
+  of(view: Buffer, { topicAt, topicLength }: RecordLayout): string {
+    const end = topicAt + topicLength;
+    let hash = topicLength;
+    for (let at = topicAt; at < end; at++) hash = (Math.imul(hash, 31) + view[at]!) | 0;
+    const known = this.#names.get(hash);
+    if (known !== undefined && known.bytes.length === topicLength && isEqual(view, topicAt, known.bytes)) {
+      return known.name;
+    }
+    if (this.#names.size >= TOPICS_MAX) this.#names.clear();
+    const bytes = Buffer.from(view.subarray(topicAt, end));
+    const name = bytes.toString('utf8');
+    this.#names.set(hash, { bytes, name });
+    return name;
+  }
+}
+
+const TOPICS_MAX = 100_000;
+
+function isEqual(view: Buffer, from: number, bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at++) if (view[from + at] !== bytes[at]) return false;
+  return true;
 }
 
 /** What the next start of Vernier would begin with; undefined for a log without files. */

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
 import { MessageStore, type MessageStoreOptions } from '@vernier/store';
+import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG, TRANSACTION_ROLLBACK_TYPE } from '@vernier/store/internal';
 import { Cluster, type RouteEntry } from '../../client/cluster.ts';
 import { routeForSending } from '../../client/send.ts';
 import { loadSettings } from '../../config/settings.ts';
@@ -174,6 +175,9 @@ class BrokerTarget implements Target {
   }
 }
 
+/** A committed message is an ordinary one to whom it is sent; the kinds of its hosts are those of this connection. */
+const NOT_SENT_FLAGS = TRANSACTION_ROLLBACK_TYPE | BORNHOST_V6_FLAG | STOREHOSTADDRESS_V6_FLAG;
+
 /** The one-letter names of SendMessageRequestHeaderV2. */
 function header(message: ImportedMessage, entry: RouteEntry): ExtFields {
   return {
@@ -182,7 +186,7 @@ function header(message: ImportedMessage, entry: RouteEntry): ExtFields {
     c: 'TBW102',
     d: String(Math.max(4, entry.writeQueueNums)),
     e: String(message.queueId % entry.writeQueueNums),
-    f: String(message.sysFlag),
+    f: String(message.sysFlag & ~NOT_SENT_FLAGS),
     g: String(message.bornTimestamp),
     h: String(message.flag),
     i: message.propertiesString,

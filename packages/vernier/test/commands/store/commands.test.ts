@@ -1,0 +1,350 @@
+// The built command over small stores: what it prints, and how it ends.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Finished, run, startBroker, temporaryFolder, treeHash } from '../../cli.ts';
+import {
+  entryPlace,
+  LONG_TOPIC,
+  MESSAGES,
+  type SmallStore,
+  sizes,
+  smallStore,
+  textOf,
+} from '../../doctor/small-store.ts';
+
+const BODY = 88;
+const json = ({ stdout }: Finished) => JSON.parse(stdout);
+const jsonLines = ({ stdout }: Finished) =>
+  stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+const store = (command: string, root: string, ...args: string[]): Promise<Finished> =>
+  run(['store', command, root, ...args]);
+
+function damageBody(small: SmallStore): ReturnType<SmallStore['record']> {
+  const placed = small.record(150);
+  small.flip(placed.file, placed.at + BODY);
+  return placed;
+}
+
+test('store inspect: a page, or all of it as JSON; 1 when a start would find damage', async (t) => {
+  const small = await smallStore(t);
+  const before = treeHash(small.root);
+  const page = await store('inspect', small.root);
+  assert.deepEqual([page.code, page.stderr], [0, '']);
+  assert.match(page.stdout, /shut down cleanly/);
+  assert.match(page.stdout, /log +3 files of 64\.0 KiB/);
+  assert.match(page.stdout, /events +1 +0 +\d+/);
+  assert.match(page.stdout, /a start would +read /);
+  const seen = json(await store('inspect', small.root, '--json'));
+  assert.deepEqual(
+    [seen.state, seen.lastBroker, seen.log.fileSize],
+    ['clean', 'vernier', sizes.mappedFileSizeCommitLog],
+  );
+  assert.equal(seen.queueFileSize, sizes.mappedFileSizeConsumeQueue);
+  assert.ok(seen.queues.some(({ topic }: { topic: string }) => topic === LONG_TOPIC));
+  assert.equal(treeHash(small.root), before);
+
+  const { file, at } = small.records.at(-1)!;
+  small.flip(file, at + BODY);
+  const damaged = await store('inspect', small.root);
+  assert.equal(damaged.code, 1);
+  assert.match(damaged.stdout, /find damage from .* and open read-only/);
+});
+
+test('store verify: OK and 0; each fault with its place and 1; the same as JSON', async (t) => {
+  const small = await smallStore(t);
+  const sound = await store('verify', small.root);
+  assert.equal(sound.code, 0, sound.stdout);
+  assert.match(sound.stdout, /^612 records, \d+ queue entries, /m);
+  assert.match(sound.stdout, /^OK: no fault$/m);
+  const soundJson = await store('verify', small.root, '--json');
+  assert.deepEqual([soundJson.code, json(soundJson).sound, json(soundJson).findings], [0, true, []]);
+
+  const { file, at, message } = damageBody(small);
+  const faults = await store('verify', small.root);
+  assert.equal(faults.code, 1);
+  const place = `fault  ${file} at ${at}, ${message.storeSize} bytes: `;
+  assert.ok(faults.stdout.startsWith(place), faults.stdout);
+  assert.match(faults.stdout, /^1 fault$/m);
+  assert.match(faults.stdout, /store repair .* --dry-run/);
+  const seen = await store('verify', small.root, '--full', '--json');
+  assert.equal(seen.code, 1);
+  const { sound: isSound, faults: count, findings } = json(seen);
+  assert.deepEqual([isSound, count, findings[0].kind, findings[0].offset], [false, 1, 'log-record', at]);
+  assert.equal((await store('verify', small.root, '--quick')).code, 0);
+});
+
+test('what is no store, not there, or asked wrongly ends with 2 and changes nothing', async (t) => {
+  const folder = await temporaryFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  const before = treeHash(folder);
+  for (const command of ['inspect', 'verify', 'dump', 'repair']) {
+    assert.equal((await store(command, folder)).code, 2, command);
+    assert.equal((await store(command, join(folder, 'nothing'))).code, 2, command);
+  }
+  assert.match((await store('verify', join(folder, 'file'))).stderr, /is not a directory/);
+  assert.equal((await store('repair', folder, '--apply')).code, 2);
+  assert.equal((await store('export', folder, '--topic', 'a')).code, 2);
+  assert.equal((await run(['store', 'import'])).code, 2);
+  assert.equal(treeHash(folder), before);
+  const { root } = await smallStore(t);
+  for (const args of [
+    ['dump', root, '--raw'],
+    ['dump', root, '--at', '5'],
+    ['dump', root, '--from', 'yesterday'],
+    ['dump', root, '--body', 'xml'],
+    ['dump', root, '--raw', '--at', '99999999'],
+    ['verify', root, '--set', 'brokerName=x'],
+    ['repair', root, '--apply', '--dry-run'],
+    ['export', root, '--topic', 'nobody'],
+    ['export', root],
+  ]) {
+    assert.equal((await run(['store', ...args])).code, 2, args.join(' '));
+  }
+});
+
+test('store dump: filters, forms of bodies, packed ones unpacked', async (t) => {
+  const small = await smallStore(t);
+  const dump = async (...args: string[]) => jsonLines(await store('dump', small.root, '--jsonl', ...args));
+  const inQueues = small.records.filter(({ message }) => (message.sysFlag & 0x4) === 0);
+
+  const all = await dump();
+  assert.equal(all.length, inQueues.length);
+  const texts = new Set(Array.from({ length: MESSAGES }, (_, index) => textOf(index)));
+  assert.ok(
+    all.every(({ body }) => texts.has(body)),
+    'every body is what its producer had',
+  );
+  assert.ok(new Set(all.map(({ sysFlag }) => sysFlag & 0x701)).size >= 4, 'not packed, zlib, LZ4 and ZSTD');
+
+  const events = await dump('--topic', 'events', '--queue', '1', '--from', '10', '--to', '15');
+  assert.deepEqual(
+    events.map(({ topic, queueId, queueOffset }) => [topic, queueId, queueOffset]),
+    [10, 11, 12, 13, 14].map((offset) => ['events', 1, offset]),
+  );
+  const [first] = await dump('--key', 'key-150', '--count', '1');
+  assert.equal(first.properties.KEYS, 'key-150 shared-6');
+  assert.deepEqual(await dump('--key', first.properties.UNIQ_KEY), [first]);
+  const from = all.find(({ topic }) => topic === 'orders').storeTime;
+  assert.ok((await dump('--topic', 'orders', '--from', from)).length > 0);
+  assert.equal((await dump('--from', '2999-01-01T00:00:00Z')).length, 0);
+  assert.equal((await dump('--to', '2000-01-01T00:00:00Z')).length, 0);
+  assert.ok(all.some(({ bornHost }) => bornHost.startsWith('[2001:db8')));
+
+  const [hex] = await dump('--count', '1', '--body', 'hex');
+  assert.equal(Buffer.from(hex.bodyHex, 'hex').toString(), all[0].body);
+  const [none] = await dump('--count', '1', '--body', 'none');
+  assert.deepEqual([none.bodyBytes, none.body], [all[0].body.length, undefined]);
+  const asArray = json(await store('dump', small.root, '--json', '--count', '3', '--body', 'json'));
+  assert.deepEqual(
+    asArray.map(({ body }: { body: string }) => body),
+    all.slice(0, 3).map(({ body }) => body),
+  );
+  const text = await store('dump', small.root, '--topic', 'events', '--count', '1');
+  assert.match(text.stdout, /^events\/0 0 {2}log \d+, \d+ bytes .*\n {2}UNIQ_KEY=.*(\n {2}.*)*\n {2}body \d+/);
+  const nothing = await store('dump', small.root, '--topic', 'nobody', '--json');
+  assert.deepEqual([nothing.code, json(nothing)], [0, []]);
+});
+
+test('store dump: JSON bodies as JSON, others as they are', async (t) => {
+  const folder = await temporaryFolder(t);
+  const line = (body: object): string => JSON.stringify({ topic: 'j', queueId: 0, bornTimestamp: 1, ...body });
+  const input = [line({ body: '{"a":[1,2]}' }), line({ body: 'no json' }), line({ bodyBase64: '/wD+' })].join('\n');
+  const root = join(folder, 'data');
+  const sizesGiven = Object.entries(sizes).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+  assert.equal((await run(['store', 'import', root, ...sizesGiven], { input })).code, 0);
+  const shown = jsonLines(await store('dump', root, '--jsonl', '--body', 'json'));
+  assert.deepEqual(
+    shown.map(({ body, bodyBase64 }) => [body, bodyBase64]),
+    [
+      [{ a: [1, 2] }, undefined],
+      ['no json', undefined],
+      [undefined, '/wD+'],
+    ],
+  );
+  assert.match((await store('dump', root)).stdout, /ff 00 fe/);
+});
+
+test('store dump: damaged messages are named and left out, raw records around the place are shown', async (t) => {
+  const small = await smallStore(t);
+  const { message } = damageBody(small);
+  const { commitLogOffset, topic, queueId, queueOffset, storeSize } = message;
+  const dumped = await store('dump', small.root, '--topic', topic, '--queue', String(queueId), '--jsonl');
+  assert.equal(dumped.code, 1);
+  assert.match(dumped.stderr, new RegExp(`^${topic}/${queueId} at ${queueOffset}: the record at ${commitLogOffset} `));
+  assert.ok(!jsonLines(dumped).some((line) => line.queueOffset === queueOffset));
+
+  const raw = await store('dump', small.root, '--raw', '--at', String(commitLogOffset), '--count', '3');
+  assert.equal(raw.code, 1);
+  assert.match(
+    raw.stdout,
+    new RegExp(`^DAMAGE {2}${commitLogOffset} to ${commitLogOffset + storeSize}: body-crc`, 'm'),
+  );
+  assert.match(raw.stdout, /^record /m);
+  const pieces = json(await store('dump', small.root, '--raw', '--at', String(commitLogOffset + 5), '--json'));
+  const [damage] = pieces.filter(({ kind }: { kind: string }) => kind === 'damage');
+  assert.equal(Buffer.from(damage.bytes, 'hex').readInt32BE(0), storeSize);
+  const { file, at } = small.record(250);
+  small.flip(file, at + 3, 0x40);
+  const wrong = await store(
+    'dump',
+    small.root,
+    '--raw',
+    '--body',
+    'none',
+    '--at',
+    String(small.record(250).message.commitLogOffset),
+  );
+  assert.match(wrong.stdout, /its totalSize is wrong in one byte/);
+  const sound = await store('dump', small.root, '--raw', '--at', '0', '--count', '2');
+  assert.deepEqual([sound.code, sound.stdout.match(/^record/gm)?.length], [0, 3]);
+});
+
+test('store repair: the plan changes nothing, --apply does what it says and leaves a sound store', async (t) => {
+  const small = await smallStore(t);
+  const { message } = damageBody(small);
+  const { file, at } = entryPlace('events', 0, 70);
+  small.write(file, at, Buffer.alloc(20));
+  const before = treeHash(small.root);
+  const planned = await store('repair', small.root);
+  assert.equal(planned.code, 1);
+  assert.match(planned.stdout, /: 2 faults$/m);
+  assert.match(
+    planned.stdout,
+    new RegExp(`1\\. copy ${message.storeSize} bytes of the log from offset ${message.commitLogOffset} to a side file`),
+  );
+  assert.match(planned.stdout, /make the queue events\/0 anew from the log/);
+  assert.match(planned.stdout, /1 message is lost/);
+  const same = await store('repair', small.root, '--dry-run');
+  assert.deepEqual([same.code, same.stdout], [1, planned.stdout]);
+  const asJson = json(await store('repair', small.root, '--json'));
+  assert.deepEqual([asJson.faults, asJson.steps[0].kind], [2, 'quarantine']);
+  assert.equal(treeHash(small.root), before);
+
+  const applied = await store('repair', small.root, '--apply');
+  assert.equal(applied.code, 0, applied.stdout + applied.stderr);
+  assert.match(applied.stdout, /OK: no fault is left/);
+  assert.equal((await store('verify', small.root)).code, 0);
+  const [backup] = readdirSync(join(small.root, 'quarantine'));
+  assert.ok(existsSync(join(small.root, 'quarantine', backup!, 'plan.json')));
+  const nothing = await store('repair', small.root, '--apply');
+  assert.deepEqual([nothing.code, /nothing to do/.test(nothing.stdout)], [0, true]);
+  assert.equal(readdirSync(join(small.root, 'quarantine')).length, 1);
+});
+
+test('store repair --json: plan, what was done, and what is left', async (t) => {
+  const small = await smallStore(t);
+  damageBody(small);
+  mkdirSync(join(small.root, 'config'), { recursive: true });
+  writeFileSync(join(small.root, 'config', 'topics.json'), '{');
+  const applied = await store('repair', small.root, '--apply', '--json');
+  const { done, faultsAfter, backup, left } = json(applied);
+  assert.deepEqual([applied.code, faultsAfter, left.length], [1, 1, 1]);
+  assert.ok(done.length > 3 && existsSync(backup));
+});
+
+test('export, import and export again: the same lines, but for places and times of storing', async (t) => {
+  const small = await smallStore(t);
+  const folder = await temporaryFolder(t);
+  const sizesGiven = Object.entries(sizes).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+  const target = join(folder, 'target');
+  const stable = (file: string) =>
+    readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .map(({ commitLogOffset: _, storeTimestamp: __, ...rest }) => rest);
+  for (const topic of ['events', LONG_TOPIC, 'SCHEDULE_TOPIC_XXXX']) {
+    const one = join(folder, 'one.jsonl');
+    const two = join(folder, 'two.jsonl');
+    const out = await store('export', small.root, '--topic', topic, '--output', one);
+    assert.equal(out.code, 0, out.stderr);
+    const into = await run(['store', 'import', target, '--input', one, '--json', ...sizesGiven]);
+    assert.equal(into.code, 0, into.stderr);
+    assert.equal((await store('export', target, '--topic', topic, '--output', two)).code, 0);
+    assert.deepEqual(stable(two), stable(one));
+    assert.equal(json(into).stored, stable(one).length);
+    assert.equal(
+      (await store('export', small.root, '--topic', topic, '--output', one)).code,
+      2,
+      'it overwrites nothing',
+    );
+    rmSync(one);
+    rmSync(two);
+  }
+  assert.equal((await store('verify', target)).code, 0);
+  const stdout = await store('export', target, '--topic', 'events', '--queue', '1');
+  assert.ok(jsonLines(stdout).every(({ queueId }) => queueId === 1));
+  const renamed = await run(['store', 'import', target, '--topic', 'copy'], { input: stdout.stdout });
+  assert.match(renamed.stdout, /^\d+ messages stored$/m);
+  assert.equal(jsonLines(await store('dump', target, '--topic', 'copy', '--jsonl')).length, jsonLines(stdout).length);
+});
+
+test('store export: damaged messages are left out, and that is 1; import: a wrong line is 2 and named', async (t) => {
+  const small = await smallStore(t);
+  const { message } = damageBody(small);
+  const out = await store('export', small.root, '--topic', message.topic);
+  assert.equal(out.code, 1);
+  assert.match(out.stderr, /1 damaged ones? left out/);
+  const folder = await temporaryFolder(t);
+  for (const line of [
+    '{',
+    '{"topic":1}',
+    '{"topic":"a","queueId":0,"bornTimestamp":1,"body":"x","bornHost":"nowhere"}',
+  ]) {
+    const into = await run(['store', 'import', join(folder, 'data')], { input: `\n${line}\n` });
+    assert.equal(into.code, 2, into.stdout);
+    assert.match(into.stderr, /stdin line 2/);
+  }
+});
+
+test('beside a live broker under load: verify has no false alarm, repair and import keep away', async (t) => {
+  const data = join(await temporaryFolder(t), 'data');
+  const broker = await startBroker(t, data);
+  const env = { NAMESRV_ADDR: broker.ready.namesrv! };
+  const load = run(['produce', 'load', '--size', '300', '--count', '20000'], { env });
+  let loading = true;
+  void load.then(() => {
+    loading = false;
+  });
+  let rounds = 0;
+  let records = 0;
+  while (loading || rounds === 0) {
+    const verified = await store('verify', data, '--json');
+    const { faults, findings, state, records: seen } = json(verified);
+    assert.deepEqual([verified.code, faults, findings], [0, 0, []], `round ${rounds}`);
+    assert.equal(state, 'live');
+    assert.ok(seen >= records);
+    records = seen;
+    rounds++;
+  }
+  assert.equal((await load).code, 0);
+  const page = await store('inspect', data);
+  assert.equal(page.code, 0);
+  assert.match(page.stdout, new RegExp(`locked by process ${broker.child.pid}`));
+  assert.ok(jsonLines(await store('dump', data, '--topic', 'load', '--count', '5', '--jsonl')).length === 5);
+  const before = treeHash(join(data, 'commitlog'));
+  const refused = await store('repair', data, '--apply');
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /lock/i);
+  assert.equal((await run(['store', 'import', data], { input: '' })).code, 2);
+  assert.equal((await store('repair', data)).code, 0, 'a plan may be asked for');
+  assert.equal(treeHash(join(data, 'commitlog')), before);
+});
+
+test('export into a running broker: import --namesrv sends what was exported', async (t) => {
+  const small = await smallStore(t);
+  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const out = await store('export', small.root, '--topic', 'orders');
+  const into = await run(['store', 'import', '--namesrv', broker.ready.namesrv!, '--json'], { input: out.stdout });
+  assert.equal(into.code, 0, into.stdout + into.stderr);
+  assert.equal(json(into).stored, jsonLines(out).length);
+  const received = await run(['consume', 'orders', '--json'], { env: { NAMESRV_ADDR: broker.ready.namesrv! } });
+  const keys = (lines: { properties?: Record<string, string>; keys?: string }[]): string[] =>
+    lines.map((line) => line.keys ?? line.properties?.KEYS ?? '').sort();
+  assert.deepEqual(keys(jsonLines(received)), keys(jsonLines(out)));
+});
