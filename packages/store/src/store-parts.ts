@@ -17,7 +17,8 @@ import { MappedFileQueue } from './mapped-file/mapped-file-queue.ts';
 import type { Arrival, OpenOptions } from './open-options.ts';
 import { CommitLogDispatcher } from './queue/commit-log-dispatcher.ts';
 import { ConsumeQueueStore } from './queue/consume-queue-store.ts';
-import { FlushConsumeQueueService } from './queue/flush-consume-queue-service.ts';
+import type { DispatchRequest } from './queue/dispatch-request.ts';
+import { FlushConsumeQueueService, THOROUGH_FLUSH_LOG_BYTES } from './queue/flush-consume-queue-service.ts';
 import { IndexService } from './queue/index-service.ts';
 import { offsetInQueueByTime } from './queue/offset-by-time.ts';
 import { QueueOffsetOperator } from './queue/queue-offset-operator.ts';
@@ -33,6 +34,8 @@ import type { BoundaryType } from './types.ts';
 
 /** Bytes around a body that a record may have: the largest batch and the longest topic and properties. */
 const RECORD_OVERHEAD_MAX = 65_536 + 1_024;
+/** Files of the log that recovery dispatches at most before it notes how far it is; counts where files are small. */
+const NOTE_AFTER_FILES = 4;
 /** The durable point is written at most this often. */
 const CHECKPOINT_INTERVAL_MS = 1_000;
 
@@ -65,10 +68,14 @@ export class StoreParts {
   #flushConsumeQueues: FlushConsumeQueueService | undefined;
   #checkpointArmed = false;
   #checkpointTimer: unknown;
+  /** In recovery: up to where the queues were last made durable, from the first record that is dispatched on. */
+  #notedWhere: number | undefined;
+  readonly #noteAfterBytes: number;
 
   constructor(base: Pick<StoreContext, 'config' | 'logger' | 'clock' | 'fileSystem'>, lock: StoreLock | undefined) {
     const { config, logger, fileSystem } = base;
     this.config = config;
+    this.#noteAfterBytes = Math.min(THOROUGH_FLUSH_LOG_BYTES, config.mappedFileSizeCommitLog * NOTE_AFTER_FILES);
     this.clock = base.clock;
     this.#fileSystem = fileSystem;
     this.#lock = lock;
@@ -295,11 +302,28 @@ export class StoreParts {
     }
   }
 
-  /** Recovery dispatches faster than queues are written; it must not gather a whole log in memory. */
-  #dispatchRecovered(request: Parameters<CommitLogDispatcher['dispatch']>[0]): Promise<void> | undefined {
+  /**
+   * Recovery dispatches faster than queues are written; it must not gather a whole log in memory. What it has done so far
+   * is made durable and noted now and then, so that a recovery which is killed again and again gets to its end.
+   */
+  #dispatchRecovered(request: DispatchRequest): Promise<void> | undefined {
     this.#dispatcher.dispatch(request);
-    if (this.failure || (!this.queues.isOverfull && !this.index?.isOverfull)) return undefined;
+    if (this.failure) return undefined;
+    const end = request.commitLogOffset + request.msgSize;
+    this.#notedWhere ??= request.commitLogOffset;
+    if (end - this.#notedWhere >= this.#noteAfterBytes) return this.#noteRecovered(end);
+    if (!this.queues.isOverfull && !this.index?.isOverfull) return undefined;
     return this.#writeGathered();
+  }
+
+  /** Queues and index have every record below `end`; so does the disk when this resolves, and the checkpoint says so. */
+  async #noteRecovered(end: number): Promise<void> {
+    this.#notedWhere = end;
+    await this.queues.flush(0);
+    await this.index?.flush();
+    // Java's timestamps stay as they are: it must not take the queues for complete before they are.
+    this.#checkpoint?.setLogicsPoint(end);
+    await this.#checkpoint?.flush();
   }
 
   async #writeGathered(): Promise<void> {

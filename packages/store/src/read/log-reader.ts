@@ -76,12 +76,13 @@ export class LogReader {
       const offset = list.offsets[i]!;
       const size = list.sizes[i]!;
       const { queue } = list;
-      if (this.#copyFromMemory(offset, size, buffer, at)) {
+      const memory = this.#copyFromMemory(offset, size, buffer, at);
+      if (memory === 'appended') {
         if (queue && !isRecordNumbered(buffer, at, queue.queueId, queue.queueOffsets[i]!)) bad.push(i);
       } else {
-        await this.#copyFromFile(offset, size, buffer, at);
+        if (!memory) await this.#copyFromFile(offset, size, buffer, at);
         const isGood =
-          isRecordSound(buffer, at, size, offset) &&
+          (memory === 'cached' || isRecordSound(buffer, at, size, offset)) &&
           (!queue || isRecordAtPlace(buffer, at, { ...queue, queueOffset: queue.queueOffsets[i]! }));
         if (!isGood) bad.push(i);
       }
@@ -104,11 +105,18 @@ export class LogReader {
     this.#blocks.clear();
   }
 
-  #copyFromMemory(offset: number, size: number, target: Buffer, at: number): boolean {
+  /**
+   * `appended`: the log's own memory had it, which nothing has damaged. `cached`: a block that came from the disk had it, and
+   * it is sound. Undefined: neither.
+   */
+  #copyFromMemory(offset: number, size: number, target: Buffer, at: number): 'appended' | 'cached' | undefined {
     const hot = this.#queue.selectHot(offset, size);
-    if (!hot) return this.#blocks.copyHot(offset, size, target, at) && isRecordSound(target, at, size, offset);
-    target.set(hot, at);
-    return true;
+    if (hot) {
+      target.set(hot, at);
+      return 'appended';
+    }
+    const isCached = this.#blocks.copyHot(offset, size, target, at) && isRecordSound(target, at, size, offset);
+    return isCached ? 'cached' : undefined;
   }
 
   async #copyFromFile(offset: number, size: number, target: Buffer, at: number): Promise<void> {
