@@ -92,7 +92,7 @@ async function messagesOf(t: TestContext, peer: ClientPeer, dir: string): Promis
 
 describe('the doctor over a store of rocketmq-store 5.5.0', {
   skip: skipUnless(javaMissing()),
-  timeout: 600_000,
+  timeout: 1_200_000,
 }, () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'vernier-doctor-'));

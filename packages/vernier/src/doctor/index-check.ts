@@ -1,27 +1,20 @@
-import * as fs from 'node:fs';
 import {
-  decodeIndexHeader,
-  HASH_SLOT_SIZE,
-  INDEX_HEADER_SIZE,
   INDEX_SIZE,
-  type IndexHeader,
   propertyCrcOf,
   type RecordLayout,
-  readInt32,
-  readInt64,
   TRANSACTION_ROLLBACK_TYPE,
   transactionType,
 } from '@vernier/store/internal';
 import type { DamageBook } from './damage-book.ts';
 import type { Findings, NewFinding } from './finding.ts';
+import { IndexCursor } from './index-cursor.ts';
+import { IndexFileCheck } from './index-file-check.ts';
 import type { IndexShape } from './index-shape.ts';
 import type { FoundRecord, LogReader } from './log-reader.ts';
-import { readFully } from './log-walk.ts';
 import { topicOf } from './queue-check.ts';
 import { IndexHashes, type RecordFacts, RecordFactsReader } from './record-facts.ts';
 import { type DataFile, type StoreLayout, shownPath } from './store-layout.ts';
 
-const BLOCK_UNITS = 6_553;
 const MAX_INT32 = 0x7fff_ffff;
 
 export interface IndexCheckOptions {
@@ -33,77 +26,13 @@ export interface IndexCheckOptions {
   completeBelow: number;
 }
 
-interface Unit {
-  keyHash: number;
-  phyOffset: number;
-  timeDiff: number;
-  previous: number;
-}
-
-/** One index file while its units are walked. Its slots are made anew beside, to be compared at the end: 20 MB. */
-class IndexCursor {
-  readonly file: DataFile;
-  readonly header: IndexHeader;
-  readonly headerBytes: Buffer;
-  /** Number of the unit the cursor stands at. */
-  number = 1;
-  readonly slots: Int32Array;
-  slotsUsed = 0;
-  firstSeen: { phyOffset: number; storeTimestamp: number } | undefined;
-  lastSeen: { phyOffset: number; storeTimestamp: number } | undefined;
-  readonly unit: Unit = { keyHash: 0, phyOffset: 0, timeDiff: 0, previous: 0 };
-  readonly #fd: number;
-  readonly #unitsAt: number;
-  readonly #block = Buffer.alloc(BLOCK_UNITS * INDEX_SIZE);
-  #blockFrom = 0;
-  #blockCount = 0;
-
-  constructor(file: DataFile, shape: IndexShape) {
-    this.file = file;
-    this.#fd = fs.openSync(file.path, 'r');
-    this.headerBytes = Buffer.alloc(INDEX_HEADER_SIZE);
-    readFully(this.#fd, this.headerBytes, 0);
-    this.header = decodeIndexHeader(this.headerBytes);
-    this.#unitsAt = INDEX_HEADER_SIZE + shape.slots * HASH_SLOT_SIZE;
-    this.slots = new Int32Array(shape.slots);
-  }
-
-  /** Byte of the file at which this unit begins. */
-  place(number: number): number {
-    return this.#unitsAt + number * INDEX_SIZE;
-  }
-
-  /** Loads the unit into `unit`; false when the file has no such place. */
-  read(number: number): boolean {
-    if (number < this.#blockFrom || number >= this.#blockFrom + this.#blockCount) {
-      this.#blockFrom = number;
-      this.#blockCount = Math.floor(readFully(this.#fd, this.#block, this.place(number)) / INDEX_SIZE);
-      if (this.#blockCount === 0) return false;
-    }
-    const at = (number - this.#blockFrom) * INDEX_SIZE;
-    const { unit } = this;
-    unit.keyHash = readInt32(this.#block, at);
-    unit.phyOffset = readInt64(this.#block, at + 4);
-    unit.timeDiff = readInt32(this.#block, at + 12);
-    unit.previous = readInt32(this.#block, at + 16);
-    return true;
-  }
-
-  readSlots(first: number, target: Buffer): void {
-    readFully(this.#fd, target, INDEX_HEADER_SIZE + first * HASH_SLOT_SIZE);
-  }
-
-  close(): void {
-    fs.closeSync(this.#fd);
-  }
-}
-
 /**
  * Compares the index with the log, in step: units are filed in log order, so each record with keys must be met by its
  * units as the walk comes by. Chains and slots are made anew from the units and compared.
  */
 export class IndexCheck {
   readonly #options: IndexCheckOptions;
+  readonly #ends: IndexFileCheck;
   readonly #hashes = new IndexHashes();
   readonly #files: DataFile[];
   #next = 0;
@@ -120,6 +49,7 @@ export class IndexCheck {
 
   constructor(options: IndexCheckOptions) {
     this.#options = options;
+    this.#ends = new IndexFileCheck(options);
     this.#files = [...options.layout.indexFiles];
     this.#open();
     // Records older than the index: it was switched on later, or its files have had their day.
@@ -197,7 +127,7 @@ export class IndexCheck {
       if (unit.phyOffset > phy) {
         // Units rise with the log; one that is followed by a smaller one, and that fits here, is itself wrong.
         if (!this.#comesSoon(cursor, phy)) {
-          if (this.#isZeroUnit(cursor) || !this.#nextIsSmaller(cursor, phy)) return false;
+          if (cursor.isZeroUnit || !this.#nextIsSmaller(cursor, phy)) return false;
         }
         this.#strayUnit(cursor);
       } else {
@@ -242,10 +172,6 @@ export class IndexCheck {
     }
     cursor.read(number);
     return smaller;
-  }
-
-  #isZeroUnit({ unit }: IndexCursor): boolean {
-    return unit.keyHash === 0 && unit.phyOffset === 0 && unit.timeDiff === 0 && unit.previous === 0;
   }
 
   /** A unit that no record met. It may repeat one that was met before, as a recovery leaves them. */
@@ -380,7 +306,7 @@ export class IndexCheck {
       cursor.firstSeen ??= { phyOffset: unit.phyOffset, storeTimestamp: -1 };
       cursor.lastSeen = { phyOffset: unit.phyOffset, storeTimestamp: -1 };
     }
-    if (unit.keyHash >= 0 && !this.#isZeroUnit(cursor)) {
+    if (unit.keyHash >= 0 && !cursor.isZeroUnit) {
       const slot = unit.keyHash % cursor.slots.length;
       if (cursor.slots[slot] === 0) cursor.slotsUsed++;
       cursor.slots[slot] = cursor.number;
@@ -406,7 +332,7 @@ export class IndexCheck {
   finish(logEnd: number): void {
     for (let cursor = this.#live(); cursor !== undefined; cursor = this.#live()) {
       const { unit } = cursor;
-      if (this.#isZeroUnit(cursor)) break;
+      if (cursor.isZeroUnit) break;
       if (unit.phyOffset < logEnd) this.#strayUnit(cursor);
       else if (this.#options.layout.state === 'clean') this.#strayUnit(cursor);
       this.#step(cursor);
@@ -449,7 +375,14 @@ export class IndexCheck {
     this.#cursor = new IndexCursor(file, shape);
     const { header } = this.#cursor;
     if (header.indexCount > shape.units || header.indexCount < 1) {
-      this.#headerFault(this.#cursor, 36, 4, `1 to ${shape.units}`, String(header.indexCount), 'the number of entries');
+      this.#ends.headerFault(
+        this.#cursor,
+        36,
+        4,
+        `1 to ${shape.units}`,
+        String(header.indexCount),
+        'the number of entries',
+      );
       header.indexCount = Math.min(shape.units, Math.max(1, header.indexCount));
     }
   }
@@ -465,102 +398,10 @@ export class IndexCheck {
     }
   }
 
-  /** All units of a file have been walked: its header and its slots. */
   #closeFile(cursor: IndexCursor): void {
-    const { header, firstSeen, lastSeen, number } = cursor;
-    const live = this.#options.layout.state !== 'clean';
-    if (number < header.indexCount && !live) {
-      this.#headerFault(cursor, 36, 4, String(number), String(header.indexCount), 'the number of entries');
-    }
-    if (number === header.indexCount && !live && cursor.read(number) && !this.#isZeroUnit(cursor)) {
-      const { phyOffset } = cursor.unit;
-      if (phyOffset >= header.beginPhyOffset && this.#options.log.recordAt(phyOffset) !== undefined) {
-        this.#headerFault(cursor, 36, 4, `more than ${number}`, String(number), 'the number of entries');
-      }
-    }
-    if (firstSeen !== undefined && firstSeen.storeTimestamp >= 0) {
-      if (firstSeen.phyOffset !== header.beginPhyOffset) {
-        this.#headerFault(
-          cursor,
-          16,
-          8,
-          String(firstSeen.phyOffset),
-          String(header.beginPhyOffset),
-          'the first offset',
-        );
-      }
-      if (firstSeen.storeTimestamp !== header.beginTimestamp) {
-        this.#headerFault(
-          cursor,
-          0,
-          8,
-          String(firstSeen.storeTimestamp),
-          String(header.beginTimestamp),
-          'the first time',
-        );
-      }
-    }
-    if (!live && lastSeen !== undefined) {
-      if (lastSeen.phyOffset !== header.endPhyOffset) {
-        this.#headerFault(cursor, 24, 8, String(lastSeen.phyOffset), String(header.endPhyOffset), 'the last offset');
-      }
-      // A recovery that cut the file knows seconds only.
-      const apart = Math.abs(lastSeen.storeTimestamp - header.endTimestamp);
-      if (lastSeen.storeTimestamp >= 0 && apart > 1_000) {
-        this.#headerFault(cursor, 8, 8, String(lastSeen.storeTimestamp), String(header.endTimestamp), 'the last time');
-      }
-    }
-    // Releases before 4.8 count every entry; nothing reads the number.
-    if (!live && header.hashSlotCount !== cursor.slotsUsed && header.hashSlotCount !== number - 1) {
-      this.#options.findings.note({
-        kind: 'index-header',
-        file: shownPath(this.#options.layout.root, cursor.file.path),
-        offset: 32,
-        length: 4,
-        expected: String(cursor.slotsUsed),
-        found: String(header.hashSlotCount),
-        message: 'the header counts other slots in use than there are; nothing reads that number',
-      });
-    }
-    this.#compareSlots(cursor, live);
-    this.#previousEnd = header.endTimestamp;
+    this.#ends.check(cursor);
+    this.#previousEnd = cursor.header.endTimestamp;
     cursor.close();
-  }
-
-  #compareSlots(cursor: IndexCursor, live: boolean): void {
-    const bytes = Buffer.allocUnsafe(262_144 * HASH_SLOT_SIZE);
-    const { slots, header } = cursor;
-    for (let first = 0; first < slots.length; first += 262_144) {
-      const count = Math.min(262_144, slots.length - first);
-      cursor.readSlots(first, bytes.subarray(0, count * HASH_SLOT_SIZE));
-      for (let i = 0; i < count; i++) {
-        const found = readInt32(bytes, i * HASH_SLOT_SIZE);
-        const expected = slots[first + i]!;
-        if (found === expected) continue;
-        // Behind what the header counted when the file was opened: a live broker went on, or a crash came in between.
-        if (live && found >= header.indexCount) continue;
-        const unused = expected === 0 && (found >= header.indexCount || found < 0);
-        const finding = {
-          expected: String(expected),
-          found: String(found),
-          message: `slot ${first + i} leads to entry ${found}${unused ? ', which is none: readers stop there' : ''}`,
-        };
-        const at = INDEX_HEADER_SIZE + (first + i) * HASH_SLOT_SIZE;
-        this.#fault('index-slot', cursor, at, HASH_SLOT_SIZE, finding);
-      }
-    }
-  }
-
-  #headerFault(
-    cursor: IndexCursor,
-    offset: number,
-    length: number,
-    expected: string,
-    found: string,
-    what: string,
-  ): void {
-    const message = `the header is wrong about ${what}`;
-    this.#fault('index-header', cursor, offset, length, { expected, found, message });
   }
 
   #fault(

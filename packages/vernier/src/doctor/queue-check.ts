@@ -1,14 +1,8 @@
-import {
-  hasQueueEntry,
-  type RecordLayout,
-  SCHEDULE_TOPIC,
-  unitPhyOffset,
-  unitSize,
-  unitTagsCode,
-} from '@vernier/store/internal';
+import { hasQueueEntry, type RecordLayout, unitPhyOffset, unitSize, unitTagsCode } from '@vernier/store/internal';
 import type { DamageBook } from './damage-book.ts';
 import type { Findings } from './finding.ts';
 import type { LogReader } from './log-reader.ts';
+import { QueueFindings, type QueueState } from './queue-findings.ts';
 import { blockUnitsFor, OpenFileCache, type QueueEntry, QueueReader } from './queue-reader.ts';
 import { type RecordFacts, TagsCodes } from './record-facts.ts';
 import { type StoreLayout, shownPath } from './store-layout.ts';
@@ -19,32 +13,6 @@ const EXT_ADDRESS_MAX = -0x8000_0001;
 const DANGLING_MAX = 1_000;
 /** Numbers without record and entry that are remembered, for a repair to fill. */
 const HOLES_MAX = 10_000;
-
-/** Records of a queue, next to each other, that have no entry in it. */
-interface MissingRun {
-  from: number;
-  count: number;
-  /** Offset in the log of the first and of the last one. */
-  firstPhy: number;
-  lastPhy: number;
-}
-
-export interface QueueState {
-  topic: string;
-  queueId: number;
-  reader: QueueReader | undefined;
-  /** Number that the next record of this queue must have; -1 before the first. */
-  next: number;
-  /** Offset in the log of the queue's last record so far, -1 before the first. */
-  lastPhy: number;
-  matched: number;
-  missing: MissingRun[];
-  /** Records from before the topic was deleted and made anew. */
-  earlierLife: number;
-  /** First entry whose record is still in the log, and that record's offset; -1 until looked for. */
-  startIndex: number;
-  startPhy: number;
-}
 
 /** A number of a queue that neither log nor queue has an entry for, and the records of the queue around it. */
 export interface QueueHole {
@@ -79,6 +47,7 @@ export interface QueueCheckOptions {
 export class QueueCheck {
   readonly #options: QueueCheckOptions;
   readonly #findings: Findings;
+  readonly #report: QueueFindings;
   readonly #topics = new Map<string, TopicState>();
   readonly #cache = new OpenFileCache();
   readonly #hasExt: boolean;
@@ -91,6 +60,7 @@ export class QueueCheck {
   constructor(options: QueueCheckOptions) {
     this.#options = options;
     this.#findings = options.findings;
+    this.#report = new QueueFindings(options);
     const { layout } = options;
     this.#hasExt = layout.unread.includes('consumequeue_ext');
     const blockUnits = blockUnitsFor(layout.queueCount);
@@ -168,7 +138,7 @@ export class QueueCheck {
         state.matched++;
         const expected = this.tags.expected(topic, facts, record.storeTimestamp, tags);
         if (size !== record.size || (tags !== expected && !(this.#hasExt && tags <= EXT_ADDRESS_MAX))) {
-          this.#wrongEntry(state, index, record, expected);
+          this.#report.wrongEntry(state, index, record, expected);
         }
         return;
       }
@@ -200,12 +170,12 @@ export class QueueCheck {
       if (state.next !== real) this.#jump(state, real, phy);
       state.next = real + 1;
       state.lastPhy = phy;
-      this.#wrongField(phy + 20, 8, state, real, phy, 'queueOffset', String(real), String(index));
+      this.#report.wrongField(phy + 20, 8, state, real, phy, 'queueOffset', String(real), String(index));
       return;
     }
     if (entry === undefined || entry.filler) {
       if (!reader.isWritten(index) || entry?.filler) this.#addMissing(state, index, phy);
-      else this.#entryFault(state, index, phy, String(phy), `${this.#rawPhy(reader, index)}`, 0, 12);
+      else this.#report.entryFault(state, index, phy, String(phy), `${this.#rawPhy(reader, index)}`, 0, 12);
       if (index >= state.next) {
         if (state.next >= 0 && state.next < index) this.#jump(state, index, phy);
         state.next = index + 1;
@@ -216,7 +186,7 @@ export class QueueCheck {
     // Either this entry is wrong, or it is right and the record belongs elsewhere: the entry's own record tells.
     if (this.#isRecordOf(state, index, entry)) this.#addMissing(state, index, phy);
     else {
-      this.#entryFault(state, index, phy, String(phy), String(entry.phyOffset), 0, 8);
+      this.#report.entryFault(state, index, phy, String(phy), String(entry.phyOffset), 0, 8);
       if (index > state.next && state.next >= 0) this.#jump(state, index, phy);
       state.next = index + 1;
       state.lastPhy = phy;
@@ -253,7 +223,7 @@ export class QueueCheck {
       from = state.startIndex;
     }
     if (from > index) {
-      this.#queueOrder(state, index, from);
+      this.#report.queueOrder(state, index, from);
       return;
     }
     this.#lookAt(state, from, index, Number.POSITIVE_INFINITY, phy);
@@ -274,7 +244,7 @@ export class QueueCheck {
         if (to === Number.POSITIVE_INFINITY) break;
         this.#addHole(state, index, beforePhy);
         if (reader.isWritten(index)) {
-          this.#entryFault(state, index, -1, 'an entry', `offset ${this.#rawPhy(reader, index)}`, 0, 20);
+          this.#report.entryFault(state, index, -1, 'an entry', `offset ${this.#rawPhy(reader, index)}`, 0, 20);
         }
         continue;
       }
@@ -312,7 +282,7 @@ export class QueueCheck {
     }
     const found = this.#options.log.recordAt(entry.phyOffset);
     if (found === undefined) {
-      this.#dangling(state, index, entry, 'no record starts there');
+      this.#report.dangling(state, index, entry, 'no record starts there');
       return;
     }
     const { record, view } = found;
@@ -321,25 +291,25 @@ export class QueueCheck {
     const claimedEntry = claimed?.reader?.entry(record.queueOffset);
     const ownEntry = claimedEntry?.phyOffset === entry.phyOffset && !claimedEntry.filler;
     if (claimed === state && record.queueOffset === index) {
-      this.#queueOrder(state, index, index);
+      this.#report.queueOrder(state, index, index);
       return;
     }
     if (ownEntry || !hasQueueEntry(record.sysFlag)) {
       const what = `the record there is message ${record.queueOffset} of ${topic}/${record.queueId}`;
-      this.#dangling(state, index, entry, what);
+      this.#report.dangling(state, index, entry, what);
       return;
     }
     if (claimed !== undefined) removeFromRuns(claimed, record.queueOffset);
     const phy = entry.phyOffset;
     if (topic !== state.topic) {
       const at = phy + record.topicAt;
-      this.#wrongField(at, record.topicLength, state, index, phy, 'topic', state.topic, topic);
+      this.#report.wrongField(at, record.topicLength, state, index, phy, 'topic', state.topic, topic);
     }
     if (record.queueId !== state.queueId) {
-      this.#wrongField(phy + 12, 4, state, index, phy, 'queueId', String(state.queueId), String(record.queueId));
+      this.#report.wrongField(phy + 12, 4, state, index, phy, 'queueId', String(state.queueId), String(record.queueId));
     }
     if (record.queueOffset !== index) {
-      this.#wrongField(phy + 20, 8, state, index, phy, 'queueOffset', String(index), String(record.queueOffset));
+      this.#report.wrongField(phy + 20, 8, state, index, phy, 'queueOffset', String(index), String(record.queueOffset));
     }
   }
 
@@ -376,10 +346,13 @@ export class QueueCheck {
       this.#findStart(state);
       const from = state.next >= 0 ? state.next : state.startIndex;
       const pastEnd = this.#lookAt(state, from, Number.POSITIVE_INFINITY, logEnd);
-      if (pastEnd > 0) this.#pastEnd(state, pastEnd, logEnd);
+      if (pastEnd > 0) this.#report.pastEnd(state, pastEnd, logEnd);
     }
     for (const state of this.states()) {
-      for (const run of state.missing) this.#missing(state, run);
+      for (const run of state.missing) {
+        // Gathered and not yet written, or written anew by the next start.
+        if (run.firstPhy < this.#options.completeBelow) this.#report.missing(state, run);
+      }
       if (state.earlierLife > 0) {
         this.#findings.note({
           kind: 'queue-missing-entry',
@@ -394,186 +367,6 @@ export class QueueCheck {
         });
       }
     }
-  }
-
-  #missing(state: QueueState, run: MissingRun): void {
-    const { layout, completeBelow, knownTopics } = this.#options;
-    // Gathered and not yet written, or written anew by the next start.
-    if (run.firstPhy >= completeBelow) return;
-    const { topic, queueId, reader } = state;
-    const what = run.count === 1 ? `message ${run.from}` : `messages ${run.from} to ${run.from + run.count - 1}`;
-    const where = `${topic}/${queueId}`;
-    if (reader === undefined && !layout.queues.has(topic) && knownTopics?.has(topic) !== true) {
-      this.#findings.note({
-        kind: 'queue-missing-entry',
-        file: `consumequeue/${where}`,
-        offset: 0,
-        length: 0,
-        expected: '',
-        found: '',
-        message: `${run.count} records of ${where} have no queue: the topic was deleted`,
-        topic,
-        queueId,
-        queueOffset: run.from,
-        logOffset: run.firstPhy,
-      });
-      return;
-    }
-    const place = reader?.place(run.from);
-    this.#findings.fault({
-      kind: 'queue-missing-entry',
-      file: place === undefined ? `consumequeue/${where}` : this.#shown(place.path),
-      offset: place?.offset ?? 0,
-      length: place === undefined ? 0 : run.count * 20,
-      expected: `${run.count} entries`,
-      found: 'none',
-      message: `${what} of ${where} ${run.count === 1 ? 'is' : 'are'} in the log at ${run.firstPhy} and not in the queue`,
-      topic,
-      queueId,
-      queueOffset: run.from,
-      logOffset: run.firstPhy,
-    });
-  }
-
-  #pastEnd(state: QueueState, count: number, logEnd: number): void {
-    const { layout } = this.#options;
-    // A live broker went on after the walk had passed.
-    if (layout.state === 'live') return;
-    const reader = state.reader!;
-    const from = Math.max(state.next, state.startIndex);
-    const place = reader.place(from);
-    const finding = {
-      kind: 'queue-dangling-entry' as const,
-      file: this.#shown(place.path),
-      offset: place.offset,
-      length: count * 20,
-      expected: `offsets below ${logEnd}`,
-      found: String(reader.entry(from)?.phyOffset ?? ''),
-      message: `${count} entries of ${state.topic}/${state.queueId} point behind the end of the log`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: from,
-    };
-    // After a crash the next start removes them.
-    if (layout.state === 'unclean') this.#findings.note(finding);
-    else this.#findings.fault(finding);
-  }
-
-  #dangling(state: QueueState, index: number, entry: QueueEntry, what: string): void {
-    const place = state.reader!.place(index);
-    this.#findings.fault({
-      kind: 'queue-dangling-entry',
-      file: this.#shown(place.path),
-      offset: place.offset,
-      length: 20,
-      expected: `message ${index} of ${state.topic}/${state.queueId}`,
-      found: `offset ${entry.phyOffset}`,
-      message: `entry ${index} of ${state.topic}/${state.queueId} points to ${entry.phyOffset}: ${what}`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: index,
-      logOffset: entry.phyOffset,
-    });
-  }
-
-  #wrongEntry(state: QueueState, index: number, record: RecordLayout, expectedTags: number): void {
-    const reader = state.reader!;
-    const entry = reader.entry(index)!;
-    const place = reader.place(index);
-    const logFile = this.#options.log.fileAt(record.physicalOffset)!;
-    const inLog = (at: number, length: number) => ({
-      file: this.#shown(logFile.path),
-      offset: record.physicalOffset - logFile.from + at,
-      length,
-    });
-    const sizeWrong = entry.size !== record.size;
-    const name = `entry ${index} of ${state.topic}/${state.queueId}`;
-    const isTime = state.topic === SCHEDULE_TOPIC;
-    this.#findings.fault({
-      kind: 'queue-entry',
-      file: this.#shown(place.path),
-      offset: place.offset + (sizeWrong ? 8 : 12),
-      length: sizeWrong ? 4 : 8,
-      expected: String(sizeWrong ? record.size : expectedTags),
-      found: String(sizeWrong ? entry.size : entry.tagsCode),
-      message: sizeWrong
-        ? `${name} has another size than its record at ${record.physicalOffset}`
-        : `${name} has another ${isTime ? 'delivery time' : 'hash'} than the ${isTime ? 'time and level' : 'TAGS'} of its record at ${record.physicalOffset}`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: index,
-      logOffset: record.physicalOffset,
-      // Nothing says which of the two is right, unless a checksum covers the properties.
-      ...(sizeWrong ? {} : { orElse: inLog(56, record.size - 56) }),
-    });
-  }
-
-  #entryFault(
-    state: QueueState,
-    index: number,
-    phy: number,
-    expected: string,
-    found: string,
-    at: number,
-    length: number,
-  ): void {
-    const place = state.reader!.place(index);
-    this.#findings.fault({
-      kind: 'queue-entry',
-      file: this.#shown(place.path),
-      offset: place.offset + at,
-      length,
-      expected,
-      found,
-      message: `entry ${index} of ${state.topic}/${state.queueId} points to another place than its record`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: index,
-      ...(phy < 0 ? {} : { logOffset: phy }),
-    });
-  }
-
-  #wrongField(
-    logOffset: number,
-    length: number,
-    state: QueueState,
-    index: number,
-    phy: number,
-    field: 'topic' | 'queueId' | 'queueOffset',
-    expected: string,
-    found: string,
-  ): void {
-    const file = this.#options.log.fileAt(phy)!;
-    this.#findings.fault({
-      kind: 'log-field',
-      file: this.#shown(file.path),
-      offset: logOffset - file.from,
-      length,
-      expected,
-      found,
-      message: `the record at ${phy} has a wrong ${field}: entry ${index} of ${state.topic}/${state.queueId} is its entry`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: index,
-      logOffset: phy,
-      field,
-    });
-  }
-
-  #queueOrder(state: QueueState, index: number, expected: number): void {
-    const place = state.reader!.place(index);
-    this.#findings.fault({
-      kind: 'queue-order',
-      file: this.#shown(place.path),
-      offset: place.offset,
-      length: 20,
-      expected: `message ${expected}`,
-      found: `message ${index}`,
-      message: `the records of ${state.topic}/${state.queueId} are not in the order of their entries`,
-      topic: state.topic,
-      queueId: state.queueId,
-      queueOffset: index,
-    });
   }
 
   #topic(name: string): TopicState {

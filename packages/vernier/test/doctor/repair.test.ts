@@ -332,7 +332,7 @@ test('a repair that is interrupted at any change is finished by the next one, an
     );
     await repair(store);
     assert.deepEqual((await store.findings()).list.map(brief), [], `stopped before: ${changes[stop]}`);
-    if (stop % 4 === 0) await assertKept(store, lost);
+    if (stop % 8 === 0) await assertKept(store, lost);
     assert.equal(existsSync(join(store.root, 'quarantine', 'repair-unfinished.json')), false);
     rmSync(store.root, { recursive: true });
   }
