@@ -40,6 +40,7 @@ function ensurePeersInstalled() {
     cwd: folder,
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
+    timeout: 5 * 60_000,
   });
   if (result.status !== 0) {
     process.stderr.write(`npm ci in interop/ failed with ${result.status ?? result.error ?? result.signal}\n`);
