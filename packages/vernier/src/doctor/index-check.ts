@@ -64,11 +64,12 @@ export class IndexCheck {
   onRecord(topic: string, view: Buffer, record: RecordLayout, facts: RecordFacts): void {
     if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return;
     if (transactionType(record.sysFlag) === TRANSACTION_ROLLBACK_TYPE) return;
-    const hashes = this.#hashes.of(topic, facts);
+    const hashes = this.#hashes;
+    hashes.of(topic, facts);
     const phy = record.physicalOffset;
-    for (let i = 0; i < hashes.length; i++) {
-      if (this.#isMisplaced(phy, hashes[i]!)) {
-        this.#take(this.#cursor!, record.storeTimestamp, hashes[i]!, phy);
+    for (let i = 0; i < hashes.count; i++) {
+      if (this.#isMisplaced(phy, hashes.list[i]!)) {
+        this.#take(this.#cursor!, record.storeTimestamp, hashes.list[i]!, phy);
         continue;
       }
       if (!this.#advanceTo(phy)) {
@@ -76,11 +77,11 @@ export class IndexCheck {
         return;
       }
       const cursor = this.#cursor!;
-      let hash = hashes[i]!;
+      let hash = hashes.list[i]!;
       if (cursor.unit.keyHash !== hash) hash = this.#wrongHash(cursor, hash, { view, record });
       this.#take(cursor, record.storeTimestamp, hash, phy);
     }
-    const { tagsHash } = this.#hashes;
+    const { tagsHash } = hashes;
     if (tagsHash >= 0) this.#takeTags(record.storeTimestamp, tagsHash, phy);
     this.#lastPhy = phy;
   }
@@ -105,8 +106,8 @@ export class IndexCheck {
     if (found === undefined) return false;
     const { record, view } = found;
     const own = new IndexHashes();
-    const list = own.of(topicOf(view, record), new RecordFactsReader().read(view, record));
-    return list.includes(hash) || own.tagsHash === hash;
+    own.of(topicOf(view, record), new RecordFactsReader().read(view, record));
+    return own.list.includes(hash) || own.tagsHash === hash;
   }
 
   /** The entry that newer releases file for the tags: there or not, depending on who stored the message. */
