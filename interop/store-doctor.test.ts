@@ -10,6 +10,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { silentLogger } from '@vernier/store';
+import { StoreLock } from '@vernier/store/internal';
 import { type Finding, findingText } from '../packages/vernier/src/doctor/finding.ts';
 import { applyRepair } from '../packages/vernier/src/doctor/repair-apply.ts';
 import { planRepair } from '../packages/vernier/src/doctor/repair-plan.ts';
@@ -106,6 +108,31 @@ describe('the doctor over a store of rocketmq-store 5.5.0', {
     assert.deepEqual(result.findings.list.map(findingText), []);
     assert.ok(result.records >= MESSAGES);
     note(t, `${result.records} records, ${result.entries} queue entries, ${result.indexEntries} index entries`);
+  });
+
+  it('verify beside Java under load finds nothing, and a repair is refused', async (t) => {
+    const dir = copyOf(sound, 'live');
+    const peer = startJavaStore();
+    await open(t, peer, dir, false);
+    let loading = true;
+    const load = peer.call('store.appendVaried', { seed: 3, count: 15_000 }).finally(() => {
+      loading = false;
+    });
+    let rounds = 0;
+    for (; loading || rounds === 0; rounds++) {
+      const layout = await readLayout(dir);
+      assert.equal(layout.state, 'live');
+      const { list } = (await verifyStore(layout, { depth: 'full' })).findings;
+      assert.deepEqual(list.filter(({ severity }) => severity === 'fault').map(findingText), [], `round ${rounds}`);
+    }
+    await load;
+    assert.throws(() => StoreLock.acquire(dir, { logger: silentLogger }), { code: 'STORE_LOCKED' });
+    await peer.kill();
+    // Killed: what is unfinished is the next start's to finish, and no fault.
+    const { list } = (await verify(dir)).findings;
+    assert.deepEqual(list.filter(({ severity }) => severity === 'fault').map(findingText), []);
+    rmSync(dir, { recursive: true });
+    note(t, `${rounds} times verified`);
   });
 
   it(`${DAMAGES} single wrong bytes: each is reported where it is, or does no harm`, async (t) => {

@@ -64,11 +64,12 @@ export class IndexCheck {
   onRecord(topic: string, view: Buffer, record: RecordLayout, facts: RecordFacts): void {
     if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return;
     if (transactionType(record.sysFlag) === TRANSACTION_ROLLBACK_TYPE) return;
-    const hashes = this.#hashes.of(topic, facts);
+    const hashes = this.#hashes;
+    hashes.of(topic, facts);
     const phy = record.physicalOffset;
-    for (let i = 0; i < hashes.length; i++) {
-      if (this.#isMisplaced(phy, hashes[i]!)) {
-        this.#take(this.#cursor!, record.storeTimestamp, hashes[i]!, phy);
+    for (let i = 0; i < hashes.count; i++) {
+      if (this.#isMisplaced(phy, hashes.list[i]!)) {
+        this.#take(this.#cursor!, record.storeTimestamp, hashes.list[i]!, phy);
         continue;
       }
       if (!this.#advanceTo(phy)) {
@@ -76,11 +77,11 @@ export class IndexCheck {
         return;
       }
       const cursor = this.#cursor!;
-      let hash = hashes[i]!;
+      let hash = hashes.list[i]!;
       if (cursor.unit.keyHash !== hash) hash = this.#wrongHash(cursor, hash, { view, record });
       this.#take(cursor, record.storeTimestamp, hash, phy);
     }
-    const { tagsHash } = this.#hashes;
+    const { tagsHash } = hashes;
     if (tagsHash >= 0) this.#takeTags(record.storeTimestamp, tagsHash, phy);
     this.#lastPhy = phy;
   }
@@ -90,7 +91,8 @@ export class IndexCheck {
     const cursor = this.#live();
     if (cursor === undefined || cursor.unit.phyOffset === phy || cursor.unit.keyHash !== hash) return false;
     const { unit, number } = cursor;
-    if (this.#hasKey(unit.phyOffset, hash)) return false;
+    // Neighbours often share a key; one of a damaged record is met by none.
+    if (this.#options.book.find(unit.phyOffset) !== undefined || this.#hasKey(unit.phyOffset, hash)) return false;
     this.#fault('index-entry', cursor, cursor.place(number) + 4, 8, {
       expected: String(phy),
       found: String(unit.phyOffset),
@@ -105,8 +107,8 @@ export class IndexCheck {
     if (found === undefined) return false;
     const { record, view } = found;
     const own = new IndexHashes();
-    const list = own.of(topicOf(view, record), new RecordFactsReader().read(view, record));
-    return list.includes(hash) || own.tagsHash === hash;
+    own.of(topicOf(view, record), new RecordFactsReader().read(view, record));
+    return own.list.includes(hash) || own.tagsHash === hash;
   }
 
   /** The entry that newer releases file for the tags: there or not, depending on who stored the message. */
@@ -188,18 +190,18 @@ export class IndexCheck {
     const found = phy < 0 || !Number.isSafeInteger(phy) ? undefined : log.recordAt(phy);
     const text = `entry ${number} points to ${found === undefined ? `${phy}, where no record starts` : `the record at ${phy}, which has no such key`}`;
     if (found !== undefined) {
-      const properties = this.#propertiesOf(found);
+      const keys = this.#keysOf(found);
       const unit = this.#hashPlace(cursor);
       // The chain was made with this hash, so the record had the key: its properties were changed since.
       const recordIsWrong = this.#fitsChain(cursor, cursor.unit.keyHash) && !isChecked(found);
       this.#options.findings.fault({
         kind: recordIsWrong ? 'log-field' : 'index-entry',
-        ...(recordIsWrong ? properties : { ...unit, length: INDEX_SIZE }),
+        ...(recordIsWrong ? keys : { ...unit, length: INDEX_SIZE }),
         expected: recordIsWrong ? `a key of hash ${cursor.unit.keyHash}` : `a record after ${this.#lastPhy}`,
         found: recordIsWrong ? 'none' : String(phy),
         message: text,
         logOffset: phy,
-        ...(isChecked(found) ? {} : { orElse: recordIsWrong ? unit : properties }),
+        ...(isChecked(found) ? {} : { orElse: recordIsWrong ? unit : keys }),
       });
       return;
     }
@@ -211,12 +213,13 @@ export class IndexCheck {
     });
   }
 
-  #propertiesOf({ record }: FoundRecord): { file: string; offset: number; length: number } {
+  /** What the hashes of a record's keys are made of: its topic and its properties, which lie next to each other. */
+  #keysOf({ record }: FoundRecord): { file: string; offset: number; length: number } {
     const file = this.#options.log.fileAt(record.physicalOffset)!;
     return {
       file: shownPath(this.#options.layout.root, file.path),
-      offset: record.physicalOffset - file.from + record.propertiesAt - record.at,
-      length: record.propertiesLength,
+      offset: record.physicalOffset - file.from + record.topicAt - record.at,
+      length: record.size - (record.topicAt - record.at),
     };
   }
 
@@ -234,7 +237,7 @@ export class IndexCheck {
   #wrongHash(cursor: IndexCursor, expected: number, found: FoundRecord): number {
     const { unit, number } = cursor;
     const phy = found.record.physicalOffset;
-    const inLog = this.#propertiesOf(found);
+    const inLog = this.#keysOf(found);
     const inIndex = this.#hashPlace(cursor);
     const entryIsRight =
       this.#fitsChain(cursor, unit.keyHash) && !this.#fitsChain(cursor, expected) && !isChecked(found);

@@ -202,9 +202,14 @@ export class QueueCheck {
     const reader = state.reader!;
     const next = state.next >= 0 ? reader.entry(state.next) : undefined;
     if (next !== undefined && next.phyOffset === phy && !next.filler) return state.next;
-    const at = reader.firstAtOrAbove(phy, state.startIndex, reader.limit);
-    const found = at < reader.limit ? reader.entry(at) : undefined;
-    return found !== undefined && found.phyOffset === phy && !found.filler ? at : -1;
+    // Halving goes wrong where places were never written, behind the entries; and the end is seen too early where one
+    // in the middle is wrong.
+    for (const limit of [reader.end(), reader.limit]) {
+      const at = reader.firstAtOrAbove(phy, state.startIndex, limit);
+      const found = at < limit ? reader.entry(at) : undefined;
+      if (found !== undefined && found.phyOffset === phy && !found.filler) return at;
+    }
+    return -1;
   }
 
   #isRecordOf(state: QueueState, index: number, entry: QueueEntry): boolean {

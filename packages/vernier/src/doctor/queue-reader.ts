@@ -134,7 +134,7 @@ export class QueueReader {
   place(index: number): { path: string; offset: number } {
     const where = index * CQ_STORE_UNIT_SIZE;
     const file = this.files.find(({ from, size }) => where >= from && where < from + size) ?? this.files.at(-1)!;
-    return { path: file.path, offset: Math.max(0, where - file.from) };
+    return { path: file.path, offset: Math.min(file.size, Math.max(0, where - file.from)) };
   }
 
   /** Number behind the last entry, when the entries are without a hole: found by halving. */

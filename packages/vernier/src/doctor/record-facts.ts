@@ -135,27 +135,28 @@ const TAGS_MAX = 1_000;
 /** The hashes under which the index files a record. */
 export class IndexHashes {
   readonly #topics = new Map<string, TopicHashes>();
-  /** Filled by of(): the hash codes of a record's keys, in the order in which brokers file them. */
+  /** Filled by of(), the first `count` of them: the hash codes of a record's keys, in the order in which brokers file them. */
   readonly list: number[] = [];
+  count = 0;
   /** Filled by of(): the hash that RocketMQ files behind the keys since 5.4, `topic#T#tags`; -1 without tags. */
   tagsHash = -1;
 
-  of(topic: string, facts: RecordFacts): readonly number[] {
+  of(topic: string, facts: RecordFacts): void {
     const { list } = this;
-    list.length = 0;
+    // An array that is emptied gives its memory back, and takes it again for the next record.
+    this.count = 0;
     this.tagsHash = -1;
     const { keys, uniqKey, tags } = facts;
-    if (uniqKey === '' && keys === '' && tags === '') return list;
+    if (uniqKey === '' && keys === '' && tags === '') return;
     const known = this.#topics.get(topic) ?? this.#learn(topic);
-    if (uniqKey !== '') list.push(keyHash(javaStringHashCode(uniqKey, known.prefix)));
+    if (uniqKey !== '') list[this.count++] = keyHash(javaStringHashCode(uniqKey, known.prefix));
     for (let from = 0; from < keys.length; ) {
       let to = keys.indexOf(' ', from);
       if (to < 0) to = keys.length;
-      if (to > from) list.push(keyHash(javaStringHashCode(keys, known.prefix, from, to)));
+      if (to > from) list[this.count++] = keyHash(javaStringHashCode(keys, known.prefix, from, to));
       from = to + 1;
     }
     if (tags !== '') this.tagsHash = known.tags.get(tags) ?? learnTags(known, tags);
-    return list;
   }
 
   #learn(topic: string): TopicHashes {

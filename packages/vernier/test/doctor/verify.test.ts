@@ -119,6 +119,24 @@ const cases: Case[] = [
       return [`fault log-field ${file} ${at + QUEUE_OFFSET}`];
     },
   },
+  ...['SCHEDULE_TOPIC_XXXX', LONG_TOPIC].map(
+    (topic): Case => ({
+      name: `queueOffset of the first record of a queue (${topic.slice(0, 8)}…)`,
+      damage: (store) => {
+        const { file, at } = store.records.find(({ message }) => message.topic === topic)!;
+        store.flip(file, at + QUEUE_OFFSET + 2);
+        return [`fault log-field ${file} ${at + QUEUE_OFFSET}`];
+      },
+    }),
+  ),
+  {
+    name: 'a body next to a record with the same keys',
+    damage: (store) => {
+      const { file, at } = store.records.find(({ message }) => message.topic === 'batch')!;
+      store.flip(file, at + BODY + 12);
+      return [`fault log-record ${file} ${at}`];
+    },
+  },
   {
     name: 'queueId of a record: its entry proves it',
     damage: (store) => {
@@ -134,6 +152,16 @@ const cases: Case[] = [
       store.flip(file, at + QUEUE_OFFSET + 7);
       return [`fault log-field ${file} ${at + QUEUE_OFFSET}`];
     },
+  },
+  {
+    name: 'the topic of a prepared record, which no queue has: the index has its key under another one',
+    damage: (store) => {
+      const { file, at, message } = store.records.find(({ message }) => (message.sysFlag & 0xc) === 4)!;
+      const topicAt = store.read(file, at, message.storeSize).indexOf(message.topic);
+      store.flip(file, at + topicAt + 2, 0x04);
+      return [`fault log-field ${file} ${at + topicAt}`];
+    },
+    only: false,
   },
   ...[
     { name: 'packed bodies that say another packer', flip: 0x02, byte: 2, of: 0x101 },
