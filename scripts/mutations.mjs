@@ -1,4 +1,4 @@
-// `npm run mutations [-- --find] [-- --only TEXT]`: is the torture run worth its name? Each deliberate breakage of
+// `npm run mutations [-- --find] [-- --only TEXT …]`: is the torture run worth its name? Each deliberate breakage of
 // scripts/mutations.list.mjs is applied to a copy of the store's sources, and the history of its seed must break a
 // promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first seed that
 // catches each, and writes it into the list.
@@ -16,7 +16,9 @@ const CRASHES_PER_SEED = 5;
 const SEEDS_TRIED = 1_000;
 const TIME_MS_MAX = 300_000;
 
-const { values } = parseArgs({ options: { find: { type: 'boolean', default: false }, only: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { find: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },
+});
 ensureInstalled();
 const sources = join(root, 'packages', 'store', 'src');
 // Inside the repository, so that the copies find node_modules.
@@ -108,7 +110,8 @@ async function check(mutation, index) {
   process.stdout.write(`${what}\n`);
 }
 
-const wanted = mutations.filter(({ name }) => values.only === undefined || name.includes(values.only));
+const named = mutations.filter(({ name }) => !values.only || values.only.some((text) => name.includes(text)));
+const wanted = named.filter(({ seed }) => values.find || seed !== undefined);
 const seeds = [...new Set(wanted.map(({ seed }) => seed))];
 if (!values.find) {
   // The unbroken store must pass the same histories, or catching proves nothing.
@@ -131,7 +134,7 @@ if (values.find) {
   let text = readFileSync(path, 'utf8');
   for (const [name, seed] of caught) {
     const at = text.indexOf(`name: '${name}'`);
-    text = text.slice(0, at) + text.slice(at).replace(/seed: \d+/, `seed: ${seed}`);
+    text = text.slice(0, at) + text.slice(at).replace(/seed: (\d+|undefined)/, `seed: ${seed}`);
   }
   writeFileSync(path, text);
 }

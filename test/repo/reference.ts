@@ -72,11 +72,12 @@ function help(...names: string[]): string {
 
 /** scripts/mutations.list.mjs; a script without types. */
 const { mutations } = (await import(pathToFileURL(join(root, 'scripts', 'mutations.list.mjs')).href)) as {
-  mutations: { name: string; file: string; seed: number }[];
+  mutations: { name: string; file: string; seed: number | undefined }[];
 };
 
 function mutationTable(): string {
-  const rows = mutations.map(({ name, file, seed }) => `| ${name} | \`${file}\` | ${seed} |`);
+  const found = mutations.filter(({ seed }) => seed !== undefined);
+  const rows = found.map(({ name, file, seed }) => `| ${name} | \`${file}\` | ${seed} |`);
   return ['| Breakage | In `packages/store/src` | Caught by seed |', '|---|---|---|', ...rows].join('\n');
 }
 
