@@ -110,6 +110,14 @@ async function append(args: Arguments): Promise<unknown> {
   return { status, prepared };
 }
 
+/** A line of the dump: where the messages of a `topic#key` are. */
+async function offsetsOf(key: string): Promise<string> {
+  const hash = key.indexOf('#');
+  const found = await store.queryMessage(key.slice(0, hash), key.slice(hash + 1), 64, 0, Number.MAX_SAFE_INTEGER);
+  const offsets = found.records.map((record) => readRecord(record).commitLogOffset).sort((a, b) => a - b);
+  return JSON.stringify({ key, offsets });
+}
+
 async function dump(args: Arguments): Promise<unknown> {
   const keys = new Set<string>();
   const queues: Record<string, [number, number]> = {};
@@ -139,11 +147,11 @@ async function dump(args: Arguments): Promise<unknown> {
         }
       }
     }
-    for (const key of args.text('keys', 'true') === 'true' ? [...keys].sort() : []) {
-      const hash = key.indexOf('#');
-      const found = await store.queryMessage(key.slice(0, hash), key.slice(hash + 1), 64, 0, Number.MAX_SAFE_INTEGER);
-      const offsets = found.records.map((record) => readRecord(record).commitLogOffset).sort((a, b) => a - b);
-      await file.write(`${JSON.stringify({ key, offsets })}\n`);
+    // Side by side and written together: each call by itself waits for a thread, which on a busy machine is long.
+    const sorted = args.text('keys', 'true') === 'true' ? [...keys].sort() : [];
+    for (let from = 0; from < sorted.length; from += 32) {
+      const lines = await Promise.all(sorted.slice(from, from + 32).map(offsetsOf));
+      await file.write(`${lines.join('\n')}\n`);
     }
   } finally {
     await file.close();
