@@ -2,7 +2,7 @@
  * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
  * `file` (below packages/store/src), by `to`; the history of `seed` must then break a promise. After a change of the
  * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. Those without
- * a seed are rare cases, held by tests of their own (packages/store/test); --find with more patience may find one.
+ * a seed are rare cases, held by tests of their own (packages/store/test, test/faults); --find with more patience may find one.
  */
 export const mutations = [
   {
