@@ -19,6 +19,8 @@ export interface IndexShape {
 
 const DEFAULT: IndexShape = { slots: 5_000_000, units: 20_000_000 };
 const SEARCH_BYTES = 1024 * 1024;
+/** Units that are looked at to tell a shape from another. */
+const SAMPLES = 16;
 
 /**
  * Slots and units of the index files. Their size alone leaves many pairs; RocketMQ's own is tried first, then the place
@@ -48,12 +50,17 @@ function searchShape(path: string, size: number): IndexShape | undefined {
   try {
     const head = Buffer.alloc(INDEX_HEADER_SIZE);
     if (readFully(fd, head, 0) < head.length) return undefined;
-    const { beginPhyOffset, endPhyOffset, indexCount } = decodeIndexHeader(head);
+    const { beginPhyOffset, indexCount } = decodeIndexHeader(head);
     const last = indexCount - 1;
     if (last < 1) return undefined;
     const wanted = head.subarray(24, 32);
     // The newest unit's offset field lies at 40 + 4 × slots + 20 × last + 4.
     const first = INDEX_HEADER_SIZE + HASH_SLOT_SIZE + last * INDEX_SIZE + 4;
+    // One wrong byte must not hide the right shape: the one that most of the newest units bear out is taken.
+    let best: { shape: IndexShape | undefined; right: number } = {
+      shape: undefined,
+      right: Math.min(last, SAMPLES) / 2,
+    };
     const view = Buffer.alloc(SEARCH_BYTES + 8);
     for (let from = first; from < size; from += SEARCH_BYTES) {
       const read = readFully(fd, view, from);
@@ -61,27 +68,34 @@ function searchShape(path: string, size: number): IndexShape | undefined {
         const slotBytes = from + at - 4 - last * INDEX_SIZE - INDEX_HEADER_SIZE;
         if (slotBytes % HASH_SLOT_SIZE !== 0) continue;
         const shape = shapeWith(slotBytes / HASH_SLOT_SIZE, size);
-        if (shape !== undefined && shape.units > last && fits(fd, shape, last, beginPhyOffset, endPhyOffset))
-          return shape;
+        if (shape === undefined || shape.units <= last) continue;
+        const right = score(fd, shape, last, beginPhyOffset) ?? 0;
+        if (right <= best.right) continue;
+        best = { shape, right };
+        if (right >= Math.min(last, SAMPLES)) return shape;
       }
     }
-    return undefined;
+    return best.shape;
   } finally {
     fs.closeSync(fd);
   }
 }
 
-/** First and last unit are where they should be, and the last one's slot leads to it. */
-function fits(fd: number, shape: IndexShape, last: number, beginPhyOffset: number, endPhyOffset: number): boolean {
+/** How many of the newest units are led to by their slots, as far as that can be told; undefined when the first one is wrong. */
+function score(fd: number, shape: IndexShape, last: number, beginPhyOffset: number): number | undefined {
   const unitsAt = INDEX_HEADER_SIZE + shape.slots * HASH_SLOT_SIZE;
   const unit = Buffer.alloc(INDEX_SIZE);
   const slot = Buffer.alloc(HASH_SLOT_SIZE);
   readFully(fd, unit, unitsAt + INDEX_SIZE);
-  if (readInt64(unit, 4) !== beginPhyOffset) return false;
-  readFully(fd, unit, unitsAt + last * INDEX_SIZE);
-  if (readInt64(unit, 4) !== endPhyOffset) return false;
-  const hash = readInt32(unit, 0);
-  if (hash < 0) return false;
-  readFully(fd, slot, INDEX_HEADER_SIZE + (hash % shape.slots) * HASH_SLOT_SIZE);
-  return readInt32(slot, 0) >= last;
+  if (readInt64(unit, 4) !== beginPhyOffset) return undefined;
+  let right = 0;
+  for (let number = last; number >= 1 && number > last - SAMPLES; number--) {
+    readFully(fd, unit, unitsAt + number * INDEX_SIZE);
+    const hash = readInt32(unit, 0);
+    if (hash < 0) continue;
+    readFully(fd, slot, INDEX_HEADER_SIZE + (hash % shape.slots) * HASH_SLOT_SIZE);
+    const found = readInt32(slot, 0);
+    if (found >= number && found <= last) right++;
+  }
+  return right;
 }

@@ -94,6 +94,29 @@ export class QueueCheck {
     return max;
   }
 
+  /**
+   * End of the records behind `logEnd` that the newest entries say were there, -1 without. The first lost record began
+   * right at the end, or several entries lead there; one entry alone that leads elsewhere is itself the wrong one.
+   */
+  endBehind(logEnd: number): number {
+    let max = -1;
+    let count = 0;
+    let isAtEnd = false;
+    for (const { reader } of this.states()) {
+      if (reader === undefined) continue;
+      for (let index = reader.end() - 1; index >= reader.first; index--) {
+        const entry = reader.entry(index);
+        if (entry === undefined || entry.filler || entry.phyOffset < logEnd) break;
+        count++;
+        isAtEnd ||= entry.phyOffset === logEnd;
+        max = Math.max(max, entry.phyOffset + entry.size);
+        if (count > DANGLING_MAX) break;
+      }
+      reader.forget();
+    }
+    return isAtEnd || count > 1 ? max : -1;
+  }
+
   set completeBelow(offset: number) {
     this.#options.completeBelow = offset;
   }
@@ -153,6 +176,8 @@ export class QueueCheck {
     // A live broker may have written the block after it was read here.
     reader.forget();
     const entry = reader.entry(index);
+    // Told from the same read as the entry: a live broker may write the place a moment later.
+    const isWritten = reader.isWritten(index);
     if (entry?.phyOffset === phy) {
       if (state.next !== index) this.#jump(state, index, phy);
       state.next = index + 1;
@@ -174,8 +199,10 @@ export class QueueCheck {
       return;
     }
     if (entry === undefined || entry.filler) {
-      if (!reader.isWritten(index) || entry?.filler) this.#addMissing(state, index, phy);
-      else this.#report.entryFault(state, index, phy, String(phy), `${this.#rawPhy(reader, index)}`, 0, 12);
+      if (!isWritten || entry?.filler) this.#addMissing(state, index, phy);
+      else if (!this.#isThereNow(reader, index, phy)) {
+        this.#report.entryFault(state, index, phy, String(phy), `${this.#rawPhy(reader, index)}`, 0, 12);
+      }
       if (index >= state.next) {
         if (state.next >= 0 && state.next < index) this.#jump(state, index, phy);
         state.next = index + 1;
@@ -191,6 +218,12 @@ export class QueueCheck {
       state.next = index + 1;
       state.lastPhy = phy;
     }
+  }
+
+  /** A place that was half written when it was read is whole when it is read again. */
+  #isThereNow(reader: QueueReader, index: number, phy: number): boolean {
+    reader.forget();
+    return reader.entry(index)?.phyOffset === phy;
   }
 
   #rawPhy(reader: QueueReader, index: number): number {

@@ -244,7 +244,9 @@ class Verification {
     const { state, checkpoint, own, root } = this.#layout;
     if (tail.file === undefined) return tail.from;
     // Entries that point behind the last good record: something was there.
-    const known = Math.max(queues.maxPhysicOffset(), own ? checkpoint!.durablePoint : 0);
+    // A live broker has gone on since the walk came to the end; what the checkpoint said before it is sure.
+    const byQueues = state === 'live' ? -1 : queues.endBehind(tail.from);
+    const known = Math.max(byQueues, own ? checkpoint!.durablePoint : 0);
     const wasThere = known > tail.from && (state === 'clean' || own);
     if (wasThere && tail.from < tail.file.from + tail.file.size) {
       const to = Math.min(known, tail.file.from + tail.file.size);

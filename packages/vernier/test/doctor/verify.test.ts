@@ -194,6 +194,45 @@ const cases: Case[] = [
     }),
   ),
   {
+    name: 'the last entry of a queue, which leads behind the end of the log: the entry, and not the log',
+    damage: (store) => {
+      const last = store.records.findLast(({ message }) => message.topic === 'events')!;
+      const { file, at } = entryOf(last);
+      store.flip(file, at + 4, 0x01);
+      return [`fault queue-entry ${file} ${at}`];
+    },
+  },
+  {
+    name: 'the only entry of a queue, which leads behind the end of the log',
+    damage: (store) => {
+      const only = store.records.find(({ message }) => message.topic === 'SCHEDULE_TOPIC_XXXX')!;
+      const { file, at } = entryOf(only);
+      store.write(file, at + 20, Buffer.alloc(sizes.mappedFileSizeConsumeQueue - at - 20));
+      store.flip(file, at + 5, 0x40);
+      return [`fault queue-dangling-entry ${file} ${at}`];
+    },
+    only: false,
+  },
+  {
+    name: 'records at the end of the log that are zeros now',
+    damage: (store) => {
+      const [first] = store.records.slice(-4);
+      const { file, at } = first!;
+      store.write(file, at, Buffer.alloc(sizes.mappedFileSizeCommitLog - at));
+      return [`fault log-record ${file} ${at}`];
+    },
+  },
+  {
+    name: 'the slot of the newest index entry, by which the shape of the file is found',
+    damage: (store) => {
+      const file = firstIndex(store);
+      const count = store.read(file, 36, 4).readInt32BE(0);
+      const slot = store.read(file, unitAt(count - 1), 4).readInt32BE(0) % sizes.maxHashSlotNum;
+      store.flip(file, 40 + 4 * slot + 2, 0x40);
+      return [`fault index-slot ${file} ${40 + 4 * slot}`];
+    },
+  },
+  {
     name: 'a queue entry that is zeros',
     damage: (store) => {
       const { file, at } = entryOf(store.record(150));
