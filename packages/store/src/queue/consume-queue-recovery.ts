@@ -27,6 +27,8 @@ interface Scan {
   previousMaxPhysicOffset: number;
   /** Where the last entry stands. */
   lastWhere: number;
+  /** Where the last entry's record begins, -1 before the first. */
+  lastPhyOffset: number;
   /** An entry behind the last one, on disk as a whole, begins in front of its end: one of the two is wrong. */
   isOutOfOrder: boolean;
   first: { where: number; phyOffset: number } | undefined;
@@ -61,6 +63,7 @@ export async function recoverUnits(
     maxPhysicOffset: -1,
     previousMaxPhysicOffset: -1,
     lastWhere: start,
+    lastPhyOffset: -1,
     isOutOfOrder: false,
     first: undefined,
   };
@@ -73,7 +76,8 @@ export async function recoverUnits(
       scan.endWhere = boundary;
       scan.lastWhere = boundary - CQ_STORE_UNIT_SIZE;
       scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
-      scan.maxPhysicOffset = unitPhyOffset(last, 0) + unitSize(last, 0);
+      scan.lastPhyOffset = unitPhyOffset(last, 0);
+      scan.maxPhysicOffset = scan.lastPhyOffset + unitSize(last, 0);
     }
   }
   let chunkWhere = start;
@@ -83,15 +87,24 @@ export async function recoverUnits(
     ended = scanUnits(units, chunkWhere, scan, fileSize);
   }
 
+  // durableWhere lies between two records. An entry of a record on both sides of it is wrong, and its end would hide the
+  // records that are dispatched anew.
+  const isImpossible =
+    durableWhere !== undefined && scan.lastPhyOffset < durableWhere && scan.maxPhysicOffset > durableWhere;
   // The last entry can lie over a sector's end whose second half a power cut took: a good offset with a tag of zeros. It
   // is dispatched again with the rest, unless nobody knows from where; then it has to stay.
-  if (durableWhere !== undefined && scan.maxPhysicOffset > durableWhere && crossesSector(scan.endWhere, fileSize)) {
+  if (
+    durableWhere !== undefined &&
+    !isImpossible &&
+    scan.maxPhysicOffset > durableWhere &&
+    crossesSector(scan.endWhere, fileSize)
+  ) {
     scan.endWhere -= CQ_STORE_UNIT_SIZE;
     scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
   }
   // Of two entries out of order it may be the first whose bits were turned over, and its end would hide the ones behind it.
   // Both are made anew.
-  const isDoubtful = durableWhere !== undefined && scan.isOutOfOrder;
+  const isDoubtful = isImpossible || (durableWhere !== undefined && scan.isOutOfOrder);
   if (isDoubtful) {
     scan.endWhere = scan.lastWhere;
     scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
@@ -180,6 +193,7 @@ function scanUnits(units: Buffer, where: number, scan: Scan, fileSize: number): 
       }
       scan.lastWhere = where + at;
       scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
+      scan.lastPhyOffset = phyOffset;
       scan.maxPhysicOffset = phyOffset + unitSize(units, at);
       scan.first ??= { where: where + at, phyOffset };
     }

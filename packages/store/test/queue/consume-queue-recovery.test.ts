@@ -186,6 +186,18 @@ for (const [what, position, n] of [
   });
 }
 
+test('queue recovery: the newest durable entry with too large a size is made anew and hides no record dispatched later', async () => {
+  const context = await written(100);
+  context.fileSystem.files.get(path(0))![99 * 20 + 10]! ^= 0x40;
+  const { queue, store, result } = await recovered(context, 10_000);
+  assert.equal(result.completeWhere, 9_900);
+  for (let record = 99; record < 110; record++) {
+    store.dispatch(request({ consumeQueueOffset: record, commitLogOffset: record * 100, msgSize: 100 }));
+  }
+  assert.equal(queue.maxOffsetInQueue, 110);
+  assert.equal(unitSize(await queue.read(99, 1), 0), 100);
+});
+
 test('queue recovery: a first file without a good entry keeps its number', async () => {
   const context = await written(1);
   const file = context.fileSystem.files.get(path(0))!;
