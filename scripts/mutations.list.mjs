@@ -31,6 +31,13 @@ export const mutations = [
     seed: 5,
   },
   {
+    name: 'a failed sync of the zeros ahead of the log is passed over',
+    file: 'mapped-file/zero-ahead.ts',
+    from: 'this.#syncFailed(from, from + length, error);',
+    to: '',
+    seed: 3131,
+  },
+  {
     name: 'a failed flush is tried again',
     file: 'mapped-file/mapped-file-base.ts',
     from: `await this.force(from, to);

@@ -177,6 +177,8 @@ export abstract class MappedFileBase implements MappedFile {
   }
 
   #flushed(to: number): void {
+    // What failed elsewhere meanwhile may have been these pages: the kernel tells one of two waiting calls of the failure.
+    if (this.context.failure !== undefined) throw this.context.failure;
     this.flushedPosition = to;
     this.onFlushed();
     this.#zeroAhead?.follow(this.wrotePosition);
@@ -293,7 +295,9 @@ export abstract class MappedFileBase implements MappedFile {
     const file = this.pinned ?? (await this.pin());
     const { config } = this.context;
     if (config.zeroAheadBytes > 0 && config.flushDiskType === 'SYNC_FLUSH') {
-      this.#zeroAhead ??= new ZeroAhead(this.context, this.fileName, this.fileSize);
+      this.#zeroAhead ??= new ZeroAhead(this.context, this.fileName, this.fileSize, (from, to, error) =>
+        this.#fail('STORE_FLUSH_FAILED', 'zeroing ahead', from, to, error),
+      );
       let end = position;
       for (const piece of pieces) end += piece.length;
       await this.#zeroAhead.clear(end);

@@ -20,13 +20,21 @@ export class ZeroAhead {
   readonly #aheadBytes: number;
   readonly #zeros: Buffer;
   #file: StoreFile | undefined;
+  readonly #syncFailed: (from: number, to: number, error: unknown) => void;
   #zeroedTo = 0;
   /** The chunk under way. */
   #running: { from: number; done: Promise<void> } | undefined;
   #stopped = false;
 
-  constructor(context: StoreContext, fileName: string, fileSize: number) {
+  /** @param syncFailed stops the store; called once, with the range and the error of a sync that failed. */
+  constructor(
+    context: StoreContext,
+    fileName: string,
+    fileSize: number,
+    syncFailed: (from: number, to: number, error: unknown) => void,
+  ) {
     this.#context = context;
+    this.#syncFailed = syncFailed;
     this.#fileName = fileName;
     this.#fileSize = fileSize;
     this.#aheadBytes = context.config.zeroAheadBytes;
@@ -60,17 +68,33 @@ export class ZeroAhead {
   async #zero(from: number): Promise<void> {
     const length = Math.min(this.#zeros.length, this.#fileSize - from);
     try {
+      if (!(await this.#write(from, length))) return;
+      try {
+        await this.#file!.sync();
+      } catch (error) {
+        // As fatal as a failed flush: records come into these very pages, and the next sync of them may report success for
+        // what never gets to the disk (docs/design/recovery.md).
+        this.#stopped = true;
+        this.#syncFailed(from, from + length, error);
+        return;
+      }
+      this.#zeroedTo = from + length;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** False when it failed, which only means that flushes get slower: what was not written is as it was. */
+  async #write(from: number, length: number): Promise<boolean> {
+    try {
       this.#file ??= await this.#context.fileSystem.open(this.#fileName, 'write');
       await this.#file.write(this.#zeros.subarray(0, length), from);
-      await this.#file.sync();
-      this.#zeroedTo = from + length;
+      return true;
     } catch (error) {
-      // It only made flushes faster. Should the disk be failing, the log's own descriptors are told as well.
       this.#stopped = true;
       const errno = (error as NodeJS.ErrnoException).code;
       this.#context.logger.warn({ file: this.#fileName, position: from, errno }, 'zeroing ahead of the log stopped');
-    } finally {
-      this.#running = undefined;
+      return false;
     }
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { StoreError } from '../../src/errors.ts';
 import { SimulatedFileSystem, settle } from '../../src/testing/index.ts';
 import { append, FILE_SIZE, flushAll, openLog, patterned } from './harness.ts';
 
@@ -85,7 +86,7 @@ test('zero ahead: many groups of any size, through several files, every byte as 
   }
 });
 
-test('zero ahead: a failure ends it with one line and fails nothing else', async (t) => {
+test('zero ahead: a failed write ends it with one line and fails nothing else', async (t) => {
   const fileSystem = new SimulatedFileSystem();
   const { queue, logger, context } = await openLog(t, { fileSystem, config });
   fileSystem.inject({ operation: 'write', path: FIRST, code: 'EIO', times: Number.POSITIVE_INFINITY });
@@ -97,6 +98,37 @@ test('zero ahead: a failure ends it with one line and fails nothing else', async
   assert.equal(queue.flushedWhere, 30_000);
   assert.equal(context.failure, undefined);
   assert.equal(logger.lines.filter(({ message }) => /zeroing ahead/.test(message)).length, 1);
+});
+
+test('zero ahead: a failed sync stops the store, because records come into the same pages', async (t) => {
+  const fileSystem = new SimulatedFileSystem();
+  const { queue, context } = await openLog(t, { fileSystem, config });
+  await append(queue, 5_000);
+  const zeroing = fileSystem.hold('write', FIRST);
+  await queue.flush(0);
+  await zeroing.entered;
+  fileSystem.inject({ operation: 'sync', path: FIRST, code: 'EIO' });
+  zeroing.release();
+  await settle();
+  assert.equal(context.failure?.code, 'STORE_FLUSH_FAILED');
+  await assert.rejects(
+    append(queue, 100).then(() => queue.flush(0)),
+    { code: 'STORE_FLUSH_FAILED' },
+  );
+  assert.equal(queue.flushedWhere, 5_000);
+});
+
+test('zero ahead: a flush that ends after another sync of the log failed does not count', async (t) => {
+  const fileSystem = new SimulatedFileSystem();
+  const { queue, context } = await openLog(t, { fileSystem });
+  await append(queue, 100);
+  const syncing = fileSystem.hold('sync', FIRST);
+  const flushing = queue.flush(0);
+  await syncing.entered;
+  context.fail(new StoreError('STORE_FLUSH_FAILED', 'the zeros'));
+  syncing.release();
+  await assert.rejects(flushing, { code: 'STORE_FLUSH_FAILED', message: 'the zeros' });
+  assert.equal(queue.flushedWhere, 0);
 });
 
 test('zero ahead: off by default, and off where nobody waits for flushes', async (t) => {
