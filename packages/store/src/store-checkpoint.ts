@@ -146,6 +146,11 @@ export class StoreCheckpoint {
     if (bytes < CHECKPOINT_BYTES || !lastExitOk) {
       // New, or its creation was cut short: Java maps 4,096 bytes, so the length is made right at once.
       page.fill(0, bytes);
+      // Out of the page cache first: a page whose first write-back failed swallows what is written to it (recovery.md).
+      if (bytes > 0) {
+        await this.#file.sync();
+        await this.#file.dropCache(0, CHECKPOINT_BYTES);
+      }
       await this.#file.write(page, 0);
       await this.#file.sync();
       await this.#context.fileSystem.syncDirectory(dirname(this.path));

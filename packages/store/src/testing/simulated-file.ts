@@ -24,6 +24,8 @@ export interface CrashOptions {
   sectorsTogether?: number;
   /** Share of what is dirty that got to the disk by itself; default 0.5. */
   survival?: number;
+  /** Whether a sector may be torn; default true. */
+  torn?: boolean;
 }
 
 /** A small seeded generator (mulberry32): the same seed, the same crash. Returns numbers in [0, 1). */
@@ -164,7 +166,7 @@ export class Inode {
 
   /** What is left after a power cut: of each dirty sector (there, not there, or torn), and of the length, `random` decides. */
   afterCrash(random: () => number, mtimeMs: number, options: CrashOptions = {}): Inode {
-    const { sectorsTogether = 1, survival = 0.5 } = options;
+    const { sectorsTogether = 1, survival = 0.5, torn = true } = options;
     const left = new Inode(mtimeMs);
     left.durableContent = Buffer.from(this.durableContent);
     left.#written = new Set(this.#written);
@@ -176,7 +178,7 @@ export class Inode {
       if (sectorsTogether > 1) fates.set(group, fate);
       if (fate < 1 - survival) continue;
       const bytes = Buffer.from(this.content.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES));
-      if (fate < 1 - survival + TORN_SECTOR_RATE) {
+      if (torn && fate < 1 - survival + TORN_SECTOR_RATE) {
         left.durableContent = grown(left.durableContent, (sector + 1) * SECTOR_BYTES);
         const from = Math.floor(random() * (SECTOR_BYTES - TORN_BYTES_MIN + 1));
         left.durableContent.copy(bytes, from, sector * SECTOR_BYTES + from, (sector + 1) * SECTOR_BYTES);

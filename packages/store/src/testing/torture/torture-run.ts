@@ -296,7 +296,8 @@ export class TortureRun {
 
   /** On a copy: a bit of the log or of a queue is read wrong. */
   async #probe(first: Recovered, random: Random): Promise<void> {
-    const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
+    // One fault at a time: with a torn checkpoint there is no durable point, and a wrong bit ends the log as RocketMQ's do.
+    const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff), { torn: false });
     const { store, messages } = first;
     const isQueue = random.chance(0.3);
     const what = isQueue
