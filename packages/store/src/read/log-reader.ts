@@ -71,23 +71,26 @@ export class LogReader {
     const buffer = allocate(list.totalSize);
     const bad: number[] = [];
     const tombstones: number[] = [];
+    const { queue } = list;
+    // One object for all: a record costs little more than its checksum here.
+    const place = queue && { topic: queue.topic, queueId: queue.queueId, queueOffset: 0 };
     let at = 0;
     for (let i = 0; i < list.count; i++) {
       const offset = list.offsets[i]!;
       const size = list.sizes[i]!;
-      const { queue } = list;
+      if (place) place.queueOffset = queue!.queueOffsets[i]!;
       const memory = this.#copyFromMemory(offset, size, buffer, at);
       if (memory === 'appended') {
-        if (queue && !isRecordNumbered(buffer, at, queue.queueId, queue.queueOffsets[i]!)) bad.push(i);
+        if (place && !isRecordNumbered(buffer, at, place.queueId, place.queueOffset)) bad.push(i);
       } else {
         if (!memory) await this.#copyFromFile(offset, size, buffer, at);
         const isGood =
           (memory === 'cached' || isRecordSound(buffer, at, size, offset)) &&
-          (!queue || isRecordAtPlace(buffer, at, { ...queue, queueOffset: queue.queueOffsets[i]! }));
+          (!place || isRecordAtPlace(buffer, at, place));
         if (!isGood) bad.push(i);
       }
       // It keeps a number in use for a message that a repair took out; a consumer has nothing to get there.
-      if (queue && isTombstone(buffer, at, size)) tombstones.push(i);
+      if (place && isTombstone(buffer, at, size)) tombstones.push(i);
       at += size;
     }
     if (bad.length === 0 && tombstones.length === 0) return new ReadRecords(buffer, list.sizes);

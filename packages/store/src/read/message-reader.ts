@@ -150,7 +150,7 @@ export class MessageReader {
       this.sizeTotal += read.buffer.length;
     }
     const { minOffsetInQueue: minOffset, maxOffsetInQueue: maxOffset } = queue;
-    return resultOf(read, { status, nextBeginOffset, minOffset, maxOffset, fromDisk });
+    return new ReadResult(read, { status, nextBeginOffset, minOffset, maxOffset, fromDisk });
   }
 
   /** A record lies in one file. */
@@ -177,19 +177,36 @@ function nothing(
   minOffset: number,
   maxOffset: number,
 ): GetMessageResult {
-  return resultOf(NO_RECORDS, { status, nextBeginOffset, minOffset, maxOffset, fromDisk: false });
+  return new ReadResult(NO_RECORDS, { status, nextBeginOffset, minOffset, maxOffset, fromDisk: false });
 }
 
 type Found = Pick<GetMessageResult, 'status' | 'nextBeginOffset' | 'minOffset' | 'maxOffset' | 'fromDisk'>;
 
-function resultOf(read: ReadRecords, found: Found): GetMessageResult {
-  return {
-    ...found,
-    buffer: read.buffer,
-    get records() {
-      return read.records;
-    },
-    messageCount: read.count,
-    bufferTotalSize: read.buffer.length,
-  };
+/** A class, because an object with an accessor of its own is slow to make. */
+class ReadResult implements GetMessageResult {
+  readonly status: GetMessageStatus;
+  readonly nextBeginOffset: number;
+  readonly minOffset: number;
+  readonly maxOffset: number;
+  readonly fromDisk: boolean;
+  readonly buffer: Buffer;
+  readonly messageCount: number;
+  readonly bufferTotalSize: number;
+  readonly #read: ReadRecords;
+
+  constructor(read: ReadRecords, found: Found) {
+    this.#read = read;
+    this.status = found.status;
+    this.nextBeginOffset = found.nextBeginOffset;
+    this.minOffset = found.minOffset;
+    this.maxOffset = found.maxOffset;
+    this.fromDisk = found.fromDisk;
+    this.buffer = read.buffer;
+    this.messageCount = read.count;
+    this.bufferTotalSize = read.buffer.length;
+  }
+
+  get records(): Buffer[] {
+    return this.#read.records;
+  }
 }
