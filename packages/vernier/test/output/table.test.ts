@@ -31,8 +31,9 @@ test('facts: further values stand below the first', () => {
 });
 
 test('bytes and numbers: readable', () => {
-  assert.deepEqual([0, 1023, 1024, 1.5 * 1024 ** 2, 1024 ** 5].map(bytes), [
+  assert.deepEqual([0, 60.25, 1023, 1024, 1.5 * 1024 ** 2, 1024 ** 5].map(bytes), [
     '0 bytes',
+    '60 bytes',
     '1023 bytes',
     '1.0 KiB',
     '1.5 MiB',
