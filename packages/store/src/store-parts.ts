@@ -199,33 +199,47 @@ export class StoreParts {
     await this.#abortFile.create();
   }
 
-  /** See MessageStore.shutdown. After a failure nothing more is written: the abort file stays and recovery decides. */
+  /**
+   * See MessageStore.shutdown. After a failure nothing more is written: the abort file stays and recovery decides. A step
+   * that fails does not keep the others from being taken, or timers and files would stay; its error is rejected with.
+   */
   async shutdown(): Promise<void> {
+    let problem: unknown;
+    const step = async (work: () => Promise<unknown> | undefined): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        problem ??= error;
+      }
+    };
     try {
-      await this.#clean.shutdown();
-      await this.commitLog.shutdown();
+      await step(() => this.#clean.shutdown());
+      await step(() => this.commitLog.shutdown());
       this.arrivals.notifyAll();
-      await this.#flushConsumeQueues?.shutdown();
+      await step(() => this.#flushConsumeQueues?.shutdown());
       this.#disarmCheckpoint();
-      if (this.failure) {
-        await this.#checkpoint?.abandon();
+      if (this.failure || problem !== undefined) {
+        await step(() => this.#checkpoint?.abandon());
       } else {
         this.#noteFlushed(this.#log.flushedWhere, this.#log.storeTimestamp, false);
-        await this.#checkpoint?.close();
+        await step(() => this.#checkpoint?.close());
       }
-      await this.#closeFiles();
+      await step(() => this.#closeFiles());
       const everythingDone = this.commitLog.dispatchedWhere === this.#log.maxOffset;
-      if (!this.failure && everythingDone) await this.#abortFile.remove();
+      if (!this.failure && problem === undefined && everythingDone) await step(() => this.#abortFile.remove());
     } finally {
       await this.#closeLane();
       this.#lock?.release();
     }
+    if (problem !== undefined) throw problem;
   }
 
   /** Gives back what load() and start() took, without writing. */
   async abandon(): Promise<void> {
-    this.#disarmCheckpoint();
     await this.#clean.shutdown();
+    await this.commitLog.shutdown();
+    await this.#flushConsumeQueues?.abandon();
+    this.#disarmCheckpoint();
     await this.#checkpoint?.abandon();
     await this.#closeFiles();
   }

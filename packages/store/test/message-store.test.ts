@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { MessageStoreOptions } from '../src/config.ts';
 import type { Message } from '../src/embedding/message.ts';
+import { silentLogger } from '../src/logger.ts';
 import { MessageStore } from '../src/message-store.ts';
 import type { Arrival } from '../src/open-options.ts';
+import { ManualClock, SimulatedFileSystem } from '../src/testing/index.ts';
 
 const engines: Record<string, Partial<MessageStoreOptions>> = {
   channel: {},
@@ -307,4 +309,27 @@ test('store: await using shuts it down', async (t) => {
   await store[Symbol.asyncDispose]();
   assert.ok(store.isClosed);
   await open(t, { storePathRootDir });
+});
+
+test('store: an opening that fails at its last step leaves no timer behind, and nothing is missing afterwards', async () => {
+  const fileSystem = new SimulatedFileSystem();
+  const clock = new ManualClock();
+  const open = () =>
+    MessageStore.open(
+      { storePathRootDir: '/data/store', mappedFileSizeCommitLog: 64 * 1024 },
+      { fileSystem, clock, logger: silentLogger },
+    );
+  const first = await open();
+  const putting = first.putMessage({ topic: 'T', body: 'x' });
+  await clock.advance(100);
+  assert.equal((await putting).status, 'PUT_OK');
+  await first.shutdown();
+  // Its queue is made anew, which is what the flush service of the queues then waits to write.
+  await fileSystem.removeDirectory('/data/store/consumequeue');
+  fileSystem.inject({ operation: 'open', path: /abort/, code: 'ENOSPC' });
+  await assert.rejects(open(), { code: 'ENOSPC' });
+  assert.equal(clock.timerCount, 0);
+  const again = await open();
+  assert.equal(again.getMaxOffsetInQueue('T', 0), 1);
+  await again.shutdown();
 });

@@ -32,6 +32,7 @@ export class FlushConsumeQueueService extends ServiceLoop {
   /** monotonic() of the last flush, of the last thorough one, and how far dispatch was at that one. */
   #flushedAt: number;
   #thoroughAt: number;
+  #isAbandoned = false;
   #thoroughWhere: number;
 
   constructor(context: StoreContext, parts: FlushConsumeQueueParts) {
@@ -56,7 +57,13 @@ export class FlushConsumeQueueService extends ServiceLoop {
       } else if (delayMs > 0) await this.waitForRunning(delayMs);
       else await this.#flushOnce();
     }
-    if (!this.#context.failure) await this.#thorough();
+    if (!this.#context.failure && !this.#isAbandoned) await this.#thorough();
+  }
+
+  /** Stops without making anything durable: what is only in memory is made anew by the next recovery. */
+  abandon(): Promise<void> {
+    this.#isAbandoned = true;
+    return this.shutdown();
   }
 
   get #isOverfull(): boolean {
