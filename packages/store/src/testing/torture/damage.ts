@@ -1,3 +1,4 @@
+import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from '../../commit-log/sys-flag.ts';
 import { silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
 import { CQ_STORE_UNIT_SIZE } from '../../queue/unit.ts';
@@ -11,6 +12,9 @@ import { Violation } from './violation.ts';
 
 /** Events that opening and reading a damaged store may take. */
 const EVENTS_MAX = 200_000;
+/** Where these fields stand in a record (message-decoder.ts). */
+const QUEUE_ID_AT = 12;
+const QUEUE_OFFSET_AT = 20;
 
 /**
  * A byte of the log comes back from the disk with other bits, below the durable point. Either recovery reads it: then it
@@ -48,11 +52,14 @@ export async function probeDamage(
     throw new Violation(`a bit of offset ${offset} was flipped, the damage is said to be ${from} to ${to}`);
   }
   const end = failure ? from : maxPhyOffset;
+  const mayDisplace = isPlaceOfRecord(offset, messages, before, minPhyOffset);
   let missing = 0;
+  let displaced = 0;
   for (const list of messages.values()) {
     for (const { commitLogOffset, storeSize } of list) {
       if (commitLogOffset >= end || found.has(commitLogOffset)) continue;
       missing++;
+      if (mayDisplace && displaced++ === 0) continue;
       if (offset < commitLogOffset || offset >= commitLogOffset + storeSize) {
         const until = failure ? `, which is damaged from ${from} to ${to}` : '';
         throw new Violation(
@@ -67,6 +74,33 @@ export async function probeDamage(
   }
   if (failure) return 'named';
   return missing > 0 ? 'left-out' : 'harmless';
+}
+
+/**
+ * The byte belongs to what says where a record stands in which queue. RocketMQ's format has no checksum over that without
+ * enabledAppendPropCRC: when the queue is made anew, the record can take one other message's place (docs/durability.md).
+ */
+function isPlaceOfRecord(
+  offset: number,
+  messages: ReadonlyMap<string, readonly MessageExt[]>,
+  image: Buffer,
+  minPhyOffset: number,
+): boolean {
+  for (const list of messages.values()) {
+    for (const { commitLogOffset, storeSize, topic } of list) {
+      const at = offset - commitLogOffset;
+      if (at < 0 || at >= storeSize) continue;
+      if ((at >= QUEUE_ID_AT && at < QUEUE_ID_AT + 4) || (at >= QUEUE_OFFSET_AT && at < QUEUE_OFFSET_AT + 8))
+        return true;
+      const record = image.subarray(commitLogOffset - minPhyOffset);
+      const sysFlag = record.readInt32BE(36);
+      const hostBytes = (sysFlag & BORNHOST_V6_FLAG ? 12 : 0) + (sysFlag & STOREHOSTADDRESS_V6_FLAG ? 12 : 0);
+      const topicAt = 88 + hostBytes + record.readInt32BE(84 + hostBytes);
+      // In front of the name one or two bytes with its length.
+      return at >= topicAt && at < topicAt + 2 + topic.length;
+    }
+  }
+  return false;
 }
 
 async function collect(store: MessageStore): Promise<Map<number, MessageExt>> {
