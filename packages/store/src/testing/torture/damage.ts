@@ -54,12 +54,11 @@ export async function probeDamage(
   const end = failure ? from : maxPhyOffset;
   const mayDisplace = isPlaceOfRecord(offset, messages, before, minPhyOffset);
   let missing = 0;
-  let displaced = 0;
   for (const list of messages.values()) {
     for (const { commitLogOffset, storeSize } of list) {
       if (commitLogOffset >= end || found.has(commitLogOffset)) continue;
       missing++;
-      if (mayDisplace && displaced++ === 0) continue;
+      if (mayDisplace) continue;
       if (offset < commitLogOffset || offset >= commitLogOffset + storeSize) {
         const until = failure ? `, which is damaged from ${from} to ${to}` : '';
         throw new Violation(
@@ -78,7 +77,7 @@ export async function probeDamage(
 
 /**
  * The byte belongs to what says where a record stands in which queue. RocketMQ's format has no checksum over that without
- * enabledAppendPropCRC: when the queue is made anew, the record can take one other message's place (docs/durability.md).
+ * enabledAppendPropCRC: when the queue is made anew, the record can stand in front of others there (docs/durability.md).
  */
 function isPlaceOfRecord(
   offset: number,
