@@ -53,7 +53,7 @@ const slow = ['crash', 'faults'].map((folder) => join('test', folder) + sep);
 process.exitCode = await runTestFiles(
   files.map((file) => relative(root, file)),
   {
-    concurrency: Number(values.concurrency ?? 2),
+    concurrency: Number(values.concurrency ?? 3),
     limitMs: (file) =>
       1000 *
       Number(values.limit ?? (slow.some((folder) => file.startsWith(folder)) ? SLOW_LIMIT_SECONDS : LIMIT_SECONDS)),
