@@ -18,9 +18,10 @@ import { planRepair } from '../packages/vernier/src/doctor/repair-plan.ts';
 import { readLayout } from '../packages/vernier/src/doctor/store-layout.ts';
 import { type VerifyResult, verifyStore } from '../packages/vernier/src/doctor/verify.ts';
 import { type ClientPeer, startJavaStore, startNodeProgram } from './peers/client-peer.ts';
+import { generator } from './peers/generator.ts';
 import { javaMissing } from './peers/java.ts';
 import type { DumpedMessage } from './peers/record.ts';
-import { generator, type RecordPlace, type Site, StoreMap } from './peers/store-damage.ts';
+import { type RecordPlace, type Site, StoreMap } from './peers/store-damage.ts';
 import { note, skipUnless } from './peers/suite.ts';
 
 const MESSAGES = 100_000;

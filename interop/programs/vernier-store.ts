@@ -4,21 +4,11 @@
  */
 import { open } from 'node:fs/promises';
 import { type MessageExtBrokerInner, MessageStore, type StoreHost } from '@vernier/store';
+import { generator } from '../peers/generator.ts';
 import { readRecord } from '../peers/record.ts';
 import { type Arguments, serve } from './serve.ts';
 
 let store: MessageStore;
-
-/** A generator with a seed (mulberry32): the same seed writes the same messages. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
 
 function below(random: () => number, limit: number): number {
   return Math.floor(random() * limit);
