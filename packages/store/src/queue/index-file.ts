@@ -30,7 +30,8 @@ const SYNC_BYTES = 4 * 1024 * 1024;
  *
  * so at any moment the header on disk counts only units that are on disk, and a slot on disk points to a unit that is.
  * A crash between slots and header leaves slots that point past the header's count; the units they point to are there,
- * and activate() follows them back to the newest unit that counts.
+ * and activate() follows them back to the newest unit that counts. What it leads back is made durable before the units past
+ * the count are written anew: a second crash would find other keys' units behind those slots, and no way back.
  */
 export class IndexFile {
   readonly path: string;
@@ -45,6 +46,8 @@ export class IndexFile {
   #onDisk: boolean;
   /** indexCount of the header on disk. */
   #flushedCount: number;
+  /** Slots were led back in memory; on disk they still point past the header's count. */
+  #slotsRepaired = false;
 
   private constructor(context: StoreContext, path: string, header: IndexHeader, onDisk: boolean) {
     this.#context = context;
@@ -197,21 +200,18 @@ export class IndexFile {
       if (!this.#onDisk) await this.#createOnDisk();
       const file = await this.#open();
       const write = pacedWrite(file);
+      if (this.#slotsRepaired) {
+        step = 'writing repaired slots of index file';
+        await this.#writeSlots(slots, this.#flushedCount, write);
+        await file.sync();
+        this.#slotsRepaired = false;
+      }
       step = 'writing units of index file';
       const unitsAt = this.#unitPosition(0);
       await this.#units.writeOut(count, (first, chunks) => write(chunks, unitsAt + first * INDEX_SIZE));
       await file.sync();
       step = 'writing slots of index file';
-      await slots.writeOut(
-        // A slot that moved on meanwhile is written as it was: its newer units are in memory and lead back.
-        (number) => {
-          let older = number;
-          while (older >= count) older = this.#units.get(older)!.previous;
-          return older;
-        },
-        count,
-        (firstSlot, bytes) => write([bytes], INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE),
-      );
+      await this.#writeSlots(slots, count, write);
       await file.sync();
       step = 'writing header of index file';
       await file.write(header, 0);
@@ -295,10 +295,24 @@ export class IndexFile {
     }
   }
 
+  /** Writes the changed slots as they stood when the file had `count` units: newer ones are in memory and lead back. */
+  async #writeSlots(slots: IndexSlots, count: number, write: PacedWrite): Promise<void> {
+    const lead = (number: number): number => {
+      let older = number;
+      while (older >= count) older = this.#units.get(older)!.previous;
+      return older;
+    };
+    await slots.writeOut(lead, count, (firstSlot, bytes) =>
+      write([bytes], INDEX_HEADER_SIZE + firstSlot * HASH_SLOT_SIZE),
+    );
+  }
+
   /** Leads every slot that points at or past indexCount back to its newest unit that counts. */
   async #repairSlots(slots: IndexSlots): Promise<void> {
     const { indexCount } = this.#header;
-    let end = Math.min(slots.highest() + 1, this.indexNum);
+    const highest = slots.highest();
+    if (highest >= indexCount) this.#slotsRepaired = true;
+    let end = Math.min(highest + 1, this.indexNum);
     while (end > indexCount) {
       const first = Math.max(indexCount, end - READ_BYTES / INDEX_SIZE);
       const bytes = Buffer.allocUnsafe((end - first) * INDEX_SIZE);
@@ -378,7 +392,9 @@ export class IndexFile {
   }
 }
 
-function pacedWrite(file: StoreFile): (chunks: readonly Buffer[], position: number) => Promise<void> {
+type PacedWrite = (chunks: readonly Buffer[], position: number) => Promise<void>;
+
+function pacedWrite(file: StoreFile): PacedWrite {
   let unsynced = 0;
   return async (chunks, position) => {
     await file.write(chunks, position);
