@@ -29,7 +29,7 @@ interface Scan {
   lastWhere: number;
   /** Where the last entry's record begins, -1 before the first. */
   lastPhyOffset: number;
-  /** An entry behind the last one, on disk as a whole, begins in front of its end: one of the two is wrong. */
+  /** The entry behind the last one begins in front of its end: one of the two is wrong, or that one lacks a half. */
   isOutOfOrder: boolean;
   first: { where: number; phyOffset: number } | undefined;
 }
@@ -68,7 +68,7 @@ export async function recoverUnits(
     first: undefined,
   };
   let units = await read(start, FIRST_LOOK_BYTES);
-  let ended = scanUnits(units, start, scan, fileSize);
+  let ended = scanUnits(units, start, scan);
   if (!ended && durableWhere !== undefined) {
     const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere, fileSize);
     if (boundary > scan.endWhere) {
@@ -84,7 +84,7 @@ export async function recoverUnits(
   while (!ended && scan.endWhere < limitWhere) {
     chunkWhere = scan.endWhere;
     units = await read(chunkWhere, SCAN_BYTES);
-    ended = scanUnits(units, chunkWhere, scan, fileSize);
+    ended = scanUnits(units, chunkWhere, scan);
   }
 
   // durableWhere lies between two records. An entry of a record on both sides of it is wrong, and its end would hide the
@@ -182,13 +182,13 @@ function crossesSector(where: number, fileSize: number): boolean {
 }
 
 /** Moves the scan over the good units; true when it met one that is not. */
-function scanUnits(units: Buffer, where: number, scan: Scan, fileSize: number): boolean {
+function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
   for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
     if (!isGoodUnit(units, at)) return true;
     if (!isFillerUnit(units, at)) {
       const phyOffset = unitPhyOffset(units, at);
       if (phyOffset < scan.maxPhysicOffset) {
-        scan.isOutOfOrder = isWholeBefore(units, at, where, scan.maxPhysicOffset, fileSize);
+        scan.isOutOfOrder = true;
         return true;
       }
       scan.lastWhere = where + at;
@@ -200,17 +200,6 @@ function scanUnits(units: Buffer, where: number, scan: Scan, fileSize: number): 
     scan.endWhere = where + at + CQ_STORE_UNIT_SIZE;
   }
   return false;
-}
-
-/**
- * Whether the unit at `at`, or the next one when it lies in two sectors and half of it may be missing, is an entry of a
- * record that begins below `maxPhysicOffset`.
- */
-function isWholeBefore(units: Buffer, at: number, where: number, maxPhysicOffset: number, fileSize: number): boolean {
-  const isCut = crossesSector(where + at + CQ_STORE_UNIT_SIZE, fileSize);
-  const witness = isCut ? at + CQ_STORE_UNIT_SIZE : at;
-  if (witness >= units.length || !isGoodUnit(units, witness) || isFillerUnit(units, witness)) return false;
-  return unitPhyOffset(units, witness) < maxPhysicOffset;
 }
 
 /** End of the entries of records below durableWhere, at or after `from`. Filler counts as not known, which only makes the

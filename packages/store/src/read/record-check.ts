@@ -7,21 +7,33 @@ import {
 import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from '../commit-log/sys-flag.ts';
 import { readInt32, readInt64 } from '../int64.ts';
 
+/** Where the length of the body stands in the record at `at`: behind two hosts of either length. */
+export function bodyLengthPosition(source: Buffer, at: number): number {
+  const sysFlag = readInt32(source, at + 36);
+  return at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+}
+
 /**
- * Whether the bytes at `at` are the record that its consume-queue entry promises: magic, size, own offset, and the body's
- * checksum. Made for every record that comes from the disk, so that no reader is ever given a wrong byte of a body.
+ * Whether the bytes at `at` are the record that its consume-queue entry promises: magic, size, own offset, lengths that add
+ * up, and the body's checksum. Made for every record that comes from the disk, so that no reader is ever given a wrong byte
+ * of a body, nor a client a record that it cannot take apart and that ends its whole answer.
  */
 export function isRecordSound(source: Buffer, at: number, size: number, commitLogOffset: number): boolean {
   if (size < RECORD_BYTES_MIN || readInt32(source, at) !== size) return false;
   const magic = readInt32(source, at + 4);
   if (magic !== MESSAGE_MAGIC_CODE && magic !== MESSAGE_MAGIC_CODE_V2) return false;
   if (readInt64(source, at + 28) !== commitLogOffset) return false;
-  const sysFlag = readInt32(source, at + 36);
-  const bodyLengthAt =
-    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  const bodyLengthAt = bodyLengthPosition(source, at);
   const bodyLength = readInt32(source, bodyLengthAt);
   const bodyAt = bodyLengthAt + 4;
-  if (bodyLength < 0 || bodyAt + bodyLength > at + size) return false;
+  const isV2 = magic === MESSAGE_MAGIC_CODE_V2;
+  const topicLengthAt = bodyAt + bodyLength;
+  const topicAt = topicLengthAt + (isV2 ? 2 : 1);
+  const end = at + size;
+  if (bodyLength < 0 || topicAt + 2 > end) return false;
+  const propertiesLengthAt = topicAt + (isV2 ? source.readInt16BE(topicLengthAt) : source[topicLengthAt]!);
+  if (propertiesLengthAt < topicAt || propertiesLengthAt + 2 > end) return false;
+  if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return false;
   return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);
 }
 
@@ -38,9 +50,7 @@ export interface RecordPlace {
  */
 export function isRecordAtPlace(source: Buffer, at: number, place: RecordPlace): boolean {
   if (!isRecordNumbered(source, at, place.queueId, place.queueOffset)) return false;
-  const sysFlag = readInt32(source, at + 36);
-  const bodyLengthAt =
-    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  const bodyLengthAt = bodyLengthPosition(source, at);
   const lengthAt = bodyLengthAt + 4 + readInt32(source, bodyLengthAt);
   const isV2 = readInt32(source, at + 4) === MESSAGE_MAGIC_CODE_V2;
   const length = isV2 ? source.readInt16BE(lengthAt) : source[lengthAt]!;

@@ -1,6 +1,6 @@
 import { propertyOf } from '../commit-log/properties.ts';
-import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from '../commit-log/sys-flag.ts';
 import { readInt32 } from '../int64.ts';
+import { bodyLengthPosition } from './record-check.ts';
 
 /**
  * Name of the property by which a repaired store marks the place of a message that was lost: an empty body, and the
@@ -11,9 +11,7 @@ export const TOMBSTONE_PROPERTY = 'VERNIER_QUARANTINED';
 
 /** Whether the sound record of `size` bytes at `at` stands for a message that a repair took out. */
 export function isTombstone(source: Buffer, at: number, size: number): boolean {
-  const sysFlag = readInt32(source, at + 36);
-  const bodyLengthAt =
-    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  const bodyLengthAt = bodyLengthPosition(source, at);
   // No broker takes an empty body, so nearly every record is done with here.
   if (readInt32(source, bodyLengthAt) !== 0) return false;
   const properties = source.toString('utf8', bodyLengthAt + 4, at + size);

@@ -1,3 +1,4 @@
+import { checkMessageAndReturnSize } from '../../commit-log/message-decoder.ts';
 import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG } from '../../commit-log/sys-flag.ts';
 import { silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
@@ -12,6 +13,8 @@ import { Violation } from './violation.ts';
 
 /** Events that opening and reading a damaged store may take. */
 const EVENTS_MAX = 200_000;
+/** Messages asked for at a time. */
+const PULL_NUMS = 32;
 /** Where these fields stand in a record (message-decoder.ts). */
 const QUEUE_ID_AT = 12;
 const QUEUE_OFFSET_AT = 20;
@@ -19,7 +22,8 @@ const QUEUE_OFFSET_AT = 20;
 /**
  * A byte of the log comes back from the disk with other bits, below the durable point. Either recovery reads it: then it
  * names the range and the store is read-only up to there. Or a reader does: then the one message is left out. Nobody is
- * given a wrong byte of a body, no other message is lost, and nothing in the log is changed.
+ * given a wrong byte of a body, no other message is lost, and nothing in the log is changed. `durablePoint`: the whole log
+ * without it.
  */
 export async function probeDamage(
   store: MessageStore,
@@ -28,10 +32,11 @@ export async function probeDamage(
   model: Model,
   random: Random,
   time: number,
+  durablePoint = store.maxPhyOffset,
 ): Promise<'named' | 'left-out' | 'harmless' | 'nothing-there'> {
   const { config, maxPhyOffset, minPhyOffset } = store;
-  if (maxPhyOffset === minPhyOffset) return 'nothing-there';
-  const offset = random.integer(minPhyOffset, maxPhyOffset - 1);
+  if (durablePoint <= minPhyOffset) return 'nothing-there';
+  const offset = random.integer(minPhyOffset, durablePoint - 1);
   const size = config.mappedFileSizeCommitLog;
   const path = `${config.storePathCommitLog}/${String(offset - (offset % size)).padStart(20, '0')}`;
   fileSystem.flipOnRead(path, offset % size, 1 << random.integer(0, 7));
@@ -44,7 +49,7 @@ export async function probeDamage(
     EVENTS_MAX,
   );
   const found = await scheduler.complete(collect(damaged), 'reading a damaged store', EVENTS_MAX);
-  for (const message of found.values()) model.checkContent(message);
+  for (const [at, { body }] of found) model.checkBody(body, `log offset ${at}`);
   const { failure } = damaged;
   if (failure && failure.code !== 'STORE_DAMAGED') throw failure;
   const { from = 0, to = 0 } = (failure?.details ?? {}) as { from?: number; to?: number };
@@ -102,21 +107,43 @@ function isPlaceOfRecord(
   return false;
 }
 
-async function collect(store: MessageStore): Promise<Map<number, MessageExt>> {
-  const found = new Map<number, MessageExt>();
+/** What a consumer is sent: nobody has looked at the checksums but the reader. */
+interface PulledMessage {
+  topic: string;
+  queueId: number;
+  queueOffset: number;
+  body: Buffer;
+}
+
+/** All that is to be had from the queues, as a broker sends it, by offset in the log. */
+async function collect(store: MessageStore): Promise<Map<number, PulledMessage>> {
+  const found = new Map<number, PulledMessage>();
   for (const [topic, queueIds] of store.queuesByTopic()) {
     for (const queueId of queueIds) {
-      for await (const message of store.readQueue(topic, queueId)) {
-        if (message.topic !== topic || message.queueId !== queueId || found.has(message.commitLogOffset)) {
-          throw new Violation(
-            `queue ${topic}-${queueId} gives the message at ${message.commitLogOffset}, which is not its`,
-          );
+      const end = store.getMaxOffsetInQueue(topic, queueId);
+      for (let offset = store.getMinOffsetInQueue(topic, queueId); offset < end; ) {
+        const { records, nextBeginOffset } = await store.getMessage('', topic, queueId, offset, PULL_NUMS);
+        for (const record of records) {
+          const { physicalOffset, ...message } = pulled(record);
+          if (message.topic !== topic || message.queueId !== queueId || found.has(physicalOffset)) {
+            throw new Violation(`queue ${topic}-${queueId} gives the message at ${physicalOffset}, which is not its`);
+          }
+          found.set(physicalOffset, message);
         }
-        found.set(message.commitLogOffset, message);
+        if (nextBeginOffset <= offset) break;
+        offset = nextBeginOffset;
       }
     }
   }
   return found;
+}
+
+function pulled(record: Buffer): PulledMessage & { physicalOffset: number } {
+  const layout = checkMessageAndReturnSize(record, 0);
+  if (layout.kind !== 'record') throw new Violation(`a consumer was given ${record.length} bytes that are no record`);
+  const { queueId, queueOffset, physicalOffset, topicAt, topicLength, bodyAt, bodyLength } = layout;
+  const topic = record.toString('utf8', topicAt, topicAt + topicLength);
+  return { topic, queueId, queueOffset, physicalOffset, body: record.subarray(bodyAt, bodyAt + bodyLength) };
 }
 
 /**
@@ -169,6 +196,6 @@ export async function probeQueueDamage(
   return isMissing ? 'left-out' : 'harmless';
 }
 
-function isSamePlace(a: MessageExt, b: MessageExt): boolean {
+function isSamePlace(a: PulledMessage, b: PulledMessage): boolean {
   return a.topic === b.topic && a.queueId === b.queueId && a.queueOffset === b.queueOffset && a.body.equals(b.body);
 }

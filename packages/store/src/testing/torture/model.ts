@@ -114,17 +114,15 @@ export class Model {
   }
 
   sawByConsumer(message: MessageExt): void {
-    this.checkContent(message);
+    this.checkBody(message.body, place(message));
     this.seenTotal++;
     if (this.#options.durableReads) this.#seen.set(place(message), idOf(message));
   }
 
   /** Every byte of the body is what somebody put. */
-  checkContent(message: MessageExt): void {
-    const put = this.#byId.get(idOf(message));
-    if (!put?.body.equals(message.body)) {
-      throw new Violation(`a consumer was given a message that nobody put: ${place(message)}`);
-    }
+  checkBody(body: Buffer, where: string): void {
+    const put = this.#byId.get(idOf({ body }));
+    if (!put?.body.equals(body)) throw new Violation(`a consumer was given a message that nobody put: ${where}`);
   }
 
   /**
@@ -211,7 +209,7 @@ export class Model {
   }
 }
 
-function idOf({ body }: MessageExt): number {
+function idOf({ body }: { body: Buffer }): number {
   return body.length >= 4 ? body.readUInt32BE(0) : -1;
 }
 

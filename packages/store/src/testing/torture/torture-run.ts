@@ -1,6 +1,7 @@
 import type { MessageStoreOptions } from '../../config.ts';
 import { type StoreLogger, silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
+import { type CheckpointContent, decodeCheckpoint } from '../../store-checkpoint.ts';
 import type { MessageExt } from '../../types.ts';
 import { type Crash, crashAt, FAILPOINTS } from '../failpoints.ts';
 import { SimulatedFileSystem } from '../simulated-file-system.ts';
@@ -50,6 +51,10 @@ const NARROW_RATE = 0.15;
 /** The wall clock is set back by as much at most, once in so many generations. */
 const CLOCK_BACK_MS_MAX = 86_400_000;
 const CLOCK_BACK_RATE = 0.03;
+/** Share of the power cuts after which, on a copy, a bit of what was durable is read wrong by the recovery itself. */
+const DAMAGE_AT_CRASH_RATE = 0.15;
+/** Turned over in the seed, so that the probes of copies have choices of their own and shift nothing in the history. */
+const PROBE_SEED_MASK = 0x5bd1_e995;
 
 /**
  * One history of one store: run, crash, recover, check, and again on what is left. Everything follows from the seed.
@@ -58,6 +63,7 @@ const CLOCK_BACK_RATE = 0.03;
 export class TortureRun {
   readonly counters: RunCounters = emptyCounters();
   readonly #random: Random;
+  readonly #probeRandom: Random;
   readonly #options: RunOptions;
   readonly #store: MessageStoreOptions;
   readonly #model: Model;
@@ -66,11 +72,14 @@ export class TortureRun {
   readonly #isNarrow: boolean;
   /** A disk call of this generation never returns. */
   #hangs = false;
+  /** A power cut has left a checkpoint with a whole copy of ours. */
+  #hadCheckpoint = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
     const random = new Random(options.seed);
     this.#random = random;
+    this.#probeRandom = new Random(options.seed ^ PROBE_SEED_MASK);
     const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
     const engine = options.engine ?? drawn;
     this.#isNarrow = random.chance(NARROW_RATE);
@@ -246,15 +255,17 @@ export class TortureRun {
   async #checkWhatIsLeft(random: Random): Promise<void> {
     this.counters.crashes++;
     let killed = this.#end(random);
+    let isOnDisk = !killed;
     for (let again = 0; again < 3 && random.chance(0.2); again++) {
       const scheduler = this.#newScheduler();
       this.#disturb(scheduler, random.fork());
       const crash = this.#failpoint(random);
       await this.#open(scheduler, random.integer(1, 150), crash);
       this.#stop(scheduler);
-      killed = this.#end(random) && killed;
+      isOnDisk = !this.#end(random);
+      killed = !isOnDisk && killed;
     }
-    await this.#recoverAndCheck(random, killed);
+    await this.#recoverAndCheck(random, killed, isOnDisk);
   }
 
   /** A power cut, or the end of the process alone: then the page cache stays. True for the latter. */
@@ -266,6 +277,7 @@ export class TortureRun {
       this.#fileSystem = this.#fileSystem.crash(seed, options);
       const pieces = options.sectorsTogether === 1 ? 'sectors' : 'pages';
       this.#step(`power cut (seed ${seed}, of the ${pieces} not synced ${options.survival * 100} % survive)`);
+      this.#checkCheckpoint();
       return false;
     }
     this.counters.kills++;
@@ -278,9 +290,32 @@ export class TortureRun {
     return true;
   }
 
-  async #recoverAndCheck(random: Random, killed: boolean): Promise<void> {
+  /** Undefined when there is none. */
+  #checkpoint(): CheckpointContent | undefined {
+    const path = `${ROOT}/checkpoint`;
+    return this.#fileSystem.paths().includes(path)
+      ? decodeCheckpoint(this.#fileSystem.volatileContent(path))
+      : undefined;
+  }
+
+  /** Once there is a whole copy on disk there always is one: each is written over only while the other is on disk. */
+  #checkCheckpoint(): void {
+    const hasCopy = this.#checkpoint()?.copies.includes('whole') === true;
+    if (this.#hadCheckpoint && !hasCopy) throw new Violation('the power cut left no whole copy in the checkpoint');
+    this.#hadCheckpoint = hasCopy;
+  }
+
+  /** `isOnDisk`: what the crash left is all on disk. */
+  async #recoverAndCheck(random: Random, killed: boolean, isOnDisk: boolean): Promise<void> {
+    const isProbed = isOnDisk && this.#probeRandom.chance(DAMAGE_AT_CRASH_RATE);
+    const left = isProbed ? this.#fileSystem.crash(0) : undefined;
+    const durablePoint = isProbed ? (this.#checkpoint()?.durablePoint ?? 0) : 0;
     const first = await this.#recovered();
     this.#model.checkAfterCrash(first.messages, { killed });
+    if (left !== undefined) {
+      left.freeBytes = FREE_BYTES;
+      await this.#probeAtCrash(first, left, durablePoint);
+    }
     const chance = random.fraction();
     if (chance < 0.25) {
       // What the first recovery left on the disk comes to the same in a second one.
@@ -306,6 +341,16 @@ export class TortureRun {
     this.counters.bitsFlipped++;
     if (what === 'named') this.counters.damageNamed++;
     this.#step(`on a copy a bit of ${isQueue ? 'a queue' : 'the log'} was flipped: ${what}`);
+  }
+
+  /** On a copy of what the crash left: recovery, or a reader after it, comes upon a bit below the durable point that is wrong. */
+  async #probeAtCrash(first: Recovered, left: SimulatedFileSystem, durablePoint: number): Promise<void> {
+    const random = this.#probeRandom.fork();
+    const { store, messages } = first;
+    const what = await probeDamage(store, left, messages, this.#model, random, this.#time, durablePoint);
+    this.counters.bitsFlipped++;
+    if (what === 'named') this.counters.damageNamed++;
+    this.#step(`on a copy of what the crash left a bit of the log was flipped: ${what}`);
   }
 
   /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */

@@ -183,7 +183,7 @@ export class Workload {
     const { records } = await this.#store.queryMessage(topic, key);
     for (const record of records) {
       const message = await this.#store.lookMessageByOffset(Number(record.readBigInt64BE(28)));
-      if (message) this.#model.checkContent(message);
+      if (message) this.#model.checkBody(message.body, `log offset ${message.commitLogOffset}`);
     }
   }
 }
