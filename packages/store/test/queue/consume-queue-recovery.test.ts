@@ -157,18 +157,20 @@ test('queue recovery: an entry that goes back in the log ends the queue, in fron
   assert.equal(queue.maxOffsetInQueue, 29);
 });
 
-for (const [what, position, n] of [
-  ['offset', 5, 80],
-  ['offset', 4, 0],
-  ['size', 10, 80],
+for (const [what, position, mask, n] of [
+  ['offset', 5, 0x40, 80],
+  ['offset', 4, 0x40, 0],
+  ['size', 10, 0x40, 80],
   // Entry 50 is the first behind the sector of entry 49, which is not asked.
-  ['size', 9, 49],
+  ['size', 9, 0x40, 49],
+  // 116 instead of 100: past the beginning of entry 25, which lies over a sector's end, and not past that of entry 26.
+  ['size', 11, 0x10, 24],
 ] as const) {
   test(`queue recovery: a bit of the ${what} of entry ${n} turned over (byte ${position}) hides no entry behind it`, async () => {
     for (const durableWhere of [8_100, 11_900, 12_000]) {
       const context = await written(120);
       const file = context.fileSystem.files.get(path(0))!;
-      file[n * 20 + position]! ^= 0x40;
+      file[n * 20 + position]! ^= mask;
       const { queue, store, result } = await recovered(context, durableWhere);
       for (let record = result.completeWhere / 100; record < 120; record++) {
         store.dispatch(request({ consumeQueueOffset: record, commitLogOffset: record * 100, msgSize: 100 }));

@@ -240,6 +240,38 @@ test('index: truncation forgets the records at or above the offset, over files, 
   }
 });
 
+test('index: slots that a crash left past the count keep their way back when a second crash comes into the next flush', async () => {
+  // One slot for all keys would hide it: the units that take the place of those past the count must be other slots'.
+  const context = memoryContext({ maxHashSlotNum: 64, maxIndexNum: 64 });
+  const index = await open(context);
+  for (let n = 0; n < 8; n++) put(index, n * 10, `k${n}`);
+  await index.flush();
+  // These get to the disk with their slots, and the header that counts them does not; then the log is cut in front of them.
+  for (let n = 0; n < 8; n++) put(index, 100 + n, `k${n}`);
+  const { fileSystem } = context;
+  let writes = 0;
+  fileSystem.fault = ({ kind }) => (kind === 'write' && ++writes === 3 ? 'EIO' : undefined);
+  await assert.rejects(index.flush(), { code: 'STORE_FLUSH_FAILED' });
+  fileSystem.fault = undefined;
+  const second = reopened(context);
+  const again = await open(second);
+  // Keys of other slots take the places of those that went.
+  for (let n = 0; n < 8; n++) put(again, 200 + n, `other${n}`);
+  const before = fileSystem.operations.length;
+  await again.flush();
+  const after = fileSystem.operations.length;
+  assert.ok(after - before >= 6);
+  for (let cut = before; cut <= after; cut++) {
+    for (const drawn of [0.1, 0.99]) {
+      const disk = new MemoryFileSystem(fileSystem.filesAfterPowerCut(cut, () => drawn));
+      const third = await open(memoryContext({ maxHashSlotNum: 64, maxIndexNum: 64 }, disk));
+      for (let n = 0; n < 8; n++) {
+        assert.deepEqual(await find(third, `k${n}`), [n * 10], `k${n}, cut after ${cut - before}, drawn ${drawn}`);
+      }
+    }
+  }
+});
+
 test('index: keys that pile up ask for a flush, once it began no more', async () => {
   const index = await open(memoryContext({ maxHashSlotNum: 8, maxIndexNum: 2_000_000 }));
   let woken = 0;
