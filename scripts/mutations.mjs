@@ -1,4 +1,4 @@
-// `npm run mutations [-- --find] [-- --only TEXT …]`: is the torture run worth its name? Each deliberate breakage of
+// `npm run mutations [-- --find [--seeds N]] [-- --only TEXT …]`: is the torture run worth its name? Each deliberate breakage of
 // scripts/mutations.list.mjs is applied to a copy of the store's sources, and the history of its seed must break a
 // promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first seed that
 // catches each, and writes it into the list.
@@ -12,13 +12,21 @@ import { mutations } from './mutations.list.mjs';
 const PROCESSES = 2;
 const startedAt = performance.now();
 const CRASHES_PER_SEED = 5;
-/** Seeds that --find tries. */
-const SEEDS_TRIED = 1_000;
+/** Seeds that --find tries without --seeds. */
+const SEEDS_TRIED = '1000';
 const TIME_MS_MAX = 300_000;
+/** For --find: a history takes far less, on a busy machine too. */
+const HISTORY_MS_MAX = 300;
 
 const { values } = parseArgs({
-  options: { find: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },
+  options: {
+    find: { type: 'boolean', default: false },
+    seeds: { type: 'string', default: SEEDS_TRIED },
+    only: { type: 'string', multiple: true },
+  },
 });
+const seedsTried = Number(values.seeds);
+const timeMsMax = values.find ? Math.max(TIME_MS_MAX, seedsTried * HISTORY_MS_MAX) : TIME_MS_MAX;
 ensureInstalled();
 const sources = join(root, 'packages', 'store', 'src');
 // Inside the repository, so that the copies find node_modules.
@@ -64,7 +72,7 @@ function run(name, rounds, ...seeds) {
     const watch = setTimeout(() => {
       late = true;
       child.kill('SIGKILL');
-    }, TIME_MS_MAX);
+    }, timeMsMax);
     child.stdout.on('data', (chunk) => {
       out += chunk;
     });
@@ -73,9 +81,9 @@ function run(name, rounds, ...seeds) {
     });
     child.on('close', (code) => {
       clearTimeout(watch);
-      if (late && values.find) resolve({ error: `not caught within ${TIME_MS_MAX / 1000} s` });
+      if (late && values.find) resolve({ error: `not caught within ${timeMsMax / 1000} s` });
       // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
-      else if (late) resolve({ seed: seeds[0], message: `no end after ${TIME_MS_MAX / 1000} s` });
+      else if (late) resolve({ seed: seeds[0], message: `no end after ${timeMsMax / 1000} s` });
       else if (code !== 0) resolve({ error: err.trim().split('\n').slice(0, 6).join('\n') });
       else resolve(JSON.parse(out));
     });
@@ -91,7 +99,7 @@ async function check(mutation, index) {
   const name = `m${index}`;
   const problem = prepare(name, mutation);
   const seed = values.find ? 1 : mutation.seed;
-  const rounds = (values.find ? SEEDS_TRIED : 1) * CRASHES_PER_SEED;
+  const rounds = (values.find ? seedsTried : 1) * CRASHES_PER_SEED;
   const result = problem === undefined ? await run(name, rounds, seed) : { error: problem };
   rmSync(join(folder, name), { recursive: true, force: true });
   tried++;

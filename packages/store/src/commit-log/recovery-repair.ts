@@ -104,7 +104,7 @@ export class Rewriter {
       this.#saidThatCacheStays = true;
       this.#context.logger.info(
         { path: file.path },
-        'recovery: the page cache cannot be emptied here (koffi is missing, or this is not Linux): after a failed flush ' +
+        'recovery: the page cache cannot be emptied here (this is not Linux, or the file system has no direct I/O and koffi is missing): after a failed flush ' +
           'some file systems need that before a page can be written again',
       );
     }

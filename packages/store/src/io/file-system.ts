@@ -32,7 +32,8 @@ export interface StoreFile {
   zeroRange(position: number, length: number): Promise<void>;
   /**
    * Takes the synced part of [position, position + length) out of the page cache: what is read or written next is the
-   * disk's. False where that cannot be done (no koffi, macOS, Windows). Changes nothing on disk.
+   * disk's. Without koffi the disk first gets what the cache shows (direct-rewrite.ts). False where neither can be done
+   * (macOS, Windows, a file system without direct I/O).
    */
   dropCache(position: number, length: number): Promise<boolean>;
   size(): Promise<number>;

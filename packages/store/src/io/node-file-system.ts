@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { rewriteDirectly } from './direct-rewrite.ts';
 import type {
   DiskSpace,
   FileStat,
@@ -193,7 +194,9 @@ class NodeStoreFile implements StoreFile {
 
   async dropCache(position: number, length: number): Promise<boolean> {
     const native = this.#owner.native;
-    if (native === undefined) return false;
+    if (native === undefined) {
+      return rewriteDirectly(this.path, position, length, (target, at) => readFully(this.fd, target, at));
+    }
     try {
       await native.dropCache(this.fd, position, length);
       return true;
