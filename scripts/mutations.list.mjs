@@ -1,8 +1,9 @@
 /**
  * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
  * `file` (below packages/store/src), by `to`; the history of `seed` must then break a promise. After a change of the
- * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. Those without
- * a seed are rare cases, held by tests of their own (packages/store/test, test/faults); --find with more patience may find one.
+ * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. What
+ * a history comes upon too rarely to be searched for has a `test` instead: a file below packages/store/test and the
+ * beginning of the name of the test that must then fail.
  */
 export const mutations = [
   {
@@ -168,7 +169,7 @@ export const mutations = [
     file: 'read/record-check.ts',
     from: 'return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);',
     to: 'return true;',
-    seed: undefined,
+    seed: 9,
   },
   {
     name: 'group under ASYNC_FLUSH waits as long as the disk does',
@@ -182,7 +183,7 @@ export const mutations = [
     file: 'queue/consume-queue-recovery.ts',
     from: 'const asked = crossesSector(where, fileSize) ? index + 1 : index;',
     to: 'const asked = where > 0 ? index : index + 1;',
-    seed: undefined,
+    test: { file: 'queue/consume-queue-recovery.test.ts', name: 'queue recovery: the second half of an entry' },
   },
   {
     name: 'recovery writes to pages that the cache takes for written',
@@ -196,7 +197,7 @@ export const mutations = [
     file: 'store-checkpoint.ts',
     from: 'if (bytes < CHECKPOINT_BYTES || !lastExitOk) {',
     to: 'if (bytes < CHECKPOINT_BYTES) {',
-    seed: undefined,
+    test: { file: 'testing/torture.test.ts', name: 'found: a checkpoint that a killed process left' },
   },
   {
     name: 'whenFlushed answers when it is written',
@@ -206,25 +207,25 @@ export const mutations = [
     seed: 44,
   },
   {
-    name: 'removed consume-queue files may come back',
-    file: 'queue/consume-queue-store.ts',
-    from: 'if (!inMemory) await this.#files.syncDirectories();\n',
-    to: '',
-    seed: undefined,
+    name: 'a queue’s next file is made while names in front of it are not durable',
+    file: 'queue/consume-queue-files.ts',
+    from: 'if (this.#unsyncedDirectories.delete(directory)) {',
+    to: "if (directory === '') {",
+    seed: 813,
   },
   {
     name: 'a damaged store keeps the queue entries that the crash left',
     file: 'commit-log/recovery.ts',
     from: 'await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
     to: '',
-    seed: undefined,
+    test: { file: 'testing/torture.test.ts', name: 'found: a damaged store gives the messages in front' },
   },
   {
     name: 'the names above the store are not made durable',
     file: 'store-parts.ts',
     from: 'if (isNew) {',
     to: 'if (Date.now() < 0) {',
-    seed: undefined,
+    test: { file: 'testing/torture.test.ts', name: 'found: the first start stopped before the names' },
   },
   {
     name: 'a queue’s name in the page cache counts as durable',
@@ -232,5 +233,19 @@ export const mutations = [
     from: 'this.#owner.files.markNamesUnsynced(this.topic, this.queueId);',
     to: '',
     seed: 190,
+  },
+  {
+    name: 'index slots that a crash left past the count are led back in memory alone',
+    file: 'queue/index-file.ts',
+    from: 'if (highest >= indexCount) this.#slotsRepaired = true;',
+    to: '',
+    seed: 80004494,
+  },
+  {
+    name: 'readers are given a record whose lengths do not add up',
+    file: 'read/record-check.ts',
+    from: 'if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return false;\n',
+    to: '',
+    seed: 405,
   },
 ];

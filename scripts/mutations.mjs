@@ -1,7 +1,7 @@
 // `npm run mutations [-- --find [--seeds N]] [-- --only TEXT …]`: is the torture run worth its name? Each deliberate breakage of
 // scripts/mutations.list.mjs is applied to a copy of the store's sources, and the history of its seed must break a
-// promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first seed that
-// catches each, and writes it into the list.
+// promise, or its test fail. Fails when one survives, or when its text is not in the sources any more. --find looks for the
+// first seed that catches each, and writes it into the list.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 const seedsTried = Number(values.seeds);
 const timeMsMax = values.find ? Math.max(TIME_MS_MAX, seedsTried * HISTORY_MS_MAX) : TIME_MS_MAX;
 ensureInstalled();
-const sources = join(root, 'packages', 'store', 'src');
+const store = join(root, 'packages', 'store');
 // Inside the repository, so that the copies find node_modules.
 const folder = join(root, '.cache', 'mutations');
 rmSync(folder, { recursive: true, force: true });
@@ -48,7 +48,8 @@ process.stdout.write(JSON.stringify(answer));
 function prepare(name, mutation) {
   const copy = join(folder, name);
   mkdirSync(copy, { recursive: true });
-  cpSync(sources, join(copy, 'src'), { recursive: true });
+  cpSync(join(store, 'src'), join(copy, 'src'), { recursive: true });
+  cpSync(join(store, 'test'), join(copy, 'test'), { recursive: true });
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;
   const file = join(copy, 'src', mutation.file);
@@ -62,10 +63,13 @@ function prepare(name, mutation) {
   return undefined;
 }
 
-function run(name, rounds, ...seeds) {
+/** Resolves with how the process ended; `late` when it had to be ended. */
+function start(args) {
   return new Promise((resolve) => {
-    const args = ['--import', 'tsx', join(folder, name, 'run.ts'), String(rounds), ...seeds.map(String)];
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let out = '';
     let err = '';
     let late = false;
@@ -81,18 +85,43 @@ function run(name, rounds, ...seeds) {
     });
     child.on('close', (code) => {
       clearTimeout(watch);
-      if (late && values.find) resolve({ error: `not caught within ${timeMsMax / 1000} s` });
-      // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
-      else if (late) resolve({ seed: seeds[0], message: `no end after ${timeMsMax / 1000} s` });
-      else if (code !== 0) resolve({ error: err.trim().split('\n').slice(0, 6).join('\n') });
-      else resolve(JSON.parse(out));
+      resolve({ code, out, err, late });
     });
   });
 }
 
+/** What broke a promise, `{ crashes }` when nothing did, `{ error }` when it could not be seen. */
+async function run(name, rounds, ...seeds) {
+  const { code, out, err, late } = await start([join(folder, name, 'run.ts'), String(rounds), ...seeds.map(String)]);
+  const seconds = timeMsMax / 1_000;
+  if (late && values.find) return { error: `not caught within ${seconds} s` };
+  // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
+  if (late) return { by: `seed ${seeds[0]}`, message: `no end after ${seconds} s` };
+  if (code !== 0) return { error: firstLines(err) };
+  const { seed, message, crashes } = JSON.parse(out);
+  return seed === undefined ? { crashes } : { seed, by: `seed ${seed}`, message };
+}
+
+/** As run(), by the tests of a file whose names begin so. */
+async function runTest(name, { file, name: beginning }) {
+  const pattern = `^${beginning.replace(/[^\w\s]/g, '.')}`;
+  const path = join(folder, name, 'test', file);
+  const { out, err, late } = await start(['--test-reporter', 'tap', '--test-name-pattern', pattern, path]);
+  const failed = out.split('\n').find((line) => /^\s*not ok \d+ - /.test(line) && line.includes(beginning));
+  if (failed || late) return { by: file, message: late ? `no end after ${timeMsMax / 1_000} s` : failed.trim() };
+  const passed = out
+    .split('\n')
+    .some((line) => /^\s*ok \d+ - /.test(line) && line.includes(beginning) && !line.includes('# SKIP'));
+  return passed ? { crashes: 0 } : { error: firstLines(err || out) };
+}
+
+function firstLines(text) {
+  return text.trim().split('\n').slice(0, 6).join('\n');
+}
+
 let failed = 0;
 let tried = 0;
-/** Name of each that was caught → seed. */
+/** Name of each that was caught → seed, undefined where a test did it. */
 const caught = new Map();
 
 async function check(mutation, index) {
@@ -100,14 +129,16 @@ async function check(mutation, index) {
   const problem = prepare(name, mutation);
   const seed = values.find ? 1 : mutation.seed;
   const rounds = (values.find ? seedsTried : 1) * CRASHES_PER_SEED;
-  const result = problem === undefined ? await run(name, rounds, seed) : { error: problem };
+  let result = { error: problem };
+  if (problem === undefined) {
+    const byTest = mutation.test !== undefined && !values.find;
+    result = byTest ? await runTest(name, mutation.test) : await run(name, rounds, seed);
+  }
   rmSync(join(folder, name), { recursive: true, force: true });
   tried++;
-  if (result.seed !== undefined) {
+  if (result.by !== undefined) {
     caught.set(mutation.name, result.seed);
-    process.stdout.write(
-      `caught    ${mutation.name}\n          seed ${result.seed}: ${result.message.slice(0, 160)}\n`,
-    );
+    process.stdout.write(`caught    ${mutation.name}\n          ${result.by}: ${result.message.slice(0, 160)}\n`);
     return;
   }
   failed++;
@@ -119,18 +150,25 @@ async function check(mutation, index) {
 }
 
 const named = mutations.filter(({ name }) => !values.only || values.only.some((text) => name.includes(text)));
-const wanted = named.filter(({ seed }) => values.find || seed !== undefined);
-const seeds = [...new Set(wanted.map(({ seed }) => seed))];
+const seeds = [...new Set(named.map(({ seed }) => seed).filter((seed) => seed !== undefined))];
+const tests = named.map(({ test }) => test).filter((test) => test !== undefined);
 if (!values.find) {
-  // The unbroken store must pass the same histories, or catching proves nothing.
+  // The unbroken store must pass the same histories and tests, or catching proves nothing.
   prepare('unbroken', undefined);
-  const result = await run('unbroken', CRASHES_PER_SEED, ...seeds);
-  if (result.seed !== undefined || result.error !== undefined) {
-    failed++;
-    process.stdout.write(`FAILED    the unbroken store, seed ${result.seed}: ${result.message ?? result.error}\n`);
-  } else process.stdout.write(`sound     the unbroken store: ${seeds.length} seeds, ${result.crashes} crashes\n`);
+  const results = [await run('unbroken', CRASHES_PER_SEED, ...seeds)];
+  for (const test of tests) results.push(await runTest('unbroken', test));
+  const unsound = results.filter(({ crashes }) => crashes === undefined);
+  failed += unsound.length;
+  for (const { by, message, error } of unsound)
+    process.stdout.write(`FAILED    the unbroken store, ${by}: ${message ?? error}\n`);
+  if (unsound.length === 0) {
+    const { crashes } = results[0];
+    process.stdout.write(
+      `sound     the unbroken store: ${seeds.length} seeds, ${crashes} crashes, ${tests.length} tests\n`,
+    );
+  }
 }
-const queue = [...wanted.entries()];
+const queue = [...named.entries()];
 await Promise.all(
   Array.from({ length: PROCESSES }, async () => {
     for (let next = queue.shift(); next; next = queue.shift()) await check(next[1], next[0]);
@@ -141,8 +179,9 @@ if (values.find) {
   const path = join(root, 'scripts', 'mutations.list.mjs');
   let text = readFileSync(path, 'utf8');
   for (const [name, seed] of caught) {
+    if (seed === undefined) continue;
     const at = text.indexOf(`name: '${name}'`);
-    text = text.slice(0, at) + text.slice(at).replace(/seed: (\d+|undefined)/, `seed: ${seed}`);
+    text = text.slice(0, at) + text.slice(at).replace(/seed: \d+|test: \{.*\}/, `seed: ${seed}`);
   }
   writeFileSync(path, text);
 }

@@ -72,13 +72,15 @@ function help(...names: string[]): string {
 
 /** scripts/mutations.list.mjs; a script without types. */
 const { mutations } = (await import(pathToFileURL(join(root, 'scripts', 'mutations.list.mjs')).href)) as {
-  mutations: { name: string; file: string; seed: number | undefined }[];
+  mutations: { name: string; file: string; seed?: number; test?: { file: string; name: string } }[];
 };
 
 function mutationTable(): string {
-  const found = mutations.filter(({ seed }) => seed !== undefined);
-  const rows = found.map(({ name, file, seed }) => `| ${name} | \`${file}\` | ${seed} |`);
-  return ['| Breakage | In `packages/store/src` | Caught by seed |', '|---|---|---|', ...rows].join('\n');
+  const rows = mutations.map(({ name, file, seed, test }) => {
+    const by = test ? `\`${test.file}\`: ${test.name.replace(/^.*?: /, '')} …` : `seed ${seed}`;
+    return `| ${name} | \`${file}\` | ${by} |`;
+  });
+  return ['| Breakage | In `packages/store/src` | Caught by |', '|---|---|---|', ...rows].join('\n');
 }
 
 /** Document → part → what must stand there. */

@@ -10,7 +10,9 @@ import { readInt32, readInt64 } from '../int64.ts';
 /** Where the length of the body stands in the record at `at`: behind two hosts of either length. */
 export function bodyLengthPosition(source: Buffer, at: number): number {
   const sysFlag = readInt32(source, at + 36);
-  return at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0);
+  return (
+    at + 84 + ((sysFlag & BORNHOST_V6_FLAG) !== 0 ? 12 : 0) + ((sysFlag & STOREHOSTADDRESS_V6_FLAG) !== 0 ? 12 : 0)
+  );
 }
 
 /**
