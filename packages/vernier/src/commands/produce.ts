@@ -6,7 +6,7 @@ import { routeForSending, Sender, type SendResult } from '../client/send.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { Progress } from '../output/progress.ts';
-import { grouped } from '../output/table.ts';
+import { counted, grouped } from '../output/table.ts';
 
 export interface ProduceOptions {
   namesrv: string;
@@ -142,7 +142,7 @@ class Tally {
 
 function summary(tally: Tally, seconds: number): string {
   const { acknowledged } = tally;
-  const messages = `${grouped(acknowledged)} ${acknowledged === 1 ? 'message' : 'messages'} acknowledged`;
+  const messages = `${counted(acknowledged, 'message')} acknowledged`;
   const rate = acknowledged > 1 ? `, ${grouped(Math.round(acknowledged / seconds))} a second` : '';
   return `${messages} in ${seconds.toFixed(2)} s${rate}`;
 }

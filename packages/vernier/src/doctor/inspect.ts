@@ -1,9 +1,10 @@
 import { decodeIndexHeader, INDEX_HEADER_SIZE, type RecoveryStart, scanLog } from '@vernier/store/internal';
 import { LogReader } from './log-reader.ts';
 import { type ConfigFile, readConfigFiles } from './metadata-check.ts';
-import { blockUnitsFor, OpenFileCache, QueueReader } from './queue-reader.ts';
+import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
+import { blockUnitsFor, OpenFileCache } from './queue-reader.ts';
+import { recoveryStartOf } from './recovery-start.ts';
 import { doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
-import { recoveryStartOf } from './verify.ts';
 
 export interface QueueSummary {
   topic: string;
@@ -49,25 +50,35 @@ export interface Inspection {
   /** Records at both ends of the log. */
   firstTime: number;
   minOffset: number;
+  /** Offset in the log behind the newest record; undefined after a clean exit, where the forecast says it. */
+  logEnd: number | undefined;
   /** undefined beside a live broker, which needs none. */
   forecast: RecoveryForecast | undefined;
 }
+
+/** Entries of a queue that are read at once: only the first and the last are looked at. */
+const SUMMARY_UNITS = 16;
 
 /** Looks at the ends of everything: what takes seconds, whatever the size. Changes nothing. */
 export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
   const log = new LogReader(layout.logFiles);
   const cache = new OpenFileCache();
   try {
-    const { queues, maxPhysicOffset } = summariseQueues(layout, log, cache);
+    const { queues, logEnd, maxPhysicOffset } = await readQueueEntries(
+      layout,
+      cache,
+      Math.min(SUMMARY_UNITS, blockUnitsFor(layout.queueCount)),
+    );
     const minOffset = layout.logFiles[0]?.from ?? 0;
     return {
       layout,
-      queues,
+      queues: queues.map((queue) => summarise(queue, log)),
       index: await summariseIndex(layout),
       config: await readConfigFiles(layout.root),
       space: await doctorFileSystem.space(layout.root),
       firstTime: log.recordAt(minOffset)?.record.storeTimestamp ?? 0,
       minOffset,
+      logEnd,
       forecast: layout.state === 'live' ? undefined : await forecast(layout, maxPhysicOffset),
     };
   } finally {
@@ -76,41 +87,21 @@ export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
   }
 }
 
-function summariseQueues(
-  layout: StoreLayout,
-  log: LogReader,
-  cache: OpenFileCache,
-): { queues: QueueSummary[]; maxPhysicOffset: number } {
-  const minPhy = layout.logFiles[0]?.from ?? 0;
-  const queues: QueueSummary[] = [];
-  let maxPhysicOffset = -1;
-  for (const [topic, byId] of layout.queues) {
-    for (const [queueId, queue] of [...byId].sort(([a], [b]) => a - b)) {
-      const reader = new QueueReader(
-        queue,
-        layout.queueFileSize,
-        cache,
-        Math.min(16, blockUnitsFor(layout.queueCount)),
-      );
-      const end = reader.end();
-      const start = reader.firstAtOrAbove(minPhy, reader.first, end);
-      const first = start < end ? reader.entry(start) : undefined;
-      const last = end > start ? reader.entry(end - 1) : undefined;
-      if (last !== undefined && !last.filler) maxPhysicOffset = Math.max(maxPhysicOffset, last.phyOffset + last.size);
-      const timeOf = (phyOffset: number | undefined): number =>
-        phyOffset === undefined ? 0 : (log.recordAt(phyOffset, false)?.record.storeTimestamp ?? 0);
-      queues.push({
-        topic,
-        queueId,
-        minOffset: start,
-        maxOffset: end,
-        files: queue.files.length,
-        firstTime: timeOf(first?.phyOffset),
-        lastTime: timeOf(last?.phyOffset),
-      });
-    }
-  }
-  return { queues, maxPhysicOffset };
+function summarise(queue: QueueEntries, log: LogReader): QueueSummary {
+  const { topic, queueId, start, end, files } = queue;
+  const timeOf = (index: number): number => {
+    const phyOffset = index >= start && index < end ? queue.phyOffset(index) : undefined;
+    return phyOffset === undefined ? 0 : (log.recordAt(phyOffset, false)?.record.storeTimestamp ?? 0);
+  };
+  return {
+    topic,
+    queueId,
+    minOffset: start,
+    maxOffset: end,
+    files,
+    firstTime: timeOf(start),
+    lastTime: timeOf(end - 1),
+  };
 }
 
 async function summariseIndex(layout: StoreLayout): Promise<IndexSummary[]> {

@@ -60,6 +60,8 @@ export interface LogWalkOptions {
   until?: number;
   /** Zeros after which nothing more is looked for in a file; Infinity looks at every byte. */
   zeroBytesMax?: number;
+  /** From this offset on the log is known to end with its first zeros, and few of them are looked at. */
+  endsBehind?: number;
   chunkBytes?: number;
 }
 
@@ -334,7 +336,8 @@ class LogWalk {
 
   async #nextGood(index: number, from: number): Promise<number | undefined> {
     let next: number | undefined;
-    const zeroBytesMax = this.#options.zeroBytesMax ?? DEFAULT_ZERO_BYTES_MAX;
+    const { zeroBytesMax: wanted = DEFAULT_ZERO_BYTES_MAX, endsBehind = Number.POSITIVE_INFINITY } = this.#options;
+    const zeroBytesMax = from > endsBehind ? Math.min(wanted, DEFAULT_ZERO_BYTES_MAX) : wanted;
     await searchRecords(
       this.#files.slice(index),
       from,

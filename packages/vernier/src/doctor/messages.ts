@@ -1,7 +1,8 @@
 import type { MessageExt } from '@vernier/store';
 import { decodeMessage, isTombstone, type RecordLayout } from '@vernier/store/internal';
 import { LogReader } from './log-reader.ts';
-import { OpenFileCache, QueueReader } from './queue-reader.ts';
+import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
+import { OpenFileCache } from './queue-reader.ts';
 import type { StoreLayout } from './store-layout.ts';
 
 /** A bound of a range in a queue: a number of an entry, or a time. */
@@ -34,46 +35,51 @@ export interface UnreadableMessage {
 const BLOCK_UNITS = 1_000;
 
 /**
- * Messages by topic and queue, in the order of their queues, straight from the files. What is damaged is handed to
- * `onUnreadable` and left out.
+ * Messages by topic and queue, in the order of their queues, straight from the files; also those whose entries are not
+ * written yet. What is damaged is handed to `onUnreadable` and left out.
  */
-export function* selectMessages(
+export async function* selectMessages(
   layout: StoreLayout,
   selection: MessageSelection,
   onUnreadable: (unreadable: UnreadableMessage) => void = () => {},
-): Generator<SelectedMessage, void, undefined> {
+): AsyncGenerator<SelectedMessage, void, undefined> {
   const log = new LogReader(layout.logFiles);
   const cache = new OpenFileCache();
   try {
-    const minPhy = layout.logFiles[0]?.from ?? 0;
-    for (const [topic, byId] of layout.queues) {
-      if (selection.topic !== undefined && topic !== selection.topic) continue;
-      for (const [queueId, queue] of [...byId].sort(([a], [b]) => a - b)) {
-        if (selection.queueId !== undefined && queueId !== selection.queueId) continue;
-        const reader = new QueueReader(queue, layout.queueFileSize, cache, BLOCK_UNITS);
-        const end = reader.end();
-        const start = reader.firstAtOrAbove(minPhy, reader.first, end);
-        const from = Math.max(start, indexOf(reader, log, selection.from, start, end) ?? start);
-        const to = Math.min(end, indexOf(reader, log, selection.to, start, end) ?? end);
-        for (let index = from; index < to; index++) {
-          const entry = reader.entry(index);
-          if (entry === undefined || entry.filler) continue;
-          const found = log.recordAt(entry.phyOffset);
-          const message = found === undefined ? undefined : decodeMessage(found.view);
-          if (found === undefined || message === undefined) {
-            onUnreadable({ topic, queueId, queueOffset: index, logOffset: entry.phyOffset });
-            continue;
-          }
-          // It keeps a number in use and is no message.
-          if (isTombstone(found.view, 0, found.record.size)) continue;
-          if (selection.key !== undefined && !hasKey(message, selection.key)) continue;
-          yield { message, raw: found.view.subarray(0, found.record.size), record: found.record };
-        }
-      }
+    const { queues } = await readQueueEntries(layout, cache, BLOCK_UNITS);
+    for (const queue of queues) {
+      if (selection.topic !== undefined && queue.topic !== selection.topic) continue;
+      if (selection.queueId !== undefined && queue.queueId !== selection.queueId) continue;
+      yield* messagesOf(queue, log, selection, onUnreadable);
     }
   } finally {
     log.close();
     cache.close();
+  }
+}
+
+function* messagesOf(
+  queue: QueueEntries,
+  log: LogReader,
+  selection: MessageSelection,
+  onUnreadable: (unreadable: UnreadableMessage) => void,
+): Generator<SelectedMessage, void, undefined> {
+  const { topic, queueId, start, end } = queue;
+  const from = Math.max(start, indexOf(queue, log, selection.from) ?? start);
+  const to = Math.min(end, indexOf(queue, log, selection.to) ?? end);
+  for (let index = from; index < to; index++) {
+    const logOffset = queue.phyOffset(index);
+    if (logOffset === undefined) continue;
+    const found = log.recordAt(logOffset);
+    const message = found === undefined ? undefined : decodeMessage(found.view);
+    if (found === undefined || message === undefined) {
+      onUnreadable({ topic, queueId, queueOffset: index, logOffset });
+      continue;
+    }
+    // It keeps a number in use and is no message.
+    if (isTombstone(found.view, 0, found.record.size)) continue;
+    if (selection.key !== undefined && !hasKey(message, selection.key)) continue;
+    yield { message, raw: found.view.subarray(0, found.record.size), record: found.record };
   }
 }
 
@@ -82,21 +88,15 @@ function hasKey({ properties }: MessageExt, key: string): boolean {
 }
 
 /** The entry at which a bound lies: by halving over the times of the records. */
-function indexOf(
-  reader: QueueReader,
-  log: LogReader,
-  bound: Bound | undefined,
-  start: number,
-  end: number,
-): number | undefined {
+function indexOf(queue: QueueEntries, log: LogReader, bound: Bound | undefined): number | undefined {
   if (bound === undefined) return undefined;
   if ('offset' in bound) return bound.offset;
-  let low = start;
-  let high = end;
+  let low = queue.start;
+  let high = queue.end;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const entry = reader.entry(middle);
-    const found = entry === undefined ? undefined : log.recordAt(entry.phyOffset, false);
+    const logOffset = queue.phyOffset(middle);
+    const found = logOffset === undefined ? undefined : log.recordAt(logOffset, false);
     if (found === undefined || found.record.storeTimestamp < bound.time) low = middle + 1;
     else high = middle;
   }

@@ -1,4 +1,4 @@
-import { chooseStart, type RecordLayout, type RecoveryStart } from '@vernier/store/internal';
+import type { RecordLayout } from '@vernier/store/internal';
 import { type BookedDamage, DamageBook } from './damage-book.ts';
 import { findWrongByte, type WrongByte } from './diagnose.ts';
 import { FieldCheck } from './field-check.ts';
@@ -6,7 +6,7 @@ import { Findings } from './finding.ts';
 import { IndexCheck } from './index-check.ts';
 import { type IndexShape, indexShapeOf } from './index-shape.ts';
 import { LogReader } from './log-reader.ts';
-import { type Damage, type LogTail, type LogWalkResult, walkLog } from './log-walk.ts';
+import { type Damage, type LogTail, type LogWalkOptions, type LogWalkResult, walkLog } from './log-walk.ts';
 import {
   type ConfigFile,
   checkCheckpoint,
@@ -17,7 +17,8 @@ import {
 } from './metadata-check.ts';
 import { QueueCheck, type QueueHole } from './queue-check.ts';
 import { RecordFactsReader, type TagsCodes } from './record-facts.ts';
-import { doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
+import { queuesCompleteBelow } from './recovery-start.ts';
+import { type StoreLayout, shownPath } from './store-layout.ts';
 
 export interface VerifyOptions {
   /** `quick`: the ends of everything. `full`: every record, entry and key. */
@@ -86,7 +87,7 @@ class Verification {
     const shape = indexShapeOf(layout.indexFiles, this.#options.indexShape ?? {});
     let index: IndexCheck | undefined;
     try {
-      const completeBelow = await this.#completeBelow(queues.maxPhysicOffset());
+      const completeBelow = await queuesCompleteBelow(layout, queues.maxPhysicOffset());
       queues.completeBelow = completeBelow;
       index = this.#openIndex(shape, completeBelow);
       const walk = await this.#walk(queues, index);
@@ -203,40 +204,30 @@ class Verification {
     }
   }
 
-  /** Below this offset every record must have its entries on disk. */
-  async #completeBelow(maxPhysicOffset: number): Promise<number> {
-    const { state, checkpoint, own } = this.#layout;
-    if (state === 'clean') return Number.POSITIVE_INFINITY;
-    if (own) return checkpoint!.logicsPoint;
-    // A live Java broker writes entries at once and in log order.
-    if (state === 'live') return Math.max(0, maxPhysicOffset);
-    return (await recoveryStartOf(this.#layout, maxPhysicOffset))?.dispatchFrom ?? 0;
-  }
-
   async #walk(queues: QueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
-    const { logFiles, logFileSize, state } = this.#layout;
+    const { logFiles, logFileSize, state, own, checkpoint } = this.#layout;
     const factsReader = new RecordFactsReader();
     const fields = new FieldCheck(this.#layout, this.#log, this.#findings);
     const topics = new TopicNames();
     const totalBytes = logFiles.length * logFileSize;
     const quick = this.#options.depth === 'quick';
     let lastTime = 0;
-    return await walkLog(
-      logFiles,
-      { checkCrc: !quick, live: state === 'live', ...(quick ? {} : { zeroBytesMax: Number.POSITIVE_INFINITY }) },
-      {
-        onRecord: (view, record) => {
-          lastTime = record.storeTimestamp;
-          const topic = topics.of(view, record);
-          const facts = factsReader.read(view, record);
-          fields.onRecord(view, record, facts);
-          queues.onRecord(topic, record, facts);
-          index?.onRecord(topic, view, record, facts);
-        },
-        onDamage: (damage) => this.#book.add(damage, lastTime),
-        onProgress: (bytes) => this.#options.onProgress?.(bytes, totalBytes),
+    const options: LogWalkOptions = { checkCrc: !quick, live: state === 'live' };
+    if (!quick) options.zeroBytesMax = Number.POSITIVE_INFINITY;
+    // Vernier writes the log from front to back, and what a crash left behind its end is gone after the next start.
+    if (own && state !== 'unclean') options.endsBehind = checkpoint!.durablePoint;
+    return await walkLog(logFiles, options, {
+      onRecord: (view, record) => {
+        lastTime = record.storeTimestamp;
+        const topic = topics.of(view, record);
+        const facts = factsReader.read(view, record);
+        fields.onRecord(view, record, facts);
+        queues.onRecord(topic, record, facts);
+        index?.onRecord(topic, view, record, facts);
       },
-    );
+      onDamage: (damage) => this.#book.add(damage, lastTime),
+      onProgress: (bytes) => this.#options.onProgress?.(bytes, totalBytes),
+    });
   }
 
   /** Where the log ends, and whether that is as it should be. */
@@ -369,30 +360,4 @@ const TOPICS_MAX = 100_000;
 function isEqual(view: Buffer, from: number, bytes: Buffer): boolean {
   for (let at = 0; at < bytes.length; at++) if (view[from + at] !== bytes[at]) return false;
   return true;
-}
-
-/** What the next start of Vernier would begin with; undefined for a log without files. */
-export async function recoveryStartOf(
-  layout: StoreLayout,
-  maxPhysicOffset: number,
-): Promise<RecoveryStart | undefined> {
-  const { checkpoint, logFiles, state } = layout;
-  if (logFiles.length === 0) return undefined;
-  const valid = checkpoint?.durablePointState === 'valid';
-  const minTimestamp = Math.max(
-    0,
-    Math.min(checkpoint?.physicMsgTimestamp ?? 0, checkpoint?.logicsMsgTimestamp ?? 0) - 3_000,
-  );
-  return await chooseStart(
-    {
-      files: logFiles,
-      lastExitOk: state === 'clean',
-      durablePointState: checkpoint?.durablePointState ?? 'none',
-      durablePoint: checkpoint?.durablePoint ?? 0,
-      minTimestamp,
-      consumeQueueMaxOffset: maxPhysicOffset,
-      consumeQueueCompleteWhere: Math.max(0, Math.min(valid ? checkpoint.logicsPoint : 0, maxPhysicOffset)),
-    },
-    { fileSystem: doctorFileSystem, checkCrc: true, verifyPropCrc: false },
-  );
 }

@@ -43,6 +43,11 @@ export function bytes(count: number): string {
 }
 
 /** `1,234,567` */
+/** `1 record`, `2,000 records`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : many}`;
+}
+
 export const grouped = (count: number): string => count.toLocaleString('en-US');
 
 /** Two digits that mean something: `0.84 ms`, `8.4 ms`, `84 ms`. */

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type MessageExt, MessageStore } from '@vernier/store';
+import { inspectStore } from '../../src/doctor/inspect.ts';
 import { type MessageSelection, selectMessages, type UnreadableMessage } from '../../src/doctor/messages.ts';
 import { readLayout } from '../../src/doctor/store-layout.ts';
-import { type SmallStore, smallStore } from './small-store.ts';
+import { messageOf, openOptions, type SmallStore, smallStore } from './small-store.ts';
 
-async function select(store: SmallStore, selection: MessageSelection, unreadable: UnreadableMessage[] = []) {
+async function select(
+  store: Pick<SmallStore, 'root'>,
+  selection: MessageSelection,
+  unreadable: UnreadableMessage[] = [],
+) {
   const layout = await readLayout(store.root);
-  return [...selectMessages(layout, selection, (each) => unreadable.push(each))].map(({ message }) => message);
+  const messages: MessageExt[] = [];
+  for await (const { message } of selectMessages(layout, selection, (each) => unreadable.push(each))) {
+    messages.push(message);
+  }
+  return messages;
 }
 
 test('messages by topic, queue, range of numbers, time and key', async (t) => {
@@ -51,4 +61,43 @@ test('what cannot be read is handed over by its place, and the others come all t
   assert.deepEqual(unreadable, [{ topic, queueId, queueOffset, logOffset: commitLogOffset }]);
   assert.ok(read.some((other) => other.queueOffset === queueOffset + 1));
   assert.ok(!read.some((other) => other.queueOffset === queueOffset));
+});
+
+test('messages whose entries are not in the queues’ files yet come behind those that are', async (t) => {
+  const { root } = await smallStore(t);
+  const layout = await readLayout(root);
+  assert.equal(layout.state, 'clean');
+  const before = await select({ root }, {});
+  const store = await MessageStore.open(openOptions(root, { flushIntervalConsumeQueue: 3_600_000 }));
+  t.after(() => store.shutdown());
+  const added = [];
+  for (let index = 0; index < 30; index++) {
+    const message = { ...messageOf(index), topic: index % 2 === 0 ? 'events' : 'new', queueId: 0, sysFlag: 0 };
+    const { status, queueOffset } = await store.asyncPutMessage(message, 'sync');
+    assert.equal(status, 'PUT_OK');
+    added.push({ topic: message.topic, queueOffset, body: message.body });
+  }
+  const after = await readLayout(root);
+  assert.equal(after.state, 'live');
+  assert.ok(!after.queues.has('new'), 'nothing of it is in a queue file');
+  assert.equal((await select({ root }, {})).length, before.length + 30);
+  for (const topic of ['events', 'new']) {
+    const found = await select({ root }, { topic, queueId: 0 });
+    assert.deepEqual(
+      found.map(({ queueOffset }) => queueOffset),
+      found.map((_, i) => i),
+    );
+    const expected = added.filter((message) => message.topic === topic);
+    assert.deepEqual(
+      found.slice(-15).map(({ queueOffset, body }) => ({ topic, queueOffset, body })),
+      expected,
+    );
+    const from = { offset: expected[3]!.queueOffset };
+    assert.equal((await select({ root }, { topic, queueId: 0, from, to: { offset: from.offset + 4 } })).length, 4);
+  }
+  const { queues, logEnd } = await inspectStore(after);
+  const summary = queues.find(({ topic }) => topic === 'new')!;
+  assert.deepEqual([summary.minOffset, summary.maxOffset, summary.files], [0, 15, 0]);
+  assert.ok(summary.lastTime >= summary.firstTime && summary.firstTime > 0);
+  assert.equal(logEnd, store.maxPhyOffset);
 });

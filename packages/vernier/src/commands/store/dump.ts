@@ -44,7 +44,7 @@ export async function dump(directory: string, options: DumpOptions): Promise<num
   let count = 0;
   let text = options.json ? '[\n' : '';
   const unpacker = new BodyUnpacker();
-  for (const { message } of selectMessages(layout, selection, ({ topic, queueId, queueOffset, logOffset }) => {
+  for await (const { message } of selectMessages(layout, selection, ({ topic, queueId, queueOffset, logOffset }) => {
     unreadable++;
     process.stderr.write(`${topic}/${queueId} at ${queueOffset}: the record at ${logOffset} of the log is damaged\n`);
   })) {

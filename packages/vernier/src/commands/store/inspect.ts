@@ -1,7 +1,7 @@
 import { type Inspection, inspectStore } from '../../doctor/inspect.ts';
 import { shownPath } from '../../doctor/store-layout.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
-import { bytes, facts, grouped, table } from '../../output/table.ts';
+import { bytes, counted, facts, grouped, table } from '../../output/table.ts';
 import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions, time } from './common.ts';
 
 /** Queues that a page has room for. */
@@ -54,20 +54,24 @@ export function inspectText(inspection: Inspection): string {
       'log',
       last === undefined
         ? 'no file'
-        : `${grouped(logFiles.length)} ${logFiles.length === 1 ? 'file' : 'files'} of ${bytes(logFileSize)}, offsets ${grouped(inspection.minOffset)} to ${grouped(last.from + last.size)}`,
-      ...(inspection.forecast === undefined ? [] : [`ends at ${grouped(inspection.forecast.end)}`]),
+        : `${counted(logFiles.length, 'file')} of ${bytes(logFileSize)}, room for offsets ${grouped(inspection.minOffset)} to ${grouped(last.from + last.size)}`,
+      ...logEndText(inspection),
       ...(inspection.firstTime > 0 ? [`first message ${time(inspection.firstTime)}`] : []),
       ...layout.strangers.map((path) => `no part of it: ${shownPath(layout.root, path)}`),
     ],
     [
       'queues',
-      `${grouped(layout.queueCount)} of ${grouped(layout.queues.size)} topics, files of ${bytes(layout.queueFileSize)}`,
+      `${grouped(queues.length)} of ${counted(new Set(queues.map(({ topic }) => topic)).size, 'topic')}${layout.queueCount === 0 ? '' : `, files of ${bytes(layout.queueFileSize)}`}`,
     ],
     [
       'index',
       index.length === 0
         ? 'no file'
-        : `${grouped(index.length)} ${index.length === 1 ? 'file' : 'files'}, ${grouped(index.reduce((sum, { entries }) => sum + entries, 0))} entries, up to ${time(index.at(-1)!.endTime)}`,
+        : `${counted(index.length, 'file')}, ${counted(
+            index.reduce((sum, { entries }) => sum + entries, 0),
+            'entry',
+            'entries',
+          )}, up to ${time(index.at(-1)!.endTime)}`,
     ],
     ['checkpoint', ...checkpointText(inspection)],
     ['config', ...configText(config)],
@@ -75,9 +79,14 @@ export function inspectText(inspection: Inspection): string {
   ];
   if (checkpoint === undefined) rows.push(['', 'no checkpoint']);
   if (layout.unread.length > 0) rows.push(['not looked into', layout.unread.join(', ')]);
-  if (layout.quarantine.length > 0) rows.push(['quarantine', `${layout.quarantine.length} entries`]);
+  if (layout.quarantine.length > 0) rows.push(['quarantine', counted(layout.quarantine.length, 'file')]);
   rows.push(['a start would', ...forecastText(inspection)]);
   return `${facts(rows, '')}\n\n${queueTable(queues)}\n`;
+}
+
+function logEndText({ forecast, logEnd }: Inspection): string[] {
+  if (forecast !== undefined) return [`ends at ${grouped(forecast.end)}`];
+  return logEnd === undefined ? [] : [`ended at ${grouped(logEnd)} when it was looked at`];
 }
 
 function stateText({ layout }: Inspection): string {
@@ -122,7 +131,7 @@ function forecastText({ forecast, layout }: Inspection): string[] {
     'java-clean-exit': 'RocketMQ’s rule for a clean exit',
     'java-unclean-exit': 'RocketMQ’s rule for an unclean exit',
   }[start.rule];
-  const lines = [`read ${grouped(records)} records from ${grouped(start.scanFrom)} on (by ${rule})`];
+  const lines = [`read ${counted(records, 'record')} from ${grouped(start.scanFrom)} on (by ${rule})`];
   if (damage !== undefined) {
     lines.push(`find damage from ${grouped(damage.from)} to ${grouped(damage.to)} and open read-only: ${stop}`);
   } else lines.push(`end the log at ${grouped(end)}: ${stop}`);

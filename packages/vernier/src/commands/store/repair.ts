@@ -8,7 +8,7 @@ import { verifyStore } from '../../doctor/verify.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
 import { Progress, progressText } from '../../output/progress.ts';
-import { grouped } from '../../output/table.ts';
+import { counted, grouped } from '../../output/table.ts';
 import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
 
 export interface RepairOptions extends StoreOptions {
@@ -92,9 +92,7 @@ function planJson({ layout, steps, left, verified }: RepairPlan): Record<string,
 /** The plan as a person reads it. */
 export function planText({ layout, steps, left, verified }: RepairPlan): string {
   const { faults } = verified.findings;
-  const lines = [
-    `${layout.root}: ${faults === 0 ? 'no fault' : `${grouped(faults)} ${faults === 1 ? 'fault' : 'faults'}`}`,
-  ];
+  const lines = [`${layout.root}: ${faults === 0 ? 'no fault' : counted(faults, 'fault')}`];
   if (steps.length === 0) {
     lines.push(faults === 0 ? 'nothing to do' : 'nothing that a repair could do');
   } else {

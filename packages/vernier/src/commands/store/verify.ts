@@ -3,7 +3,7 @@ import type { StoreLayout } from '../../doctor/store-layout.ts';
 import { type VerifyResult, verifyStore } from '../../doctor/verify.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
 import { Progress, progressText } from '../../output/progress.ts';
-import { bytes, grouped } from '../../output/table.ts';
+import { bytes, counted, grouped } from '../../output/table.ts';
 import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
 
 export interface VerifyCommandOptions extends StoreOptions {
@@ -56,14 +56,14 @@ export function verifyText(layout: StoreLayout, result: VerifyResult): string {
   if (lines.length > 0) lines.push('');
   const rate = bytes((result.bytes / Math.max(1, result.elapsedMs)) * 1000);
   lines.push(
-    `${grouped(result.records)} records, ${grouped(result.entries)} queue entries, ${grouped(result.indexEntries)} index entries ` +
+    `${counted(result.records, 'record')}, ${counted(result.entries, 'queue entry', 'queue entries')}, ${counted(result.indexEntries, 'index entry', 'index entries')} ` +
       `in ${bytes(result.bytes)} of log: ${(result.elapsedMs / 1000).toFixed(1)} s, ${rate}/s`,
   );
-  const notes = findings.notes === 0 ? '' : `, ${grouped(findings.notes)} ${findings.notes === 1 ? 'note' : 'notes'}`;
+  const notes = findings.notes === 0 ? '' : `, ${counted(findings.notes, 'note')}`;
   if (findings.faults === 0)
     lines.push(`OK: no fault${notes}${layout.state === 'live' ? ' (a broker is running)' : ''}`);
   else {
-    lines.push(`${grouped(findings.faults)} ${findings.faults === 1 ? 'fault' : 'faults'}${notes}`);
+    lines.push(`${counted(findings.faults, 'fault')}${notes}`);
     lines.push(`vernier store repair ${layout.root} --dry-run says what can be done`);
   }
   return `${lines.join('\n')}\n`;

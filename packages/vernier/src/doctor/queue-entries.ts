@@ -1,0 +1,124 @@
+import { hasQueueEntry } from '@vernier/store/internal';
+import { walkLog } from './log-walk.ts';
+import { topicOf } from './queue-check.ts';
+import { blockUnitsFor, type OpenFileCache, QueueReader } from './queue-reader.ts';
+import { queuesCompleteBelow } from './recovery-start.ts';
+import type { StoreLayout } from './store-layout.ts';
+
+/**
+ * What a queue has: the entries of its files, and behind them the records of the log that have none yet. A broker writes
+ * entries up to a minute after their records, and a crash leaves the next start to make the last of them.
+ */
+export class QueueEntries {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly files: number;
+  /** First entry whose record is still in the log, and the exclusive end. */
+  readonly start: number;
+  readonly end: number;
+  readonly #reader: QueueReader | undefined;
+  /** Where the entries in files end, and the offsets in the log of the records behind them. */
+  readonly #storedEnd: number;
+  readonly #pending: readonly number[];
+
+  constructor(
+    place: { topic: string; queueId: number },
+    reader: QueueReader | undefined,
+    pending: Pending | undefined,
+    minPhyOffset: number,
+  ) {
+    this.topic = place.topic;
+    this.queueId = place.queueId;
+    this.#reader = reader;
+    this.#pending = pending?.phyOffsets ?? [];
+    this.#storedEnd = reader?.end() ?? pending?.from ?? 0;
+    this.files = reader?.files.length ?? 0;
+    this.start = reader?.firstAtOrAbove(minPhyOffset, reader.first, this.#storedEnd) ?? this.#storedEnd;
+    this.end = this.#storedEnd + this.#pending.length;
+  }
+
+  /** Offset in the log; undefined for filler and for what is not there. */
+  phyOffset(index: number): number | undefined {
+    if (index >= this.#storedEnd) return this.#pending[index - this.#storedEnd];
+    const entry = this.#reader?.entry(index);
+    return entry === undefined || entry.filler ? undefined : entry.phyOffset;
+  }
+}
+
+interface Pending {
+  /** Number of the first one in its queue. */
+  from: number;
+  phyOffsets: number[];
+}
+
+export interface StoreEntries {
+  /** By topic and queue. */
+  queues: QueueEntries[];
+  /** Offset in the log behind the newest record; undefined after a clean exit, which needs no look. */
+  logEnd: number | undefined;
+  /** End of the record behind the newest entry in a file, -1 without. */
+  maxPhysicOffset: number;
+}
+
+/** Gathers the entries of all queues. `blockUnits` of each are held in memory; `cache` has their files. */
+export async function readQueueEntries(
+  layout: StoreLayout,
+  cache: OpenFileCache,
+  blockUnits = blockUnitsFor(layout.queueCount),
+): Promise<StoreEntries> {
+  const readers = new Map<string, QueueReader>();
+  let maxPhysicOffset = -1;
+  for (const byId of layout.queues.values()) {
+    for (const queue of byId.values()) {
+      const reader = new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
+      readers.set(keyOf(queue.topic, queue.queueId), reader);
+      const end = reader.end();
+      const last = end > reader.first ? reader.entry(end - 1) : undefined;
+      if (last !== undefined && !last.filler) maxPhysicOffset = Math.max(maxPhysicOffset, last.phyOffset + last.size);
+      reader.forget();
+    }
+  }
+  const { pending, logEnd } = await readPending(layout, readers, maxPhysicOffset);
+  const minPhyOffset = layout.logFiles[0]?.from ?? 0;
+  const queues = [...new Set([...readers.keys(), ...pending.keys()])].map((key) => {
+    const at = key.indexOf('/');
+    const place = { topic: key.slice(at + 1), queueId: Number(key.slice(0, at)) };
+    return new QueueEntries(place, readers.get(key), pending.get(key), minPhyOffset);
+  });
+  queues.sort((a, b) => (a.topic === b.topic ? a.queueId - b.queueId : a.topic < b.topic ? -1 : 1));
+  return { queues, logEnd, maxPhysicOffset };
+}
+
+async function readPending(
+  layout: StoreLayout,
+  readers: ReadonlyMap<string, QueueReader>,
+  maxPhysicOffset: number,
+): Promise<{ pending: Map<string, Pending>; logEnd: number | undefined }> {
+  const pending = new Map<string, Pending>();
+  const [first] = layout.logFiles;
+  const completeBelow = await queuesCompleteBelow(layout, maxPhysicOffset);
+  if (first === undefined || completeBelow === Number.POSITIVE_INFINITY) return { pending, logEnd: undefined };
+  const ends = new Map<string, number>();
+  const { tail } = await walkLog(
+    layout.logFiles,
+    { checkCrc: true, live: layout.state === 'live', from: Math.max(first.from, completeBelow) },
+    {
+      onRecord(view, record) {
+        if (!hasQueueEntry(record.sysFlag)) return;
+        const key = keyOf(topicOf(view, record), record.queueId);
+        const end = ends.get(key) ?? readers.get(key)?.end() ?? record.queueOffset;
+        if (record.queueOffset < end) return void ends.set(key, end);
+        const known = pending.get(key) ?? { from: record.queueOffset, phyOffsets: [] };
+        pending.set(key, known);
+        known.phyOffsets.push(record.physicalOffset);
+        ends.set(key, record.queueOffset + 1);
+      },
+    },
+  );
+  return { pending, logEnd: tail.from };
+}
+
+/** A topic's name may hold any character but not a number in front of a slash. */
+function keyOf(topic: string, queueId: number): string {
+  return `${queueId}/${topic}`;
+}
