@@ -289,14 +289,14 @@ export class ConsumeQueueStore {
         logger.warn({ path }, 'not a consume queue file, ignored');
         continue;
       }
-      if (stat.size === 0 && index === names.length - 1) {
-        logger.warn({ path }, 'empty consume queue file removed, a crash interrupted its making');
-        await fileSystem.remove(path);
-        continue;
-      }
       const offset = Number(name);
       if (!Number.isSafeInteger(offset)) {
         logger.warn({ path }, 'no place of a queue has this number, ignored');
+        continue;
+      }
+      if (stat.size === 0 && index === names.length - 1) {
+        logger.warn({ path }, 'empty consume queue file removed, a crash interrupted its making');
+        await this.#files.removeFile(queue.topic, queue.queueId, offset);
         continue;
       }
       if (stat.size !== this.#files.fileSize || offset % this.#files.fileSize !== 0) {

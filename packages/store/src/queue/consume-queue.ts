@@ -40,6 +40,8 @@ export class ConsumeQueue {
   #gathered: GatheredUnits | undefined = undefined;
   #dirty = false;
   #firstWhere = -1;
+  /** A file with nothing in it, behind the place where the queue begins after all; -1 without. */
+  #leftoverWhere = -1;
   #minWhere = 0;
   #endWhere = 0;
   /** Commit-log offset of the entry at minWhere when known, else -1: correctMinOffset then needs no read. */
@@ -126,6 +128,12 @@ export class ConsumeQueue {
    */
   async writeGathered(releaseAll: boolean): Promise<void> {
     const gathered = this.#gathered;
+    if (this.#leftoverWhere >= 0) {
+      // Before the one in front of it is made: that one's name could survive a power cut without its length, and with a
+      // file behind it nothing would tell that its making was interrupted.
+      await this.#owner.files.removeFile(this.topic, this.queueId, this.#leftoverWhere);
+      this.#leftoverWhere = -1;
+    }
     if (gathered !== undefined) {
       const idle = !gathered.hasUnwritten;
       if (!idle) {
@@ -270,6 +278,7 @@ export class ConsumeQueue {
     this.#gathered = undefined;
     this.#dirty = false;
     this.#firstWhere = -1;
+    this.#leftoverWhere = -1;
     this.#minWhere = 0;
     this.#endWhere = 0;
     this.#minPhysicOffset = -1;
@@ -294,12 +303,12 @@ export class ConsumeQueue {
     };
     // A power cut can take the name of the queue's first file and leave the next one. When nothing in that is good
     // either, the queue begins where the log says.
-    if (where < end && end === this.#firstWhere && this.#maxPhysicOffset < 0) this.#firstWhere = -1;
-    else if (where < end) {
+    const isLeftover = where < end && end === this.#firstWhere && this.#maxPhysicOffset < 0;
+    if (where < end && !isLeftover) {
       logger.debug(fields, 'consume queue entry built repeatedly, ignored');
       return false;
     }
-    const starts = this.#firstWhere < 0;
+    const starts = this.#firstWhere < 0 || isLeftover;
     // No checksum covers a record's queue offset. Entries stand for records, so a gap larger than the log in front of the
     // record has room for is a damaged number, and a queue made that long would take hours to step over.
     const gap = (where - (starts ? 0 : end)) / CQ_STORE_UNIT_SIZE;
@@ -309,6 +318,10 @@ export class ConsumeQueue {
         `the record at ${commitLogOffset} names an impossible queue offset, it gets no entry`,
       );
       return false;
+    }
+    if (isLeftover) {
+      this.#leftoverWhere = this.#firstWhere;
+      this.#firstWhere = -1;
     }
     if (starts) logger.info(fields, 'consume queue starts at a later offset, filler before it');
     else logger.error(fields, 'consume queue order error, the gap becomes filler');

@@ -213,6 +213,29 @@ test('queue recovery: a first file without a good entry keeps its number', async
   assert.ok(context.fileSystem.files.has(path(7)));
 });
 
+test('queue recovery: a file left behind the place where the queue begins after all is gone before one is made in front of it', async () => {
+  const context = await written(1);
+  const { files } = context.fileSystem;
+  files.set(path(1), files.get(path(0))!.fill(0));
+  files.delete(path(0));
+  const begun = reopened(context);
+  const { store, queue } = await recovered(begun, 0);
+  for (let n = 0; n < PER_FILE + 20; n++) {
+    store.dispatch(request({ consumeQueueOffset: n, commitLogOffset: n * 100, msgSize: 100 }));
+  }
+  const { operations } = context.fileSystem;
+  const from = operations.length;
+  await store.flush(0);
+  const done = operations.slice(from).map(({ kind, path: at }) => `${kind} ${at}`);
+  const removed = done.indexOf(`remove ${path(1)}`);
+  const made = done.indexOf(`create ${path(0)}`);
+  assert.ok(removed >= 0 && removed < made, `${done}`);
+  assert.ok(done.slice(removed, made).includes('syncDirectory /store/consumequeue/T/0'), `${done}`);
+  assert.equal(queue.maxOffsetInQueue, PER_FILE + 20);
+  const { queue: again } = await recovered(reopened(context), (PER_FILE + 20) * 100);
+  assert.equal(again.maxOffsetInQueue, PER_FILE + 20);
+});
+
 test('queue recovery: with the consumequeue directory removed by hand nothing counts as complete', async () => {
   const { result } = await recovered(memoryContext(settings), 1e9);
   assert.deepEqual(result, { maxPhysicOffset: -1, completeWhere: 0 });

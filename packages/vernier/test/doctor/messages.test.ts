@@ -70,7 +70,7 @@ test('messages whose entries are not in the queues’ files yet come behind thos
   const before = await select({ root }, {});
   const store = await MessageStore.open(openOptions(root, { flushIntervalConsumeQueue: 3_600_000 }));
   t.after(() => store.shutdown());
-  const added = [];
+  const added: { topic: string; queueOffset: number; body: Uint8Array }[] = [];
   for (let index = 0; index < 30; index++) {
     const message = { ...messageOf(index), topic: index % 2 === 0 ? 'events' : 'new', queueId: 0, sysFlag: 0 };
     const { status, queueOffset } = await store.asyncPutMessage(message, 'sync');
