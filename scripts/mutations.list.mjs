@@ -1,9 +1,10 @@
 /**
  * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
- * `file` (below packages/store/src), by `to`; the history of `seed` must then break a promise. After a change of the
+ * `file` (below packages/store/src, or that of `package`), by `to`; the history of `seed` must then break a promise. After a change of the
  * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. What
  * a history comes upon too rarely to be searched for has a `test` instead: a file below packages/store/test and the
- * beginning of the name of the test that must then fail.
+ * beginning of the name of the test that must then fail. `through`: the histories go through a broker's requests, as those
+ * of a breakage of the broker always do.
  */
 export const mutations = [
   {
@@ -247,5 +248,46 @@ export const mutations = [
     from: 'if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return false;\n',
     to: '',
     seed: 405,
+  },
+  {
+    name: 'a producer is told SEND_OK when the flush has not come in time',
+    package: 'broker',
+    file: 'broker/put-result.ts',
+    from: 'return ResponseCode.FLUSH_DISK_TIMEOUT;',
+    to: 'return ResponseCode.SUCCESS;',
+    seed: 2,
+  },
+  {
+    name: 'a producer is answered before its put',
+    package: 'broker',
+    file: 'broker/processors/send-message.ts',
+    from: 'return put.then((result) => {',
+    to: `const place = { wroteOffset: this.#broker.store.maxPhyOffset, queueOffset: 0, wroteBytes: 1, messageCount: 1, storeTimestamp: 0 };
+    return Promise.resolve({ ...place, status: 'PUT_OK' } as PutMessageResult).then((result) => {`,
+    seed: 1,
+  },
+  {
+    name: 'the tables are not saved when the broker shuts down',
+    package: 'broker',
+    file: 'broker/metadata-files.ts',
+    from: 'if (this.#dirty) await this.save();\n',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a table’s new content is not on disk when it takes the old one’s name',
+    file: 'io/atomic-file.ts',
+    from: 'await file.truncate(bytes.length);\n    await file.sync();',
+    to: 'await file.truncate(bytes.length);',
+    through: 'broker',
+    seed: 1,
+  },
+  {
+    name: 'a topic whose messages are there and whose configuration is not stays unknown',
+    package: 'broker',
+    file: 'broker/create-broker-context.ts',
+    from: 'topics.adoptStoredQueues(stored);\n',
+    to: '',
+    seed: 2,
   },
 ];

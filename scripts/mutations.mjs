@@ -3,7 +3,7 @@
 // promise, or its test fail. Fails when one survives, or when its text is not in the sources any more. --find looks for the
 // first seed that catches each, and writes it into the list.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureInstalled, root } from './ensure.mjs';
@@ -28,16 +28,18 @@ const { values } = parseArgs({
 const seedsTried = Number(values.seeds);
 const timeMsMax = values.find ? Math.max(TIME_MS_MAX, seedsTried * HISTORY_MS_MAX) : TIME_MS_MAX;
 ensureInstalled();
-const store = join(root, 'packages', 'store');
+const packages = join(root, 'packages');
 // Inside the repository, so that the copies find node_modules.
 const folder = join(root, '.cache', 'mutations');
 rmSync(folder, { recursive: true, force: true });
 
-const RUNNER = `import { torture } from './src/testing/torture/torture.ts';
-const [rounds, ...seeds] = process.argv.slice(2).map(Number);
+const RUNNER = `import { torture } from './store/src/testing/torture/torture.ts';
+const [through, rounds, ...seeds] = process.argv.slice(2);
+const BrokerFront = through === 'broker' ? (await import('./broker/src/testing/broker-front.ts')).BrokerFront : undefined;
+const front = BrokerFront && (() => new BrokerFront());
 let answer = { crashes: 0 };
-for (const seed of seeds) {
-  const { failure, counters } = await torture({ seed, rounds });
+for (const seed of seeds.map(Number)) {
+  const { failure, counters } = await torture({ seed, rounds: Number(rounds), front });
   answer = { seed: failure?.seed, message: failure?.message, crashes: answer.crashes + counters.crashes };
   if (failure) break;
 }
@@ -47,12 +49,17 @@ process.stdout.write(JSON.stringify(answer));
 /** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
 function prepare(name, mutation) {
   const copy = join(folder, name);
-  mkdirSync(copy, { recursive: true });
-  cpSync(join(store, 'src'), join(copy, 'src'), { recursive: true });
-  cpSync(join(store, 'test'), join(copy, 'test'), { recursive: true });
+  // The copied broker has to find the copied store.
+  const modules = join(copy, 'node_modules', '@vernier');
+  mkdirSync(modules, { recursive: true });
+  for (const part of ['store', 'broker']) {
+    for (const what of ['src', 'test', 'package.json'])
+      cpSync(join(packages, part, what), join(copy, part, what), { recursive: true });
+    symlinkSync(join('..', '..', part), join(modules, part), 'junction');
+  }
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;
-  const file = join(copy, 'src', mutation.file);
+  const file = join(copy, mutation.package ?? 'store', 'src', mutation.file);
   const text = readFileSync(file, 'utf8');
   const found = text.split(mutation.from).length - 1;
   if (found !== 1) return `its text stands ${found} times in ${mutation.file}`;
@@ -66,7 +73,7 @@ function prepare(name, mutation) {
 /** Resolves with how the process ended; `late` when it had to be ended. */
 function start(args) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', ...args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@vernier/source', ...args], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -91,8 +98,9 @@ function start(args) {
 }
 
 /** What broke a promise, `{ crashes }` when nothing did, `{ error }` when it could not be seen. */
-async function run(name, rounds, ...seeds) {
-  const { code, out, err, late } = await start([join(folder, name, 'run.ts'), String(rounds), ...seeds.map(String)]);
+async function run(name, through, rounds, ...seeds) {
+  const args = [join(folder, name, 'run.ts'), through, String(rounds), ...seeds.map(String)];
+  const { code, out, err, late } = await start(args);
   const seconds = timeMsMax / 1_000;
   if (late && values.find) return { error: `not caught within ${seconds} s` };
   // A breakage that makes the process hang is noticed too, as scripts/torture.mjs would.
@@ -105,7 +113,7 @@ async function run(name, rounds, ...seeds) {
 /** As run(), by the tests of a file whose names begin so. */
 async function runTest(name, { file, name: beginning }) {
   const pattern = `^${beginning.replace(/[^\w\s]/g, '.')}`;
-  const path = join(folder, name, 'test', file);
+  const path = join(folder, name, 'store', 'test', file);
   const { out, err, late } = await start(['--test-reporter', 'tap', '--test-name-pattern', pattern, path]);
   const failed = out.split('\n').find((line) => /^\s*not ok \d+ - /.test(line) && line.includes(beginning));
   if (failed || late) return { by: file, message: late ? `no end after ${timeMsMax / 1_000} s` : failed.trim() };
@@ -113,6 +121,11 @@ async function runTest(name, { file, name: beginning }) {
     .split('\n')
     .some((line) => /^\s*ok \d+ - /.test(line) && line.includes(beginning) && !line.includes('# SKIP'));
   return passed ? { crashes: 0 } : { error: firstLines(err || out) };
+}
+
+/** Whether the histories go through a broker's requests. */
+function throughOf({ package: part = 'store', through = part }) {
+  return through;
 }
 
 function firstLines(text) {
@@ -132,7 +145,7 @@ async function check(mutation, index) {
   let result = { error: problem };
   if (problem === undefined) {
     const byTest = mutation.test !== undefined && !values.find;
-    result = byTest ? await runTest(name, mutation.test) : await run(name, rounds, seed);
+    result = byTest ? await runTest(name, mutation.test) : await run(name, throughOf(mutation), rounds, seed);
   }
   rmSync(join(folder, name), { recursive: true, force: true });
   tried++;
@@ -150,21 +163,27 @@ async function check(mutation, index) {
 }
 
 const named = mutations.filter(({ name }) => !values.only || values.only.some((text) => name.includes(text)));
-const seeds = [...new Set(named.map(({ seed }) => seed).filter((seed) => seed !== undefined))];
 const tests = named.map(({ test }) => test).filter((test) => test !== undefined);
 if (!values.find) {
   // The unbroken store must pass the same histories and tests, or catching proves nothing.
   prepare('unbroken', undefined);
-  const results = [await run('unbroken', CRASHES_PER_SEED, ...seeds)];
+  const results = [];
+  let seedCount = 0;
+  for (const through of ['store', 'broker']) {
+    const seeds = new Set(named.filter((each) => throughOf(each) === through).map(({ seed }) => seed));
+    seeds.delete(undefined);
+    seedCount += seeds.size;
+    if (seeds.size > 0) results.push(await run('unbroken', through, CRASHES_PER_SEED, ...seeds));
+  }
   for (const test of tests) results.push(await runTest('unbroken', test));
   const unsound = results.filter(({ crashes }) => crashes === undefined);
   failed += unsound.length;
   for (const { by, message, error } of unsound)
     process.stdout.write(`FAILED    the unbroken store, ${by}: ${message ?? error}\n`);
   if (unsound.length === 0) {
-    const { crashes } = results[0];
+    const crashes = results.reduce((sum, result) => sum + result.crashes, 0);
     process.stdout.write(
-      `sound     the unbroken store: ${seeds.length} seeds, ${crashes} crashes, ${tests.length} tests\n`,
+      `sound     the unbroken store: ${seedCount} seeds, ${crashes} crashes, ${tests.length} tests\n`,
     );
   }
 }

@@ -1,5 +1,6 @@
-// `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--processes N] [--json]`: `vernier torture` in
-// two processes, each with its own seeds, watched from outside: a history that hangs the process is a violation too.
+// `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--broker] [--processes N] [--json]`: `vernier
+// torture` in two processes, each with its own seeds, watched from outside: a history that hangs the process is a
+// violation too.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     minutes: { type: 'string' },
     engine: { type: 'string' },
+    broker: { type: 'boolean', default: false },
     processes: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
   },
@@ -41,6 +43,7 @@ function worker(index) {
   const crashes = Math.min((to - from) * CRASHES_PER_SEED, rounds - (from - seed) * CRASHES_PER_SEED);
   const flags = ['torture', '--json', '--seed', String(from), '--rounds', String(crashes)];
   for (const name of ['minutes', 'engine']) if (values[name] !== undefined) flags.push(`--${name}`, values[name]);
+  if (values.broker) flags.push('--broker');
   const child = fork(join(root, 'packages', 'vernier', 'dist', 'bin.js'), flags, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -72,15 +72,23 @@ function help(...names: string[]): string {
 
 /** scripts/mutations.list.mjs; a script without types. */
 const { mutations } = (await import(pathToFileURL(join(root, 'scripts', 'mutations.list.mjs')).href)) as {
-  mutations: { name: string; file: string; seed?: number; test?: { file: string; name: string } }[];
+  mutations: {
+    name: string;
+    package?: string;
+    file: string;
+    through?: string;
+    seed?: number;
+    test?: { file: string; name: string };
+  }[];
 };
 
 function mutationTable(): string {
-  const rows = mutations.map(({ name, file, seed, test }) => {
-    const by = test ? `\`${test.file}\`: ${test.name.replace(/^.*?: /, '')} …` : `seed ${seed}`;
-    return `| ${name} | \`${file}\` | ${by} |`;
+  const rows = mutations.map(({ name, package: part = 'store', file, through = part, seed, test }) => {
+    const history = `seed ${seed}${through === 'broker' ? ' with `--broker`' : ''}`;
+    const by = test ? `\`${test.file}\`: ${test.name.replace(/^.*?: /, '')} …` : history;
+    return `| ${name} | \`${part}: ${file}\` | ${by} |`;
   });
-  return ['| Breakage | In `packages/store/src` | Caught by |', '|---|---|---|', ...rows].join('\n');
+  return ['| Breakage | Where | Caught by |', '|---|---|---|', ...rows].join('\n');
 }
 
 /** Document → part → what must stand there. */

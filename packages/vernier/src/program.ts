@@ -72,6 +72,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--rounds <n>', 'crashes in all', wholeNumber(1, Number.MAX_SAFE_INTEGER), 1_000)
     .option('--minutes <n>', 'begin no further history after', wholeNumber(1, 100_000))
     .addOption(new Option('--engine <engine>', 'default: by seed').choices(['channel', 'transient-pool']))
+    .option('--broker', 'through the requests of a broker, whose tables lie on the same disk')
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),

@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import { join } from 'node:path';
 import { RemotingError, RemotingServer, type SocketAddress, type TopicConfig } from '@vernier/remoting';
 import {
   type Clock,
@@ -14,24 +13,13 @@ import {
 import { type FileSystem, NodeFileSystem } from '@vernier/store/internal';
 import type { BrokerContext } from './broker-context.ts';
 import { rememberedPort, rememberPort } from './broker-port-file.ts';
-import { BrokerStats } from './broker-stats.ts';
-import { BrokerToClient } from './broker-to-client.ts';
-import { ClientHousekeeping } from './client-housekeeping.ts';
 import { type BrokerConfig, type BrokerOptions, defaultBrokerConfig } from './config.ts';
-import { ConsumerManager } from './consumer-manager.ts';
-import { ConsumerOffsetManager } from './consumer-offset-manager.ts';
+import { createBrokerContext, loadTables, metadataDirectory } from './create-broker-context.ts';
 import { BrokerError } from './errors.ts';
 import { BrokerHosts } from './hosts.ts';
-import { MetadataFiles } from './metadata-files.ts';
 import { topicNameFault } from './names.ts';
 import { type LocalNamesrv, limitedByBroker, NamesrvRegistrar } from './namesrv-registrar.ts';
 import { allProcessors } from './processors/index.ts';
-import { ProducerManager } from './producer-manager.ts';
-import { PullRequestHoldService } from './pull-request-hold-service.ts';
-import { refuseDelays, refuseTransactions } from './put-message-hook.ts';
-import { RebalanceLockManager } from './rebalance-lock-manager.ts';
-import { SubscriptionGroupManager } from './subscription-group-manager.ts';
-import { TopicConfigManager } from './topic-config-manager.ts';
 
 /** How long a shutdown lets requests in flight finish before it closes their connections. */
 const SHUTDOWN_GRACE_MS = 1_000;
@@ -145,7 +133,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   async #start(): Promise<SocketAddress> {
-    const directory = join(this.#deps.store.storePathRootDir, 'config');
+    const directory = metadataDirectory(this.#deps.store.storePathRootDir);
     const remembered =
       this.config.listenPort === 0 ? await rememberedPort(this.#fileSystem, directory, this.#logger) : undefined;
     const bound = await this.#listen(remembered);
@@ -158,18 +146,20 @@ export class Broker extends EventEmitter<BrokerEvents> {
         port: bound.port,
         storePort: remembered ?? bound.port,
       });
-      this.#context = this.#createContext(store, hosts, directory);
-      await this.#fileSystem.makeDirectory(directory);
-      await this.#context.metadata.load();
-      const stored = store.queuesByTopic();
-      for (const topic of this.#context.topics.deletedAmong(stored)) await store.deleteTopic(topic);
-      this.#context.topics.adoptStoredQueues(stored);
+      this.#context = createBrokerContext({
+        config: this.config,
+        store,
+        hosts,
+        fileSystem: this.#fileSystem,
+        clock: this.#clock,
+        logger: this.#logger,
+        topicsChanged: () => this.#registration?.register(),
+        announce: () => this.#registration?.register() ?? Promise.resolve(),
+      });
+      await loadTables(this.#context, this.#fileSystem);
       if (this.config.listenPort === 0 && remembered === undefined) {
         await rememberPort(this.#fileSystem, directory, bound.port);
       }
-      // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
-      this.#context.metadata.topics.changed();
-      this.#context.metadata.groups.changed();
     } catch (error) {
       await this.#server.shutdown(0);
       await this.#context?.metadata.close().catch(() => {});
@@ -200,52 +190,6 @@ export class Broker extends EventEmitter<BrokerEvents> {
     if (this.#deps.onRecoveryProgress !== undefined) more.onRecoveryProgress = this.#deps.onRecoveryProgress;
     const open = this.#deps.openMessageStore ?? ((options, openOptions) => MessageStore.open(options, openOptions));
     return open(this.#deps.store, more);
-  }
-
-  #createContext(store: MessageStore, hosts: BrokerHosts, directory: string): BrokerContext {
-    const config = this.config;
-    const clock = this.#clock;
-    const logger = this.#logger;
-    const now = (): number => clock.now();
-    const clients = new BrokerToClient(config.callClientTimeoutMills);
-    const topics = new TopicConfigManager(config, { logger, now, changed: () => this.#topicsChanged() });
-    const groups = new SubscriptionGroupManager(config, { logger, now, changed: () => metadata.groups.changed() });
-    const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed());
-    const tables = { topics, groups, offsets };
-    const interval = config.flushConsumerOffsetInterval;
-    const metadata = new MetadataFiles(directory, tables, interval, this.#fileSystem, clock, logger);
-    const consumers = new ConsumerManager({
-      logger,
-      notifyIdsChanged: (group, members) => clients.notifyConsumerIdsChanged(group, members),
-      notifyEnabled: (group) => groups.table.get(group)?.notifyConsumerIdsChangedEnable ?? true,
-    });
-    const producers = new ProducerManager();
-    return {
-      config,
-      store,
-      clock,
-      logger,
-      topics,
-      groups,
-      offsets,
-      consumers,
-      producers,
-      housekeeping: new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger),
-      locks: new RebalanceLockManager(config.lockMaxLiveTime, () => clock.monotonic()),
-      holds: new PullRequestHoldService(clock),
-      stats: new BrokerStats(config.brokerClusterName, clock.now()),
-      clients,
-      hosts,
-      metadata,
-      putHooks: [refuseTransactions, refuseDelays],
-      startedAt: clock.now(),
-      announce: () => this.#registration?.register() ?? Promise.resolve(),
-    };
-  }
-
-  #topicsChanged(): void {
-    this.#context?.metadata.topics.changed();
-    this.#registration?.register();
   }
 
   #serve(context: BrokerContext): void {

@@ -11,6 +11,8 @@ export {
   type SimulatedOperation,
 } from './simulated-file-system.ts';
 export type { RunCounters } from './torture/counters.ts';
+export type { Front, FrontOfHistory } from './torture/front.ts';
+export { Scheduler } from './torture/scheduler.ts';
 export { SIMULATED_ENGINES, type SimulatedEngine } from './torture/settings.ts';
 export {
   CRASHES_PER_SEED,
@@ -19,3 +21,4 @@ export {
   type TortureResult,
   torture,
 } from './torture/torture.ts';
+export { Violation } from './torture/violation.ts';

@@ -63,6 +63,23 @@ test('scheduler: a loop that no time ends, and a promise that nothing settles, a
   });
 });
 
+test('scheduler: a day of a store passes in seconds, and a power cut at its end takes nothing of it', async (t) => {
+  const machine = new Machine({ flushIntervalConsumeQueue: 1_000, flushConsumeQueueThoroughInterval: 60_000 });
+  const store = await machine.open();
+  const startedAt = performance.now();
+  const bodies: string[] = [];
+  for (let minute = 0; minute < 24 * 60; minute++) {
+    const text = `minute ${minute}`;
+    assert.equal((await machine.put(store, text)).status, 'PUT_OK');
+    bodies.push(text);
+    await machine.advance(60_000);
+  }
+  assert.ok(machine.scheduler.monotonic() >= 86_400_000);
+  t.diagnostic(`${Math.round(performance.now() - startedAt)} ms`);
+  const left = machine.powerCut(1, 0);
+  assert.deepEqual(await left.bodies(await left.open()), bodies);
+});
+
 // What the torture run has found, each as small as it gets.
 
 test('found: the first start stopped before the names above the store were durable, the second one makes them so', async () => {

@@ -1,3 +1,4 @@
+import { BrokerFront } from '@vernier/broker/testing';
 import { CRASHES_PER_SEED, type RunCounters, torture as run, type SimulatedEngine } from '@vernier/store/testing';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { Progress } from '../output/progress.ts';
@@ -8,6 +9,7 @@ export interface TortureCommandOptions {
   rounds: number;
   minutes?: number;
   engine?: SimulatedEngine;
+  broker?: boolean;
   json?: boolean;
 }
 
@@ -16,17 +18,21 @@ export interface TortureCommandOptions {
  * a check after each crash of everything that was promised. The same seed gives the same history, on any machine.
  */
 export async function torture(options: TortureCommandOptions): Promise<number> {
-  const { seed, rounds, engine, json = false } = options;
+  const { seed, rounds, engine, broker = false, json = false } = options;
   const progress = new Progress();
   const controller = new AbortController();
   const stop = (): void => controller.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  if (!json) process.stdout.write(`seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}\n`);
+  if (!json)
+    process.stdout.write(
+      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}\n`,
+    );
   const result = await run({
     seed,
     rounds,
     engine,
+    front: broker ? () => new BrokerFront() : undefined,
     timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
     signal: controller.signal,
     onHistory: (last, counters) => {
@@ -39,11 +45,11 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.off('SIGINT', stop);
   process.off('SIGTERM', stop);
   const { counters, histories, elapsedMs, failure } = result;
-  const replay = failure && replayCommand(failure.seed, engine);
+  const replay = failure && replayCommand(failure.seed, engine, broker);
   if (json) {
     const { error: _error, ...told } = failure ?? {};
     const violation = failure && { ...told, replay };
-    const answer = { seed, rounds, engine, histories, elapsedMs: Math.round(elapsedMs), counters, violation };
+    const answer = { seed, rounds, engine, broker, histories, elapsedMs: Math.round(elapsedMs), counters, violation };
     process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`);
   } else if (failure) {
     const lines = [
@@ -64,8 +70,8 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   return failure ? EXIT_FAILURE : EXIT_OK;
 }
 
-function replayCommand(seed: number, engine: SimulatedEngine | undefined): string {
-  const more = engine === undefined ? '' : ` --engine ${engine}`;
+function replayCommand(seed: number, engine: SimulatedEngine | undefined, broker: boolean): string {
+  const more = `${engine === undefined ? '' : ` --engine ${engine}`}${broker ? ' --broker' : ''}`;
   return `vernier torture --seed ${seed} --rounds ${CRASHES_PER_SEED}${more}`;
 }
 

@@ -46,6 +46,15 @@ const OTHER_FAULTS: Fault[] = [
   { operation: 'stat', path: /./, codes: ['EIO'] },
 ];
 
+const METADATA_FAULTS: Fault[] = [
+  { operation: 'write', path: /config\//, codes: ['EIO', 'ENOSPC'] },
+  { operation: 'sync', path: /config\//, codes: ['EIO'] },
+  { operation: 'rename', path: /config\//, codes: ['EIO', 'ENOSPC'] },
+  { operation: 'open', path: /config\//, codes: ['EMFILE', 'ENOSPC'] },
+  { operation: 'syncDirectory', path: /config$/, codes: ['EIO'] },
+  { operation: 'readFile', path: /config\//, codes: ['EIO'] },
+];
+
 /** Room for so many files of the log at most is left on a disk that runs full. */
 const FILES_LEFT_MAX = 3;
 
@@ -53,12 +62,18 @@ const FILES_LEFT_MAX = 3;
  * Injects one fault: once or for ever, at once or after some calls, with nothing, a part or all of it taking effect; or
  * the disk runs full. Says which.
  */
-export function injectFault(fileSystem: SimulatedFileSystem, random: Random, logFileSize: number): string {
+export function injectFault(
+  fileSystem: SimulatedFileSystem,
+  random: Random,
+  logFileSize: number,
+  hasMetadata: boolean,
+): string {
   if (random.chance(0.1)) {
     fileSystem.freeBytes = random.integer(0, FILES_LEFT_MAX) * logFileSize;
     return `${fileSystem.freeBytes} bytes are left on the disk`;
   }
-  const { operation, path, codes } = random.pick(random.chance(0.5) ? LOG_FAULTS : OTHER_FAULTS);
+  const others = hasMetadata ? [...OTHER_FAULTS, ...METADATA_FAULTS] : OTHER_FAULTS;
+  const { operation, path, codes } = random.pick(random.chance(0.5) ? LOG_FAULTS : others);
   const times = random.chance(0.5) ? 1 : Number.POSITIVE_INFINITY;
   const skip = random.pick([0, 1, 2, random.integer(3, 12), random.integer(0, 40)]);
   const rule: FaultRule = { operation, path, code: random.pick(codes), times, skip };

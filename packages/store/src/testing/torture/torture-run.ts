@@ -9,6 +9,7 @@ import { checkIndex, checkLog, checkTags, logImage, readAll } from './checks.ts'
 import { emptyCounters, type RunCounters } from './counters.ts';
 import { probeDamage, probeQueueDamage } from './damage.ts';
 import { injectFault } from './faults.ts';
+import { type Front, type FrontOfHistory, storeAlone } from './front.ts';
 import { Model, type Put } from './model.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
@@ -20,16 +21,25 @@ export interface RunOptions {
   seed: number;
   /** By seed without it. */
   engine?: SimulatedEngine | undefined;
+  /** What producers and consumers talk to; by default the store itself. */
+  front?: FrontOfHistory | undefined;
   /** How often the power is cut or the process killed in this history. */
   crashes: number;
   /** Told of each step, for a readable history. */
   onStep?: (step: string) => void;
 }
 
+interface Opened {
+  store: MessageStore;
+  front: Front;
+}
+
 interface Recovered {
   store: MessageStore;
   messages: Map<string, MessageExt[]>;
 }
+
+type Ending = 'shut down cleanly' | 'stopped';
 
 const ROOT = '/data/store';
 const START = Date.UTC(2026, 0, 1);
@@ -40,7 +50,8 @@ const OPERATIONS_SHOWN = 25;
 const LOG_LINE_MAX = 400;
 /** Of a disk that is not about to run full. */
 const FREE_BYTES = 1024 ** 4;
-/** Metadata files are the broker's. */
+/** Metadata files are the broker's, which some histories have in front of the store. */
+const METADATA_FAILPOINTS = FAILPOINTS.filter((name) => name.startsWith('metadata:'));
 const STORE_FAILPOINTS = FAILPOINTS.filter((name) => !name.startsWith('metadata:'));
 /** Those that a store at work passes again and again; the others are of starts, ends and repairs. */
 const BUSY_FAILPOINTS = STORE_FAILPOINTS.filter((name) =>
@@ -66,6 +77,9 @@ export class TortureRun {
   readonly #probeRandom: Random;
   readonly #options: RunOptions;
   readonly #store: MessageStoreOptions;
+  readonly #front: FrontOfHistory;
+  readonly #failpoints: typeof FAILPOINTS;
+  readonly #busyFailpoints: typeof FAILPOINTS;
   readonly #model: Model;
   #fileSystem: SimulatedFileSystem;
   #time = START;
@@ -80,6 +94,10 @@ export class TortureRun {
     const random = new Random(options.seed);
     this.#random = random;
     this.#probeRandom = new Random(options.seed ^ PROBE_SEED_MASK);
+    this.#front = options.front ?? storeAlone;
+    const metadata = this.#front.hasMetadata ? METADATA_FAILPOINTS : [];
+    this.#failpoints = [...STORE_FAILPOINTS, ...metadata];
+    this.#busyFailpoints = [...BUSY_FAILPOINTS, ...metadata];
     const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
     const engine = options.engine ?? drawn;
     this.#isNarrow = random.chance(NARROW_RATE);
@@ -123,8 +141,9 @@ export class TortureRun {
     const scheduler = this.#newScheduler();
     this.#disturb(scheduler, random.fork());
     const crash = this.#failpoint(random);
-    const store = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
-    if (store) await this.#work(store, scheduler, random, crash);
+    const opened = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
+    const ended = opened ? await this.#work(opened, scheduler, random, crash) : 'stopped';
+    this.#front.ended(ended === 'shut down cleanly');
     this.#stop(scheduler);
     if (crash?.isReached) {
       this.counters.failpointsReached++;
@@ -134,34 +153,49 @@ export class TortureRun {
   }
 
   /** Undefined when it was refused, or when the machine stopped before it ended. */
-  async #open(scheduler: Scheduler, eventsMax: number, crash?: Crash): Promise<MessageStore | undefined> {
-    let store: MessageStore | undefined;
+  async #open(scheduler: Scheduler, eventsMax: number, crash?: Crash): Promise<Opened | undefined> {
+    let opened: Opened | undefined;
     let refusal: Error | undefined;
-    MessageStore.open(this.#store, { fileSystem: this.#fileSystem, clock: scheduler, logger: this.#logger }).then(
-      (opened) => {
-        store = opened;
+    this.#comeUp(scheduler).then(
+      (up) => {
+        opened = up;
       },
       (error: Error) => {
         refusal = error;
       },
     );
-    const done = (): boolean => store !== undefined || refusal !== undefined || crash?.isReached === true;
+    const done = (): boolean => opened !== undefined || refusal !== undefined || crash?.isReached === true;
     this.counters.events += await scheduler.run(done, eventsMax);
     if (refusal) {
+      if (refusal instanceof Violation) throw refusal;
       this.counters.openingsRefused++;
       this.#step(`opening refused: ${refusal.message}`);
       if ((refusal as { code?: string }).code === 'STORE_DAMAGED') throw new Violation(refusal.message);
-    } else if (!store) {
+    } else if (!opened) {
       if (eventsMax === EVENTS_MAX && !crash?.isReached && !this.#hangs)
         throw new Violation('the opening does not end');
       this.counters.cutsInRecovery++;
       this.#step('the machine stopped while the store was being opened');
     }
-    return store;
+    return opened;
   }
 
-  async #work(store: MessageStore, scheduler: Scheduler, random: Random, crash?: Crash): Promise<void> {
-    const workload = new Workload(store, this.#model, scheduler, random.fork(), {
+  async #comeUp(scheduler: Scheduler): Promise<Opened> {
+    const fileSystem = this.#fileSystem;
+    const store = await MessageStore.open(this.#store, { fileSystem, clock: scheduler, logger: this.#logger });
+    try {
+      return { store, front: await this.#front.open(store, { fileSystem, scheduler }) };
+    } catch (error) {
+      await store.shutdown().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #work(opened: Opened, scheduler: Scheduler, random: Random, crash?: Crash): Promise<Ending> {
+    const { store, front } = opened;
+    const workload = new Workload(store, front, this.#model, scheduler, random.fork(), {
+      topics: this.#front.topics,
+      choosesDurability: this.#front.choosesDurability,
       producers: random.integer(1, 6),
       consumers: random.integer(0, 3),
       bodyBytesMax: Math.min(3_000, this.#store.mappedFileSizeCommitLog! / 3),
@@ -172,7 +206,8 @@ export class TortureRun {
     const ended = (): boolean => workload.violation !== undefined || crash?.isReached === true;
     const events = random.integer(20, random.pick([150, 300, 900]));
     this.counters.events += await scheduler.run(ended, events);
-    if (!ended() && random.chance(0.2)) await this.#shutDown(store, workload, scheduler, random, crash);
+    let ending: Ending = 'stopped';
+    if (!ended() && random.chance(0.2)) ending = await this.#shutDown(opened, workload, scheduler, random, crash);
     if (workload.violation) throw workload.violation;
     this.#step(
       `at work for ${Math.round(scheduler.monotonic())} ms, ${this.#model.puts.length} messages; the log ends at ` +
@@ -184,20 +219,21 @@ export class TortureRun {
       this.counters.storesFailed++;
       this.#step(`the store failed: ${store.failure.message}`);
     }
+    return ending;
   }
 
   /** A clean shutdown, or one that the machine's end comes into. */
   async #shutDown(
-    store: MessageStore,
+    { store, front }: Opened,
     workload: Workload,
     scheduler: Scheduler,
     random: Random,
     crash?: Crash,
-  ): Promise<void> {
+  ): Promise<Ending> {
     workload.stop();
     let ended = false;
     let failed: Error | undefined;
-    store.shutdown().then(
+    shutDownBoth(store, front).then(
       () => {
         ended = true;
       },
@@ -208,21 +244,25 @@ export class TortureRun {
     );
     const eventsMax = random.chance(0.4) ? random.integer(1, 60) : EVENTS_MAX;
     this.counters.events += await scheduler.run(() => ended || crash?.isReached === true, eventsMax);
-    if (crash?.isReached) return;
+    if (crash?.isReached) return 'stopped';
     if (!ended && eventsMax === EVENTS_MAX && !this.#hangs) throw new Violation('the shutdown does not end');
-    if (!ended) return this.#step('the machine stopped in the shutdown');
+    if (!ended) {
+      this.#step('the machine stopped in the shutdown');
+      return 'stopped';
+    }
     if (failed && !store.failure) {
       // A failed read or removal keeps the shutdown from being clean, and is told; what is on disk stays.
       this.#step(`the shutdown failed: ${failed.message}`);
-      return;
+      return 'stopped';
     }
-    if (store.failure) return;
+    if (store.failure) return 'stopped';
     this.counters.cleanShutdowns++;
     // Answers that are still on their way to the producers, and the next turn of those that had not begun to wait.
     await scheduler.run(() => false, 200);
     if (workload.violation) throw workload.violation;
     this.#model.shutDownCleanly();
     this.#step('shut down cleanly');
+    return 'shut down cleanly';
   }
 
   /** An answer takes its place in the queue for room, then its write or flush. */
@@ -261,6 +301,7 @@ export class TortureRun {
       this.#disturb(scheduler, random.fork());
       const crash = this.#failpoint(random);
       await this.#open(scheduler, random.integer(1, 150), crash);
+      this.#front.ended(false);
       this.#stop(scheduler);
       isOnDisk = !this.#end(random);
       killed = !isOnDisk && killed;
@@ -359,8 +400,9 @@ export class TortureRun {
     this.#fileSystem.latency = undefined;
     this.#fileSystem.freeBytes = FREE_BYTES;
     this.#fileSystem.onCall = () => scheduler.noteCall();
-    const store = await this.#open(scheduler, EVENTS_MAX);
-    if (!store) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
+    const opened = await this.#open(scheduler, EVENTS_MAX);
+    if (!opened) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
+    const { store, front } = opened;
     if (store.failure) throw store.failure;
     this.#step(`recovered: the log ends at ${store.maxPhyOffset}`);
     const messages = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
@@ -368,8 +410,10 @@ export class TortureRun {
       await checkLog(store, this.#fileSystem, messages);
       await checkTags(store, messages);
       await checkIndex(store, messages, this.#random.fork());
+      await front.check(messages);
     };
     await scheduler.complete(checks(), 'reading log, queues and index', EVENTS_MAX);
+    this.#front.ended(false);
     this.#stop(scheduler);
     return { store, messages };
   }
@@ -406,13 +450,15 @@ export class TortureRun {
     this.#hangs = false;
     if (!random.chance(0.3)) return;
     this.counters.faults++;
-    this.#step(`fault: ${injectFault(fileSystem, random, this.#store.mappedFileSizeCommitLog!)}`);
+    this.#step(
+      `fault: ${injectFault(fileSystem, random, this.#store.mappedFileSizeCommitLog!, this.#front.hasMetadata)}`,
+    );
   }
 
   #failpoint(random: Random): Crash | undefined {
     if (!random.chance(0.3)) return undefined;
     const isBusy = random.chance(0.6);
-    const name = random.pick(isBusy ? BUSY_FAILPOINTS : STORE_FAILPOINTS);
+    const name = random.pick(isBusy ? this.#busyFailpoints : this.#failpoints);
     const nth = isBusy ? random.integer(1, random.pick([2, 5, 20])) : random.pick([1, 1, 2, 3]);
     this.#step(`the machine stops at ${name}, number ${nth}`);
     return crashAt(this.#fileSystem, name, nth);
@@ -433,5 +479,14 @@ export class TortureRun {
 
   #step(step: string): void {
     this.#options.onStep?.(step);
+  }
+}
+
+/** As a broker does. The store is shut down whatever comes of its front. */
+async function shutDownBoth(store: MessageStore, front: Front): Promise<void> {
+  try {
+    await front.close();
+  } finally {
+    await store.shutdown();
   }
 }

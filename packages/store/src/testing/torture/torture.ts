@@ -1,4 +1,5 @@
 import { addCounters, emptyCounters, type RunCounters } from './counters.ts';
+import type { FrontOfHistory } from './front.ts';
 import type { SimulatedEngine } from './settings.ts';
 import { TortureRun } from './torture-run.ts';
 
@@ -12,6 +13,8 @@ export interface TortureOptions {
   rounds: number;
   /** Without it, each seed draws its own. */
   engine?: SimulatedEngine | undefined;
+  /** Makes what stands in front of the store in one history; by default nothing does. */
+  front?: ((seed: number) => FrontOfHistory) | undefined;
   /** After so many milliseconds no further history begins. */
   timeMs?: number | undefined;
   /** After each history. */
@@ -72,7 +75,13 @@ async function history(
   counters: RunCounters,
 ): Promise<TortureFailure | undefined> {
   const steps: string[] = [];
-  const run = new TortureRun({ seed, engine: options.engine, crashes, onStep: (step) => steps.push(step) });
+  const run = new TortureRun({
+    seed,
+    engine: options.engine,
+    front: options.front?.(seed),
+    crashes,
+    onStep: (step) => steps.push(step),
+  });
   let lost: Error | undefined;
   const onLost = (error: Error): void => {
     lost ??= error;

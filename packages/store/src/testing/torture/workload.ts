@@ -1,18 +1,20 @@
 import type { MessageStore } from '../../message-store.ts';
 import type { MessageExtBrokerInner } from '../../types.ts';
+import type { Front } from './front.ts';
 import type { Model, Put } from './model.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 
 const HOST = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 const HOST_V6 = { address: new Uint8Array(16).fill(7), port: 10911 };
-const TOPICS = ['A', 'B', `%RETRY%${'long'.repeat(40)}`];
 const QUEUES = 3;
 const BODY_BYTES_USUAL = 600;
 const BODY_BYTES_NARROW = 60;
 const TAGS = ['red', 'green', 'blue'];
 
 export interface WorkloadOptions {
+  topics: readonly string[];
+  choosesDurability: boolean;
   producers: number;
   consumers: number;
   bodyBytesMax: number;
@@ -25,6 +27,7 @@ export interface WorkloadOptions {
 /** Producers and consumers on one opened store. They go on until the store is shut down or the machine stops. */
 export class Workload {
   readonly #store: MessageStore;
+  readonly #front: Front;
   readonly #model: Model;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
@@ -33,8 +36,16 @@ export class Workload {
   /** The first thing that went wrong; the run reports it. */
   violation: Error | undefined;
 
-  constructor(store: MessageStore, model: Model, scheduler: Scheduler, random: Random, options: WorkloadOptions) {
+  constructor(
+    store: MessageStore,
+    front: Front,
+    model: Model,
+    scheduler: Scheduler,
+    random: Random,
+    options: WorkloadOptions,
+  ) {
     this.#store = store;
+    this.#front = front;
     this.#model = model;
     this.#scheduler = scheduler;
     this.#random = random;
@@ -125,17 +136,19 @@ export class Workload {
   }
 
   async #putOne(random: Random): Promise<void> {
-    const durability = random.pick([undefined, undefined, undefined, 'sync', 'group', 'async'] as const);
-    const { topic, queueId } = this.#anyQueue(random, TOPICS);
+    const durability = this.#durability(
+      random.pick([undefined, undefined, undefined, 'sync', 'group', 'async'] as const),
+    );
+    const { topic, queueId } = this.#anyQueue(random, this.#options.topics);
     const put = this.#newPut(random, topic, queueId, durability);
     this.#model.add(put);
-    const result = await this.#store.asyncPutMessage(this.#message(put, random), durability);
+    const result = await this.#front.put(this.#message(put, random), durability);
     this.#model.answered([put], result);
   }
 
   async #putBatch(random: Random): Promise<void> {
-    const { topic, queueId } = this.#anyQueue(random, ['A', 'B']);
-    const durability = random.pick([undefined, undefined, 'sync', 'group', 'async'] as const);
+    const { topic, queueId } = this.#anyQueue(random, this.#options.topics.slice(0, 2));
+    const durability = this.#durability(random.pick([undefined, undefined, 'sync', 'group', 'async'] as const));
     const puts = Array.from({ length: random.integer(2, 6) }, () => this.#newPut(random, topic, queueId, durability));
     // One answer for all: what one of them does not wait for, none of them does.
     const waits = puts.every((put) => put.waitStoreMsgOK);
@@ -149,7 +162,11 @@ export class Workload {
       body: put.body,
       propertiesString: put.propertiesString,
     }));
-    this.#model.answered(puts, await this.#store.asyncPutMessages({ ...head, messages }, durability));
+    this.#model.answered(puts, await this.#front.putBatch({ ...head, messages }, durability));
+  }
+
+  #durability(drawn: Put['durability']): Put['durability'] {
+    return this.#options.choosesDurability ? drawn : undefined;
   }
 
   /** Asks for a flush, or waits for the one that comes. */
@@ -165,10 +182,11 @@ export class Workload {
   }
 
   async #consume(random: Random): Promise<void> {
-    const { topic, queueId } = this.#anyQueue(random, TOPICS);
+    const { topic, queueId } = this.#anyQueue(random, this.#options.topics);
     try {
       for await (const message of this.#store.readQueue(topic, queueId, { follow: true })) {
         this.#model.sawByConsumer(message);
+        this.#front.consumed(topic, queueId, message.queueOffset + 1);
         if (random.chance(0.05)) await this.#scheduler.delay(random.fraction() * 50);
         if (random.chance(0.05)) await this.#query(message.topic, message.properties.get('KEYS') ?? '');
       }

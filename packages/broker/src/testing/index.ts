@@ -1,0 +1,1 @@
+export { BrokerFront } from './broker-front.ts';
