@@ -89,9 +89,13 @@ export class Inode {
     this.size = length;
   }
 
-  /** Whole pages without a dirty sector show what the disk has. */
+  /**
+   * Whole pages without a dirty sector show what the disk has; the file's last one is whole when the range ends with it
+   * (mm/fadvise.c).
+   */
   dropCache(position: number, length: number): void {
-    const { firstPage, endPage } = pagesWithin(position, Math.min(length, this.size + PAGE_BYTES - position));
+    const toEnd = position + length >= this.size;
+    const { firstPage, endPage } = pagesWithin(position, toEnd ? this.size + PAGE_BYTES - 1 - position : length);
     for (let page = firstPage; page < endPage; page++) {
       const first = page * PAGE_SECTORS;
       let isClean = true;
