@@ -1,19 +1,18 @@
 import type { MessageStoreOptions } from '../../config.ts';
 import { type StoreLogger, silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
-import { type CheckpointContent, decodeCheckpoint } from '../../store-checkpoint.ts';
 import type { MessageExt } from '../../types.ts';
-import { type Crash, crashAt, FAILPOINTS } from '../failpoints.ts';
-import { SimulatedFileSystem } from '../simulated-file-system.ts';
+import type { Crash } from '../failpoints.ts';
+import type { SimulatedFileSystem } from '../simulated-file-system.ts';
 import { checkIndex, checkLog, checkTags, logImage, readAll } from './checks.ts';
 import { emptyCounters, type RunCounters } from './counters.ts';
 import { probeDamage, probeQueueDamage } from './damage.ts';
-import { injectFault } from './faults.ts';
 import { type Front, type FrontOfHistory, storeAlone } from './front.ts';
 import { Model, type Put } from './model.ts';
 import { Random } from './random.ts';
-import { Scheduler } from './scheduler.ts';
+import type { Scheduler } from './scheduler.ts';
 import { randomSettings, type SimulatedEngine } from './settings.ts';
+import { TortureMachine } from './torture-machine.ts';
 import { Violation } from './violation.ts';
 import { Workload } from './workload.ts';
 
@@ -42,21 +41,9 @@ interface Recovered {
 type Ending = 'shut down cleanly' | 'stopped';
 
 const ROOT = '/data/store';
-const START = Date.UTC(2026, 0, 1);
 /** What needs more events than this hangs. */
 const EVENTS_MAX = 200_000;
-/** Disk calls that a history shows at its end. */
-const OPERATIONS_SHOWN = 25;
 const LOG_LINE_MAX = 400;
-/** Of a disk that is not about to run full. */
-const FREE_BYTES = 1024 ** 4;
-/** Metadata files are the broker's, which some histories have in front of the store. */
-const METADATA_FAILPOINTS = FAILPOINTS.filter((name) => name.startsWith('metadata:'));
-const STORE_FAILPOINTS = FAILPOINTS.filter((name) => !name.startsWith('metadata:'));
-/** Those that a store at work passes again and again; the others are of starts, ends and repairs. */
-const BUSY_FAILPOINTS = STORE_FAILPOINTS.filter((name) =>
-  /^(append|flush|allocate|checkpoint|queue|index):/.test(name),
-);
 /** Share of histories in which one queue gets all messages. */
 const NARROW_RATE = 0.15;
 /** The wall clock is set back by as much at most, once in so many generations. */
@@ -78,16 +65,9 @@ export class TortureRun {
   readonly #options: RunOptions;
   readonly #store: MessageStoreOptions;
   readonly #front: FrontOfHistory;
-  readonly #failpoints: typeof FAILPOINTS;
-  readonly #busyFailpoints: typeof FAILPOINTS;
   readonly #model: Model;
-  #fileSystem: SimulatedFileSystem;
-  #time = START;
+  readonly #machine: TortureMachine;
   readonly #isNarrow: boolean;
-  /** A disk call of this generation never returns. */
-  #hangs = false;
-  /** A power cut has left a checkpoint with a whole copy of ours. */
-  #hadCheckpoint = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -95,9 +75,6 @@ export class TortureRun {
     this.#random = random;
     this.#probeRandom = new Random(options.seed ^ PROBE_SEED_MASK);
     this.#front = options.front ?? storeAlone;
-    const metadata = this.#front.hasMetadata ? METADATA_FAILPOINTS : [];
-    this.#failpoints = [...STORE_FAILPOINTS, ...metadata];
-    this.#busyFailpoints = [...BUSY_FAILPOINTS, ...metadata];
     const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
     const engine = options.engine ?? drawn;
     this.#isNarrow = random.chance(NARROW_RATE);
@@ -108,15 +85,17 @@ export class TortureRun {
       durableReads: syncFlush && !this.#store.readUnCommitted,
       asyncInMemory: !syncFlush && engine === 'transient-pool',
     });
-    this.#fileSystem = new SimulatedFileSystem({
-      now: () => this.#time,
+    const machine = {
+      storePathRootDir: ROOT,
+      mappedFileSizeCommitLog: this.#store.mappedFileSizeCommitLog!,
+      hasMetadata: this.#front.hasMetadata,
       durableWrites: random.chance(0.75),
-      operationsMax: OPERATIONS_SHOWN,
-    });
+    };
+    this.#machine = new TortureMachine(machine, this.counters, (step) => this.#step(step));
     const { flushDiskType, mappedFileSizeCommitLog, enabledAppendPropCRC } = this.#store;
     this.#step(
       `seed ${options.seed}: ${engine}, ${flushDiskType}, files of ${mappedFileSizeCommitLog} bytes, ` +
-        `${this.#fileSystem.hasDurableWrites ? 'with' : 'without'} O_DSYNC` +
+        `${machine.durableWrites ? 'with' : 'without'} O_DSYNC` +
         `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}${this.#isNarrow ? ', one queue' : ''}`,
     );
   }
@@ -131,20 +110,19 @@ export class TortureRun {
 
   /** The disk calls before the end, oldest first. */
   get lastOperations(): string[] {
-    return this.#fileSystem.operations.slice(-OPERATIONS_SHOWN).map(({ operation, path }) => `${operation} ${path}`);
+    return this.#machine.lastOperations;
   }
 
   /** Open, work, end in some way, then look at what is left. */
   async #generation(): Promise<void> {
     const random = this.#random.fork();
-    if (random.chance(CLOCK_BACK_RATE)) this.#setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
-    const scheduler = this.#newScheduler();
-    this.#disturb(scheduler, random.fork());
-    const crash = this.#failpoint(random);
+    if (random.chance(CLOCK_BACK_RATE)) this.#machine.setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
+    const scheduler = this.#machine.startDisturbed(random.fork());
+    const crash = this.#machine.failpoint(random);
     const opened = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
     const ended = opened ? await this.#work(opened, scheduler, random, crash) : 'stopped';
     this.#front.ended(ended === 'shut down cleanly');
-    this.#stop(scheduler);
+    this.#machine.stop(scheduler);
     if (crash?.isReached) {
       this.counters.failpointsReached++;
       this.#step(`the machine stopped there, at ${crash.path}`);
@@ -172,7 +150,7 @@ export class TortureRun {
       this.#step(`opening refused: ${refusal.message}`);
       if ((refusal as { code?: string }).code === 'STORE_DAMAGED') throw new Violation(refusal.message);
     } else if (!opened) {
-      if (eventsMax === EVENTS_MAX && !crash?.isReached && !this.#hangs)
+      if (eventsMax === EVENTS_MAX && !crash?.isReached && !this.#machine.hangs)
         throw new Violation('the opening does not end');
       this.counters.cutsInRecovery++;
       this.#step('the machine stopped while the store was being opened');
@@ -181,7 +159,7 @@ export class TortureRun {
   }
 
   async #comeUp(scheduler: Scheduler): Promise<Opened> {
-    const fileSystem = this.#fileSystem;
+    const { fileSystem } = this.#machine;
     const store = await MessageStore.open(this.#store, { fileSystem, clock: scheduler, logger: this.#logger });
     try {
       return { store, front: await this.#front.open(store, { fileSystem, scheduler }) };
@@ -245,7 +223,7 @@ export class TortureRun {
     const eventsMax = random.chance(0.4) ? random.integer(1, 60) : EVENTS_MAX;
     this.counters.events += await scheduler.run(() => ended || crash?.isReached === true, eventsMax);
     if (crash?.isReached) return 'stopped';
-    if (!ended && eventsMax === EVENTS_MAX && !this.#hangs) throw new Violation('the shutdown does not end');
+    if (!ended && eventsMax === EVENTS_MAX && !this.#machine.hangs) throw new Violation('the shutdown does not end');
     if (!ended) {
       this.#step('the machine stopped in the shutdown');
       return 'stopped';
@@ -294,78 +272,45 @@ export class TortureRun {
   /** The machine or the process ends, perhaps again and again while it recovers; then a recovery that nothing disturbs. */
   async #checkWhatIsLeft(random: Random): Promise<void> {
     this.counters.crashes++;
-    let killed = this.#end(random);
+    let killed = this.#machine.end(random);
     let isOnDisk = !killed;
     for (let again = 0; again < 3 && random.chance(0.2); again++) {
-      const scheduler = this.#newScheduler();
-      this.#disturb(scheduler, random.fork());
-      const crash = this.#failpoint(random);
+      const scheduler = this.#machine.startDisturbed(random.fork());
+      const crash = this.#machine.failpoint(random);
       await this.#open(scheduler, random.integer(1, 150), crash);
       this.#front.ended(false);
-      this.#stop(scheduler);
-      isOnDisk = !this.#end(random);
+      this.#machine.stop(scheduler);
+      isOnDisk = !this.#machine.end(random);
       killed = !isOnDisk && killed;
     }
     await this.#recoverAndCheck(random, killed, isOnDisk);
   }
 
-  /** A power cut, or the end of the process alone: then the page cache stays. True for the latter. */
-  #end(random: Random): boolean {
-    const seed = random.integer(0, 0x7fff_ffff);
-    const options = { sectorsTogether: random.pick([1, 1, 8]), survival: random.pick([0.5, 0.5, 0.1, 0.9]) };
-    if (random.chance(0.8)) {
-      this.counters.powerCuts++;
-      this.#fileSystem = this.#fileSystem.crash(seed, options);
-      const pieces = options.sectorsTogether === 1 ? 'sectors' : 'pages';
-      this.#step(`power cut (seed ${seed}, of the ${pieces} not synced ${options.survival * 100} % survive)`);
-      this.#checkCheckpoint();
-      return false;
-    }
-    this.counters.kills++;
-    const fileSystem = this.#fileSystem;
-    fileSystem.clearFaults();
-    fileSystem.resume();
-    fileSystem.intercept = undefined;
-    fileSystem.onDone = undefined;
-    this.#step('killed');
-    return true;
-  }
-
-  /** Undefined when there is none. */
-  #checkpoint(): CheckpointContent | undefined {
-    const path = `${ROOT}/checkpoint`;
-    return this.#fileSystem.paths().includes(path)
-      ? decodeCheckpoint(this.#fileSystem.volatileContent(path))
-      : undefined;
-  }
-
-  /** Once there is a whole copy on disk there always is one: each is written over only while the other is on disk. */
-  #checkCheckpoint(): void {
-    const hasCopy = this.#checkpoint()?.copies.includes('whole') === true;
-    if (this.#hadCheckpoint && !hasCopy) throw new Violation('the power cut left no whole copy in the checkpoint');
-    this.#hadCheckpoint = hasCopy;
-  }
-
   /** `isOnDisk`: what the crash left is all on disk. */
   async #recoverAndCheck(random: Random, killed: boolean, isOnDisk: boolean): Promise<void> {
     const isProbed = isOnDisk && this.#probeRandom.chance(DAMAGE_AT_CRASH_RATE);
-    const left = isProbed ? this.#fileSystem.crash(0) : undefined;
-    const durablePoint = isProbed ? (this.#checkpoint()?.durablePoint ?? 0) : 0;
+    const left = isProbed ? this.#machine.copyAfterCrash(0) : undefined;
+    const durablePoint = isProbed ? (this.#machine.checkpoint()?.durablePoint ?? 0) : 0;
     const first = await this.#recovered();
     this.#model.checkAfterCrash(first.messages, { killed });
-    if (left !== undefined) {
-      left.freeBytes = FREE_BYTES;
-      await this.#probeAtCrash(first, left, durablePoint);
-    }
+    if (left !== undefined) await this.#probeAtCrash(first, left, durablePoint);
     const chance = random.fraction();
     if (chance < 0.25) {
       // What the first recovery left on the disk comes to the same in a second one.
-      const before = logImage(this.#fileSystem, first.store.config.storePathCommitLog, first.store.maxPhyOffset);
-      this.#fileSystem = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff));
+      const before = logImage(
+        this.#machine.fileSystem,
+        first.store.config.storePathCommitLog,
+        first.store.maxPhyOffset,
+      );
+      this.#machine.cutPower(random.integer(0, 0x7fff_ffff));
       this.#step('power cut after the recovery');
       const second = await this.#recovered();
       this.#model.checkAfterCrash(second.messages, { killed: true });
-      const after = logImage(this.#fileSystem, second.store.config.storePathCommitLog, second.store.maxPhyOffset);
+      const after = logImage(
+        this.#machine.fileSystem,
+        second.store.config.storePathCommitLog,
+        second.store.maxPhyOffset,
+      );
       if (!after.equals(before)) throw new Violation('a second recovery changed the log');
     } else if (chance < 0.45) await this.#probe(first, random);
   }
@@ -373,12 +318,12 @@ export class TortureRun {
   /** On a copy: a bit of the log or of a queue is read wrong. */
   async #probe(first: Recovered, random: Random): Promise<void> {
     // One fault at a time: with a torn checkpoint there is no durable point, and a wrong bit ends the log as RocketMQ's do.
-    const copy = this.#fileSystem.crash(random.integer(0, 0x7fff_ffff), { torn: false });
+    const copy = this.#machine.copyAfterCrash(random.integer(0, 0x7fff_ffff), { torn: false });
     const { store, messages } = first;
     const isQueue = random.chance(0.3);
     const what = isQueue
-      ? await probeQueueDamage(store, copy, messages, random.fork(), this.#time)
-      : await probeDamage(store, copy, messages, this.#model, random.fork(), this.#time);
+      ? await probeQueueDamage(store, copy, messages, random.fork(), this.#machine.time)
+      : await probeDamage(store, copy, messages, this.#model, random.fork(), this.#machine.time);
     this.counters.bitsFlipped++;
     if (what === 'named') this.counters.damageNamed++;
     this.#step(`on a copy a bit of ${isQueue ? 'a queue' : 'the log'} was flipped: ${what}`);
@@ -388,7 +333,7 @@ export class TortureRun {
   async #probeAtCrash(first: Recovered, left: SimulatedFileSystem, durablePoint: number): Promise<void> {
     const random = this.#probeRandom.fork();
     const { store, messages } = first;
-    const what = await probeDamage(store, left, messages, this.#model, random, this.#time, durablePoint);
+    const what = await probeDamage(store, left, messages, this.#model, random, this.#machine.time, durablePoint);
     this.counters.bitsFlipped++;
     if (what === 'named') this.counters.damageNamed++;
     this.#step(`on a copy of what the crash left a bit of the log was flipped: ${what}`);
@@ -396,10 +341,7 @@ export class TortureRun {
 
   /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */
   async #recovered(): Promise<Recovered> {
-    const scheduler = this.#newScheduler();
-    this.#fileSystem.latency = undefined;
-    this.#fileSystem.freeBytes = FREE_BYTES;
-    this.#fileSystem.onCall = () => scheduler.noteCall();
+    const scheduler = this.#machine.startCalm();
     const opened = await this.#open(scheduler, EVENTS_MAX);
     if (!opened) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
     const { store, front } = opened;
@@ -407,61 +349,15 @@ export class TortureRun {
     this.#step(`recovered: the log ends at ${store.maxPhyOffset}`);
     const messages = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
     const checks = async (): Promise<void> => {
-      await checkLog(store, this.#fileSystem, messages);
+      await checkLog(store, this.#machine.fileSystem, messages);
       await checkTags(store, messages);
       await checkIndex(store, messages, this.#random.fork());
       await front.check(messages);
     };
     await scheduler.complete(checks(), 'reading log, queues and index', EVENTS_MAX);
     this.#front.ended(false);
-    this.#stop(scheduler);
+    this.#machine.stop(scheduler);
     return { store, messages };
-  }
-
-  #setClockBack(ms: number): void {
-    this.#time -= ms;
-    this.#step(`the clock was set back by ${ms} ms`);
-  }
-
-  #newScheduler(): Scheduler {
-    return new Scheduler(this.#time);
-  }
-
-  /** From here on nothing that was under way goes on. */
-  #stop(scheduler: Scheduler): void {
-    scheduler.stop();
-    this.#time = scheduler.now() + 1;
-  }
-
-  /** Calls take their time; some histories have a slow disk, a failing one, or one that does not answer. */
-  #disturb(scheduler: Scheduler, random: Random): void {
-    const fileSystem = this.#fileSystem;
-    const slowSync = random.chance(0.1) ? 400 : 2;
-    let hangIn = random.chance(0.03) ? random.integer(1, 60) : -1;
-    fileSystem.latency = (operation, path) => {
-      if (operation === 'sync' && path.includes('/commitlog/') && --hangIn === 0) {
-        this.#hangs = true;
-        this.#step(`the disk does not answer any more: sync of ${path}`);
-        return new Promise(() => {});
-      }
-      return scheduler.delay(random.fraction() * (operation === 'sync' ? slowSync : 0.2));
-    };
-    fileSystem.onCall = () => scheduler.noteCall();
-    this.#hangs = false;
-    if (!random.chance(0.3)) return;
-    this.counters.faults++;
-    this.#step(
-      `fault: ${injectFault(fileSystem, random, this.#store.mappedFileSizeCommitLog!, this.#front.hasMetadata)}`,
-    );
-  }
-
-  #failpoint(random: Random): Crash | undefined {
-    if (!random.chance(0.3)) return undefined;
-    const isBusy = random.chance(0.6);
-    const name = random.pick(isBusy ? this.#busyFailpoints : this.#failpoints);
-    const nth = isBusy ? random.integer(1, random.pick([2, 5, 20])) : random.pick([1, 1, 2, 3]);
-    this.#step(`the machine stops at ${name}, number ${nth}`);
-    return crashAt(this.#fileSystem, name, nth);
   }
 
   /** What recovery and failures say belongs into the history; what the store says of its daily work does not. */
