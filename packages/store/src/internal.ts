@@ -41,6 +41,7 @@ export { readInt32, readInt64, writeInt32, writeInt64 } from './int64.ts';
 export { type AtomicWriteOptions, backupPath, readAtomic, writeAtomic } from './io/atomic-file.ts';
 export type { DiskSpace, FileSystem, StoreFile } from './io/file-system.ts';
 export { makeDirectory, makeDirectorySync } from './io/make-directory.ts';
+export { loadNative } from './io/native.ts';
 export { NodeFileSystem } from './io/node-file-system.ts';
 export { type LockState, lockStateOf, StoreLock } from './io/store-lock.ts';
 export { ConsumeQueueStore } from './queue/consume-queue-store.ts';

@@ -29,6 +29,11 @@ export interface Native {
    * comes from the disk. Rejects with code EOPNOTSUPP where there is no such call (macOS).
    */
   dropCache(fd: number, position: number, length: number): Promise<void>;
+  /**
+   * What the page cache has of [0, length) of a file: cachestat (Linux 6.5), or mincore, which cannot tell what is dirty.
+   * Undefined where there is neither. Reads nothing of the file.
+   */
+  cacheState(fd: number, length: number): CacheState | undefined;
   /** Takes an exclusive record lock on `length` bytes at 0 without waiting; false when somebody else holds it. */
   tryLock(fd: number, length: number): boolean;
   /** The process that keeps tryLock() from succeeding; undefined when nobody does. */
@@ -37,6 +42,13 @@ export interface Native {
   reserveWindow(length: number): NativeWindow;
   /** Locks a buffer's pages in memory; the bytes that could be locked before RLIMIT_MEMLOCK said no. */
   lockMemory(buffer: Buffer): Promise<number>;
+}
+
+/** Bytes of whole pages. */
+export interface CacheState {
+  cachedBytes: number;
+  /** Not written back yet; undefined when the kernel does not say. */
+  dirtyBytes: number | undefined;
 }
 
 /**
@@ -74,6 +86,8 @@ const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_ZERO_RANGE = 0x10;
 const POSIX_FADV_DONTNEED = 4;
 const MAP_FAILED = 0xffffffffffffffffn;
+/** The number of cachestat(2) on every architecture. */
+const SYS_CACHESTAT = 451;
 const MEMORY_LOCK_STEP = 1024 * 1024;
 
 /** An error that looks like node:fs's own: `code`, `errno` (negative), `syscall`. */
@@ -146,6 +160,21 @@ class Window implements NativeWindow {
   }
 }
 
+/** cachestat by its number, for libc has no name for it; undefined on kernels without it. */
+function cachestat(koffi: Koffi, syscall: KoffiFunction, fd: number, length: number, pageBytes: number) {
+  const range = Buffer.alloc(16);
+  range.writeBigUInt64LE(BigInt(length), 8);
+  // nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted
+  const found = Buffer.alloc(40);
+  if (syscall(SYS_CACHESTAT, 'int', fd, 'void *', range, 'void *', found, 'uint', 0) !== 0) {
+    const code = getSystemErrorName(-koffi.errno());
+    if (code === 'ENOSYS' || code === 'EPERM' || code === 'EOPNOTSUPP') return undefined;
+    throw errnoError(koffi.errno(), 'cachestat');
+  }
+  const pages = (index: number): number => Number(found.readBigUInt64LE(index * 8));
+  return { cachedBytes: pages(0) * pageBytes, dirtyBytes: (pages(1) + pages(2)) * pageBytes };
+}
+
 interface LinuxCalls {
   koffi: Koffi;
   mmap: KoffiFunction;
@@ -158,6 +187,10 @@ function bind(koffi: Koffi): Native {
   const mlock = library.func('int mlock(void *address, size_t length)');
   const linux = process.platform === 'linux';
   const fallocate = linux ? library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') : undefined;
+  const mincore = library.func('int mincore(void *address, size_t length, void *pages)');
+  const munmap = library.func('int munmap(void *address, size_t length)');
+  const syscall = linux ? library.func('long syscall(long number, ...)') : undefined;
+  const pageBytes = library.func('int getpagesize()')() as number;
   const fadvise = linux
     ? library.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)')
     : undefined;
@@ -185,6 +218,21 @@ function bind(koffi: Koffi): Native {
           else reject(errnoError(result as number, 'posix_fadvise'));
         });
       });
+    },
+    cacheState(fd, length) {
+      if (length === 0) return { cachedBytes: 0, dirtyBytes: 0 };
+      if (syscall === undefined) return undefined;
+      const state = cachestat(koffi, syscall, fd, length, pageBytes);
+      if (state !== undefined) return state;
+      const address = calls.mmap(null, length, PROT_READ, MAP_SHARED, fd, 0) as bigint | null;
+      if (address === null || address === MAP_FAILED) return undefined;
+      const pages = Buffer.alloc(Math.ceil(length / pageBytes));
+      const isTold = mincore(address, length, pages) === 0;
+      munmap(address, length);
+      if (!isTold) return undefined;
+      let cached = 0;
+      for (const page of pages) cached += page & 1;
+      return { cachedBytes: cached * pageBytes, dirtyBytes: undefined };
     },
     tryLock(fd, length) {
       if (fcntl(fd, flockLayout.F_SETLK, 'void *', writeLockRequest(length)) === 0) return true;

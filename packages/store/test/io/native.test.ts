@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -80,4 +90,20 @@ test('native: only one file of the sources knows koffi', () => {
       /(?:from|require|import)\s*\(?[^\n]*['"]koffi['"]/.test(readFileSync(join(sources, name), 'utf8')),
     );
   assert.deepEqual(importing, [join('io', 'native.ts')]);
+});
+
+test('native: what the page cache has of a file, and what of it is not on disk yet', skip, async (t) => {
+  const fd = file(t, 100_000);
+  const written = native.cacheState(fd, 100_000)!;
+  assert.equal(written.cachedBytes, 25 * 4_096);
+  // A kernel without cachestat does not say.
+  if (written.dirtyBytes !== undefined) assert.ok(written.dirtyBytes <= written.cachedBytes);
+  fsyncSync(fd);
+  assert.equal(native.cacheState(fd, 100_000)!.dirtyBytes, written.dirtyBytes === undefined ? undefined : 0);
+  await native.dropCache(fd, 0, 100_000);
+  assert.equal(native.cacheState(fd, 100_000)!.cachedBytes, 0);
+  readSync(fd, Buffer.alloc(10), 0, 10, 0);
+  assert.ok(native.cacheState(fd, 100_000)!.cachedBytes > 0);
+  assert.equal(native.cacheState(fd, 0)!.cachedBytes, 0);
+  assert.throws(() => native.cacheState(1_000_000, 10), { code: 'EBADF' });
 });

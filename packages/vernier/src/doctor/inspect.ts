@@ -1,4 +1,5 @@
 import { decodeIndexHeader, INDEX_HEADER_SIZE, type RecoveryStart, scanLog } from '@vernier/store/internal';
+import { cacheStateOf, type StoreCacheState } from './cache-state.ts';
 import { LogReader } from './log-reader.ts';
 import { type ConfigFile, readConfigFiles } from './metadata-check.ts';
 import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
@@ -47,6 +48,8 @@ export interface Inspection {
   index: IndexSummary[];
   config: ConfigFile[];
   space: { totalBytes: number; freeBytes: number };
+  /** As the page cache was before anything was read here; undefined where it does not say. */
+  cache: StoreCacheState | undefined;
   /** Records at both ends of the log. */
   firstTime: number;
   minOffset: number;
@@ -61,6 +64,7 @@ const SUMMARY_UNITS = 16;
 
 /** Looks at the ends of everything: what takes seconds, whatever the size. Changes nothing. */
 export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
+  const cacheState = await cacheStateOf(layout);
   const log = new LogReader(layout.logFiles);
   const cache = new OpenFileCache();
   try {
@@ -76,6 +80,7 @@ export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
       index: await summariseIndex(layout),
       config: await readConfigFiles(layout.root),
       space: await doctorFileSystem.space(layout.root),
+      cache: cacheState,
       firstTime: log.recordAt(minOffset)?.record.storeTimestamp ?? 0,
       minOffset,
       logEnd,

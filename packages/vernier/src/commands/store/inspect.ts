@@ -76,6 +76,7 @@ export function inspectText(inspection: Inspection): string {
     ['checkpoint', ...checkpointText(inspection)],
     ['config', ...configText(config)],
     ['disk', `${bytes(space.freeBytes)} free of ${bytes(space.totalBytes)}`],
+    ['page cache', ...cacheText(inspection)],
   ];
   if (checkpoint === undefined) rows.push(['', 'no checkpoint']);
   if (layout.unread.length > 0) rows.push(['not looked into', layout.unread.join(', ')]);
@@ -110,6 +111,15 @@ function checkpointText({ layout }: Inspection): string[] {
         ? 'a durable point that is void: a RocketMQ broker stored since'
         : 'no durable point of Vernier';
   return [times, own];
+}
+
+function cacheText({ cache }: Inspection): string[] {
+  if (cache === undefined) return ['not known here'];
+  const parts = Object.entries(cache).filter(([, { totalBytes }]) => totalBytes > 0);
+  return parts.map(([name, { totalBytes, cachedBytes, dirtyBytes }]) => {
+    const dirty = dirtyBytes === undefined || dirtyBytes === 0 ? '' : `, ${bytes(dirtyBytes)} of it not written back`;
+    return `${name}: ${bytes(cachedBytes)} of ${bytes(totalBytes)}${dirty}`;
+  });
 }
 
 function configText(config: Inspection['config']): string[] {
