@@ -1,5 +1,5 @@
 /**
- * Apache RocketMQ 5.5.0 itself, nameserver and broker as two unmodified processes on loopback, as the reference that
+ * Apache RocketMQ itself (5.5.0, or its last 4.x broker), nameserver and broker as two unmodified processes on loopback, as the reference that
  * every suite runs against first and that the benchmark measures.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -13,6 +13,8 @@ import { freePort } from './ports.ts';
 import { ask, hasRoute } from './remoting-ask.ts';
 
 export interface ApacheRocketMQOptions {
+  /** Of the broker; the nameserver is 5.5.0 in any case. Default 5.5.0. */
+  version?: '5.5.0' | '4.9.7';
   flushDiskType: 'SYNC_FLUSH' | 'ASYNC_FLUSH';
   /** The broker's storePathRootDir; kept by stop(). Without it a folder that stop() removes. */
   storeDir?: string;
@@ -109,10 +111,13 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
       ...options.extraConfig,
     };
     writeFileSync(join(home, 'broker.conf'), properties(config));
+    // 4.x wants to be told how to log, and does without.
+    mkdirSync(join(home, 'conf'), { recursive: true });
+    writeFileSync(join(home, 'conf', 'logback_broker.xml'), '<configuration/>\n');
     const log = openSync(join(home, 'broker.out'), 'a');
     broker = track(
       spawnJava({
-        classPath: apacheClassPath('5.5.0'),
+        classPath: apacheClassPath(options.version ?? '5.5.0'),
         mainClass: 'org.apache.rocketmq.broker.BrokerStartup',
         args: ['-c', join(home, 'broker.conf')],
         jvmArgs: options.jvmArgs ?? (stock ? stockBrokerJvmArgs : smallBrokerJvmArgs),
