@@ -290,4 +290,25 @@ export const mutations = [
     to: '',
     seed: 2,
   },
+  {
+    name: 'files expire whose records have their queue entries in memory alone',
+    file: 'clean/clean-commit-log-service.ts',
+    from: 'const limit = this.#queuesCompleteWhere();',
+    to: 'const limit = Number.POSITIVE_INFINITY;',
+    seed: 336,
+  },
+  {
+    name: 'another file expires while the name of the one before it may be on the disk',
+    file: 'mapped-file/mapped-file-queue.ts',
+    from: 'this.#isRemovalUnsure = true;\n',
+    to: '',
+    seed: 2832,
+  },
+  {
+    name: 'files expire before their time',
+    file: 'mapped-file/mapped-file-queue.ts',
+    from: 'stat.mtimeMs + expiredTimeMs > this.#context.clock.now()',
+    to: 'stat.mtimeMs + expiredTimeMs / 2 > this.#context.clock.now()',
+    seed: 8,
+  },
 ];

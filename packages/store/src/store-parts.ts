@@ -114,6 +114,7 @@ export class StoreParts {
       mappedFileQueue: this.#log,
       consumeQueueStore: this.queues,
       indexService: this.index,
+      queuesCompleteWhere: () => this.#checkpoint?.logicsPoint ?? 0,
     });
     this.logReader = new LogReader(this.#log, logger);
     this.messageReader = new MessageReader(this.#context, this.#log, this.logReader, this.queues, totalmem());

@@ -154,19 +154,19 @@ class BrokerUnderTorture implements Front {
       const [first] = list;
       if (first === undefined) continue;
       const { topic, queueId } = first;
-      const pulled = await this.#pullAll(topic, queueId, list.length);
+      const pulled = await this.#pullAll(topic, queueId, first.queueOffset, first.queueOffset + list.length);
       for (const [i, message] of list.entries()) {
         const found = pulled[i];
-        if (found?.queueOffset !== i || !found.body.equals(message.body)) {
-          throw new Violation(`a pull does not give message ${i} of ${topic}-${queueId}`);
+        if (found?.queueOffset !== message.queueOffset || !found.body.equals(message.body)) {
+          throw new Violation(`a pull does not give message ${message.queueOffset} of ${topic}-${queueId}`);
         }
       }
     }
   }
 
-  async #pullAll(topic: string, queueId: number, count: number): Promise<MessageExt[]> {
+  async #pullAll(topic: string, queueId: number, from: number, end: number): Promise<MessageExt[]> {
     const pulled: MessageExt[] = [];
-    for (let offset = 0; offset < count; ) {
+    for (let offset = from; offset < end; ) {
       const fields = {
         ...{ consumerGroup: GROUP, topic, subscription: '*', expressionType: 'TAG', subVersion: '0' },
         ...{ queueId: String(queueId), queueOffset: String(offset), maxMsgNums: String(PULL_NUMS) },
@@ -174,7 +174,7 @@ class BrokerUnderTorture implements Front {
       };
       const response = await this.#handle(createRequest(RequestCode.PULL_MESSAGE, fields));
       if (response.code !== ResponseCode.SUCCESS) {
-        throw new Violation(`the pull of ${topic}-${queueId} at ${offset} of ${count} is refused: ${response.remark}`);
+        throw new Violation(`the pull of ${topic}-${queueId} at ${offset} of ${end} is refused: ${response.remark}`);
       }
       for (const body = response.body!, at = { value: 0 }; at.value < body.length; ) {
         const message = decodeMessage(body, at.value);

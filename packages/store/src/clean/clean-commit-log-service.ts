@@ -12,18 +12,23 @@ export interface CleanCommitLogParts {
   context: StoreContext;
   mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile'>;
   disks: DiskSpaceWatch;
+  /** Offset in the log below which every record has its queue entries on disk. */
+  queuesCompleteWhere: () => number;
 }
 
 /**
  * Removes expired files of the commit log (RocketMQ DefaultMessageStore.CleanCommitLogService): files whose last change
  * is fileReservedTime hours old, in the hours of deleteWhen, or at any hour when the disk is fuller than
  * diskMaxUsedSpaceRatio. Never the last file, never one that is not on disk, never before its time unless
- * cleanFileForciblyEnable and the disk is fuller than diskSpaceCleanForciblyRatio.
+ * cleanFileForciblyEnable and the disk is fuller than diskSpaceCleanForciblyRatio. And never one with records whose queue
+ * entries are in memory alone, which RocketMQ does not ask: a power cut would take the numbers that those records gave,
+ * and the next messages would get them again.
  */
 export class CleanCommitLogService {
   readonly #context: StoreContext;
   readonly #log: CleanCommitLogParts['mappedFileQueue'];
   readonly #disks: DiskSpaceWatch;
+  readonly #queuesCompleteWhere: () => number;
   #manualRounds = 0;
   #redeletedAt: number;
   #stopped = false;
@@ -33,6 +38,7 @@ export class CleanCommitLogService {
     this.#context = parts.context;
     this.#log = parts.mappedFileQueue;
     this.#disks = parts.disks;
+    this.#queuesCompleteWhere = parts.queuesCompleteWhere;
     this.#redeletedAt = parts.context.clock.monotonic();
   }
 
@@ -71,7 +77,9 @@ export class CleanCommitLogService {
     while (count < config.deleteFileBatchMax && !this.#stopped) {
       if (count > 0) await this.#pause();
       if (this.#stopped) break;
-      if ((await this.#log.deleteExpiredFileByTime(config.fileReservedTime * HOUR_MS, 1, 0, cleanAtOnce)) === 0) break;
+      const reservedMs = config.fileReservedTime * HOUR_MS;
+      const limit = this.#queuesCompleteWhere();
+      if ((await this.#log.deleteExpiredFileByTime(reservedMs, 1, 0, cleanAtOnce, limit)) === 0) break;
       count++;
     }
     if (count > 0) logger.info({ count, timeUp, ...use, manual, cleanAtOnce }, 'clean: commit log files removed');

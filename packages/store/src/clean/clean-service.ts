@@ -12,6 +12,8 @@ export interface CleanParts {
   mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile' | 'minOffset'>;
   consumeQueueStore: Pick<ConsumeQueueStore, 'deleteExpired'>;
   indexService: Pick<IndexService, 'deleteExpired'> | undefined;
+  /** Offset in the log below which every record has its queue entries on disk. */
+  queuesCompleteWhere: () => number;
 }
 
 /**
@@ -29,11 +31,11 @@ export class CleanService {
   #stopped = false;
 
   constructor(parts: CleanParts) {
-    const { context, mappedFileQueue, consumeQueueStore, indexService } = parts;
+    const { context, mappedFileQueue, consumeQueueStore, indexService, queuesCompleteWhere } = parts;
     const { storePathCommitLog, storePathRootDir } = context.config;
     this.#context = context;
     this.#disks = new DiskSpaceWatch(context, [storePathCommitLog, storePathRootDir]);
-    this.commitLog = new CleanCommitLogService({ context, mappedFileQueue, disks: this.#disks });
+    this.commitLog = new CleanCommitLogService({ context, mappedFileQueue, disks: this.#disks, queuesCompleteWhere });
     this.consumeQueue = new CleanConsumeQueueService({
       context,
       minOffset: () => mappedFileQueue.minOffset,

@@ -53,6 +53,8 @@ export class MappedFileQueue {
   readonly #commits = new Coalesced(() => this.#commitNow());
   readonly #flushes = new Coalesced(() => this.#flushNow());
   #deleting: Promise<unknown> = Promise.resolve();
+  /** A file was removed, and whether its name is gone from the disk nobody knows. */
+  #isRemovalUnsure = false;
 
   constructor(context: StoreContext, options: MappedFileQueueOptions) {
     this.#context = context;
@@ -72,9 +74,11 @@ export class MappedFileQueue {
     return this.#committedWhere;
   }
 
-  /** Offset of the first byte kept; 0 without files. */
+  /** Offset of the first byte kept; 0 without files. A first file that is being deleted is none any more (CommitLog.getMinOffset). */
   get minOffset(): number {
-    return this.#files.length > 0 ? this.#files[0]!.fileFromOffset : 0;
+    const first = this.#files[0];
+    if (first === undefined) return 0;
+    return first.isAvailable ? first.fileFromOffset : first.fileFromOffset + this.mappedFileSize;
   }
 
   /** End of what was appended (in memory); where the next record goes unless its file is full. */
@@ -366,28 +370,29 @@ export class MappedFileQueue {
 
   /**
    * Deletes files from the oldest on whose last change is `expiredTimeMs` old, or all with cleanImmediately; never the
-   * last one, never one that is not flushed, at most `deleteFileBatchMax`, `intervalMs` apart. A file that is held is
-   * waited for (forced after config.destroyMapedFileIntervalForcibly). Resolves with their number; gone durably.
+   * last one, never one that is not flushed or ends above `limit`, at most `deleteFileBatchMax`, `intervalMs` apart. A file
+   * that is held is waited for (forced after config.destroyMapedFileIntervalForcibly). Resolves with their number; gone
+   * durably. When that failed once, no other file is deleted: a power cut that brought the older one back without the next
+   * would leave a gap.
    */
   deleteExpiredFileByTime(
     expiredTimeMs: number,
     deleteFileBatchMax: number,
     intervalMs: number,
     cleanImmediately: boolean,
+    limit = Number.POSITIVE_INFINITY,
   ): Promise<number> {
     return this.#exclusively(async () => {
       let count = 0;
-      while (count < deleteFileBatchMax) {
+      while (count < deleteFileBatchMax && !this.#isRemovalUnsure) {
         const file = this.#files[0];
-        if (file === undefined || !this.#mayDelete(file)) break;
+        if (file === undefined || !this.#mayDelete(file, limit)) break;
         if (!cleanImmediately) {
           const stat = await this.#context.fileSystem.stat(file.fileName);
           if (stat !== undefined && stat.mtimeMs + expiredTimeMs > this.#context.clock.now()) break;
         }
         if (count > 0 && intervalMs > 0) await this.#pause(intervalMs);
         await this.#removeFirst(this.#context.config.destroyMapedFileIntervalForcibly);
-        // Each by itself: a power cut that brought back an older file without the next one would leave a gap.
-        await this.#context.fileSystem.syncDirectory(this.storePath);
         count++;
       }
       return count;
@@ -401,15 +406,14 @@ export class MappedFileQueue {
   retryDeleteFirstFile(forceAfterMs: number): Promise<boolean> {
     return this.#exclusively(async () => {
       const file = this.#files[0];
-      if (file === undefined || file.isAvailable) return false;
+      if (file === undefined || file.isAvailable || this.#isRemovalUnsure) return false;
       await this.#removeFirst(forceAfterMs);
-      await this.#context.fileSystem.syncDirectory(this.storePath);
       return true;
     });
   }
 
-  #mayDelete(file: MappedFileBase): boolean {
-    return file !== this.#last && file.fileFromOffset + this.mappedFileSize <= this.#flushedWhere;
+  #mayDelete(file: MappedFileBase, limit: number): boolean {
+    return file !== this.#last && file.fileFromOffset + this.mappedFileSize <= Math.min(limit, this.#flushedWhere);
   }
 
   async #removeFirst(forceAfterMs: number): Promise<void> {
@@ -417,6 +421,9 @@ export class MappedFileQueue {
     await file.destroy(forceAfterMs);
     // Only now: while somebody reads it, the file is part of the log.
     this.#files.shift();
+    this.#isRemovalUnsure = true;
+    await this.#context.fileSystem.syncDirectory(this.storePath);
+    this.#isRemovalUnsure = false;
   }
 
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {

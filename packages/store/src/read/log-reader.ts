@@ -20,6 +20,9 @@ export interface RecordList {
 /** Gives a buffer of exactly this many bytes, whatever is in it. */
 export type Allocate = (size: number) => Buffer;
 
+export const isOutOfRange = (error: unknown): boolean =>
+  (error as { code?: string }).code === 'STORE_OFFSET_OUT_OF_RANGE';
+
 /** The sound records of a read. */
 export class ReadRecords {
   /** Back to back. */
@@ -71,6 +74,8 @@ export class LogReader {
     const buffer = allocate(list.totalSize);
     const bad: number[] = [];
     const tombstones: number[] = [];
+    /** Their files were deleted meanwhile. */
+    const gone: number[] = [];
     const { queue } = list;
     // One object for all: a record costs little more than its checksum here.
     const place = queue && { topic: queue.topic, queueId: queue.queueId, queueOffset: 0 };
@@ -83,7 +88,11 @@ export class LogReader {
       if (memory === 'appended') {
         if (place && !isRecordNumbered(buffer, at, place.queueId, place.queueOffset)) bad.push(i);
       } else {
-        if (!memory) await this.#copyFromFile(offset, size, buffer, at);
+        if (!memory && !(await this.#copyFromFile(offset, size, buffer, at))) {
+          gone.push(i);
+          at += size;
+          continue;
+        }
         const isGood =
           (memory === 'cached' || isRecordSound(buffer, at, size, offset)) &&
           (!place || isRecordAtPlace(buffer, at, place));
@@ -93,9 +102,9 @@ export class LogReader {
       if (place && isTombstone(buffer, at, size)) tombstones.push(i);
       at += size;
     }
-    if (bad.length === 0 && tombstones.length === 0) return new ReadRecords(buffer, list.sizes);
+    if (bad.length === 0 && tombstones.length === 0 && gone.length === 0) return new ReadRecords(buffer, list.sizes);
     this.#reportBad(list, bad);
-    return without(buffer, list, new Set([...bad, ...tombstones]));
+    return without(buffer, list, new Set([...bad, ...tombstones, ...gone]));
   }
 
   /** One record whose size is not known to be right: checked like all that comes from a file. */
@@ -122,15 +131,22 @@ export class LogReader {
     return isCached ? 'cached' : undefined;
   }
 
-  async #copyFromFile(offset: number, size: number, target: Buffer, at: number): Promise<void> {
+  /** False when the log does not have the record any more. */
+  async #copyFromFile(offset: number, size: number, target: Buffer, at: number): Promise<boolean> {
     const end = offset + size;
-    for (let position = offset; position < end; ) {
-      const blockEnd = this.#blocks.blockEnd(this.#blocks.blockStart(position));
-      const take = Math.min(end, blockEnd) - position;
-      const targetAt = at + position - offset;
-      if (blockEnd <= this.#queue.committedWhere) await this.#blocks.copy(position, take, target, targetAt);
-      else await this.#queue.read(position, take, target.subarray(targetAt));
-      position += take;
+    try {
+      for (let position = offset; position < end; ) {
+        const blockEnd = this.#blocks.blockEnd(this.#blocks.blockStart(position));
+        const take = Math.min(end, blockEnd) - position;
+        const targetAt = at + position - offset;
+        if (blockEnd <= this.#queue.committedWhere) await this.#blocks.copy(position, take, target, targetAt);
+        else await this.#queue.read(position, take, target.subarray(targetAt));
+        position += take;
+      }
+      return true;
+    } catch (error) {
+      if (isOutOfRange(error) && offset < this.#queue.minOffset) return false;
+      throw error;
     }
   }
 

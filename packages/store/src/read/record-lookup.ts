@@ -1,7 +1,7 @@
 import { decodeMessage, RECORD_BYTES_MIN } from '../commit-log/message-decoder.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import type { MessageExt } from '../types.ts';
-import type { LogReader } from './log-reader.ts';
+import { isOutOfRange, type LogReader } from './log-reader.ts';
 
 /** Looks at single records of the log, where an offset comes from outside and need not be a record's. */
 export class RecordLookup {
@@ -44,7 +44,13 @@ export class RecordLookup {
     const fileSize = this.#log.mappedFileSize;
     const leftInFile = fileSize - (offset % fileSize);
     if (leftInFile < RECORD_BYTES_MIN) return undefined;
-    const size = (await this.#log.read(offset, 4)).readInt32BE(0);
+    const head = await this.#log.read(offset, 4).catch((error: Error) => {
+      // Its file is being deleted since the look at minOffset.
+      if (isOutOfRange(error)) return undefined;
+      throw error;
+    });
+    if (head === undefined) return undefined;
+    const size = head.readInt32BE(0);
     const limit = Math.min(leftInFile, this.#recordBytesMax, end - offset);
     return size >= RECORD_BYTES_MIN && size <= limit ? size : undefined;
   }

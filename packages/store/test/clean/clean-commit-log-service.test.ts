@@ -10,7 +10,16 @@ const FOUR = new Date(2026, 5, 15, 4, 59, 59).getTime();
 async function make(t: TestContext, options: Parameters<typeof makeLog>[1] = {}) {
   const made = await makeLog(t, options);
   const disks = new DiskSpaceWatch(made.context, [made.config.storePathCommitLog, made.config.storePathRootDir]);
-  const service = new CleanCommitLogService({ context: made.context, mappedFileQueue: made.queue, disks });
+  let completeWhere = Number.POSITIVE_INFINITY;
+  const service = new CleanCommitLogService({
+    context: made.context,
+    mappedFileQueue: made.queue,
+    disks,
+    queuesCompleteWhere: () => completeWhere,
+  });
+  const setCompleteWhere = (offset: number): void => {
+    completeWhere = offset;
+  };
   /** A round; its pauses between two files pass on the manual clock. */
   const run = async (): Promise<number> => {
     const round = service.run();
@@ -22,7 +31,7 @@ async function make(t: TestContext, options: Parameters<typeof makeLog>[1] = {})
     while (!done) await made.clock.advance(100);
     return await round;
   };
-  return { ...made, service, run };
+  return { ...made, service, run, setCompleteWhere };
 }
 
 const hours = (config: Partial<MessageStoreConfig>) => config;
@@ -55,6 +64,16 @@ test('the last file is never removed', async (t) => {
   assert.deepEqual(await names(), [4]);
   await run();
   assert.deepEqual(await names(), [4]);
+});
+
+test('a file with records whose queue entries are in memory alone stays, however old and short of space', async (t) => {
+  const { run, names, setCompleteWhere } = await make(t, { now: FOUR, newestAgeHours: 1_000 });
+  setCompleteWhere(2 * 4096 + 100);
+  assert.equal(await run(), 2);
+  assert.deepEqual(await names(), [2, 3, 4]);
+  setCompleteWhere(3 * 4096);
+  assert.equal(await run(), 1);
+  assert.deepEqual(await names(), [3, 4]);
 });
 
 test('a file that is not on disk yet is never removed', async (t) => {

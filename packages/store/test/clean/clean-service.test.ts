@@ -48,17 +48,26 @@ test('a round of queue cleaning that failed is made again', async () => {
       },
     },
     indexService: undefined,
+    queuesCompleteWhere,
   });
   await assert.rejects(service.run());
   failing = false;
   assert.equal(await service.run(), 3);
 });
 
+const queuesCompleteWhere = (): number => Number.POSITIVE_INFINITY;
+
 test('the service runs at its start and each cleanResourceInterval, and not after shutdown', async (t) => {
   const made = await makeLog(t, { newestAgeHours: 100, config: { deleteFileBatchMax: 1 } });
   const { calls, queues, index } = spies();
   const { context, queue, clock, fileSystem, names } = made;
-  const service = new CleanService({ context, mappedFileQueue: queue, consumeQueueStore: queues, indexService: index });
+  const service = new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: index,
+    queuesCompleteWhere,
+  });
   fileSystem.usedPercent.set('/store', 80);
   await service.start();
   await settle();
@@ -83,6 +92,7 @@ test('shutdown ends a round at the file it is at', async (t) => {
     mappedFileQueue: queue,
     consumeQueueStore: queues,
     indexService: undefined,
+    queuesCompleteWhere,
   });
   await service.start();
   await settle();
@@ -100,6 +110,7 @@ test('diskFull is known when start resolves', async (t) => {
     mappedFileQueue: queue,
     consumeQueueStore: queues,
     indexService: undefined,
+    queuesCompleteWhere,
   });
   assert.equal(service.diskFull, undefined);
   await service.start();
@@ -117,6 +128,7 @@ test('nothing is removed from a store that has failed', async (t) => {
     mappedFileQueue: queue,
     consumeQueueStore: queues,
     indexService: undefined,
+    queuesCompleteWhere,
   });
   await service.start();
   await clock.advance(60_000);
@@ -138,6 +150,7 @@ test('a round that fails is logged and the next one tries again', async (t) => {
     mappedFileQueue: queue,
     consumeQueueStore: queues,
     indexService: undefined,
+    queuesCompleteWhere,
   });
   await service.start();
   await settle();

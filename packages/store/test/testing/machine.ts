@@ -15,14 +15,18 @@ export interface PutOptions {
   properties?: string;
 }
 
+const START = Date.UTC(2026, 0, 1);
+
 /** A machine with one store on a simulated disk; its time moves with the calls that are waited for. */
 export class Machine {
-  readonly scheduler = new Scheduler(Date.UTC(2026, 0, 1));
+  readonly scheduler: Scheduler;
   fileSystem: SimulatedFileSystem;
   readonly options: MessageStoreOptions;
 
-  constructor(settings: Partial<MessageStoreOptions> = {}, fileSystem = new SimulatedFileSystem()) {
-    this.fileSystem = fileSystem;
+  /** `start`: Unix milliseconds. Files get the stamp of its time. */
+  constructor(settings: Partial<MessageStoreOptions> = {}, fileSystem?: SimulatedFileSystem, start = START) {
+    this.scheduler = new Scheduler(start);
+    this.fileSystem = fileSystem ?? new SimulatedFileSystem({ now: () => this.scheduler.now() });
     this.options = {
       storePathRootDir: '/data/store',
       mappedFileSizeCommitLog: 16_384,

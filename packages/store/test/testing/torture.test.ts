@@ -263,6 +263,35 @@ test('recovery that is stopped again and again goes on where it was stopped, and
   }
 });
 
+const HOUR_MS = 3_600_000;
+/** Files go when they are an hour old, at any hour. */
+const expiring = {
+  fileReservedTime: 1,
+  deleteWhen: Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, '0')).join(';'),
+};
+
+/** What a power cut leaves, switched on again three hours later. */
+function hoursLater(machine: Machine, survival: number): Machine {
+  const left = machine.powerCut(1, survival);
+  return new Machine(left.options, left.fileSystem, machine.scheduler.now() + 3 * HOUR_MS);
+}
+
+test('found: a record whose file is being deleted is gone, and no error', async () => {
+  const machine = new Machine(expiring);
+  const bodies = await machine.fill(await machine.open(), 60);
+  await machine.advance(1_000);
+  const later = hoursLater(machine, 1);
+  const held = later.fileSystem.hold('remove', /commitlog\/0{20}$/);
+  const store = await later.open();
+  await later.until(held.entered, 'removal');
+  assert.equal(store.minPhyOffset, 16_384, 'the first file is no part of the log any more');
+  assert.equal(await later.until(store.lookMessageByOffset(0), 'look'), undefined);
+  const left = await later.bodies(store);
+  assert.deepEqual(left, bodies.slice(-left.length));
+  assert.ok(left.length > 0 && left.length < 60, `${left.length}`);
+  held.release();
+});
+
 test('found: zeros in properties are not taken for a lost sector', async () => {
   const machine = new Machine();
   const store = await machine.open();

@@ -94,6 +94,7 @@ function summary(counters: RunCounters, histories: number, elapsedMs: number): s
       row('messages put', counters.messagesPut),
       row('acknowledged', counters.acknowledged),
       row('read', counters.read),
+      row('expired', counters.expired),
       row('events', counters.events),
     ],
     '',

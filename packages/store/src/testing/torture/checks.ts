@@ -6,25 +6,38 @@ import type { SimulatedFileSystem } from '../simulated-file-system.ts';
 import type { Random } from './random.ts';
 import { Violation } from './violation.ts';
 
-/** Every message of every queue, in order; each queue must give as many as it says it has. */
-export async function readAll(store: MessageStore): Promise<Map<string, MessageExt[]>> {
-  const all = new Map<string, MessageExt[]>();
+/** What a recovered store has. */
+export interface StoreContent {
+  /** Every message of every queue, in order. */
+  messages: Map<string, MessageExt[]>;
+  /** The number that the next message of each queue gets. */
+  queueEnds: Map<string, number>;
+  /** Where the log begins. */
+  minPhyOffset: number;
+}
+
+/** Reads everything; each queue must give as many messages as it says it has. */
+export async function readAll(store: MessageStore): Promise<StoreContent> {
+  const messages = new Map<string, MessageExt[]>();
+  const queueEnds = new Map<string, number>();
   for (const [topic, queueIds] of store.queuesByTopic()) {
     for (const queueId of queueIds) {
       const list: MessageExt[] = [];
       for await (const message of store.readQueue(topic, queueId)) list.push(message);
+      const min = store.getMinOffsetInQueue(topic, queueId);
       const max = store.getMaxOffsetInQueue(topic, queueId);
-      if (list.length !== max) {
-        const missing = list.findIndex((message, i) => message.queueOffset !== i);
+      if (list.length !== max - min) {
+        const missing = list.findIndex((message, i) => message.queueOffset !== min + i);
         throw new Violation(
-          `queue ${topic}-${queueId} ends at ${max} and gives ${list.length} messages, the first without one is ` +
-            `${missing < 0 ? list.length : missing}`,
+          `queue ${topic}-${queueId} goes from ${min} to ${max} and gives ${list.length} messages, the first without one is ` +
+            `${min + (missing < 0 ? list.length : missing)}`,
         );
       }
-      all.set(`${topic}-${queueId}`, list);
+      messages.set(`${topic}-${queueId}`, list);
+      queueEnds.set(`${topic}-${queueId}`, max);
     }
   }
-  return all;
+  return { messages, queueEnds, minPhyOffset: store.minPhyOffset };
 }
 
 /** Every record of the log stands in its queue, every entry points at a record, and behind the log's end are zeros. */
@@ -79,7 +92,7 @@ export async function checkTags(
     const last = list.at(-1);
     if (!last) continue;
     const codes: number[] = [];
-    for (let offset = 0; offset < list.length; ) {
+    for (let offset = list[0]!.queueOffset; offset <= last.queueOffset; ) {
       const filter = {
         isMatchedByConsumeQueue: (code: number) => {
           codes.push(code);

@@ -17,6 +17,8 @@ export interface RunCounters {
   acknowledged: number;
   /** Messages given to consumers. */
   read: number;
+  /** Of the acknowledged ones: removed with files that had had their time. */
+  expired: number;
   events: number;
 }
 
@@ -36,6 +38,7 @@ export function emptyCounters(): RunCounters {
     messagesPut: 0,
     acknowledged: 0,
     read: 0,
+    expired: 0,
     events: 0,
   };
 }

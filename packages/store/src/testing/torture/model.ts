@@ -1,4 +1,5 @@
 import type { Durability, MessageExt, PutMessageResult } from '../../types.ts';
+import type { StoreContent } from './checks.ts';
 import { Violation } from './violation.ts';
 
 /** What was said about one message. */
@@ -12,6 +13,8 @@ export interface Put {
   propertiesString: string;
   durability: Durability | undefined;
   waitStoreMsgOK: boolean;
+  /** Unix milliseconds. */
+  putTime: number;
   /** On the scheduler's monotonic scale; a put of an earlier generation has none. */
   putAt?: number;
   /** The store had failed before it was put. */
@@ -32,6 +35,8 @@ export interface ModelOptions {
   durableReads: boolean;
   /** An acknowledgement of ASYNC_FLUSH means a buffer in memory (transient pool). */
   asyncInMemory: boolean;
+  /** Files of the log go when they are as old, and not before; undefined when none ever goes. */
+  reservedMs: number | undefined;
 }
 
 type Messages = ReadonlyMap<string, readonly MessageExt[]>;
@@ -46,10 +51,13 @@ export class Model {
   /** Messages that a reader was given since the last crash, by topic, queue and queue offset. */
   readonly #seen = new Map<string, number>();
   readonly #options: ModelOptions;
+  /** The number that the next message of each queue gets at the least: what was given once is never given again. */
+  readonly #queueEnds = new Map<string, number>();
   /** flush() has resolved: everything below was said to be on disk. */
   #flushedTo = 0;
   #nextId = 1;
   acknowledgedTotal = 0;
+  expiredTotal = 0;
   seenTotal = 0;
 
   constructor(options: ModelOptions) {
@@ -126,15 +134,29 @@ export class Model {
   }
 
   /**
-   * After a crash and recovery: `messages` is everything the store has, by queue, in order. Checks it against what was
-   * promised; from then on these are the facts, and what is gone was never promised.
+   * After a crash and recovery: `content` is everything the store has. Checks it against what was promised; from then on
+   * these are the facts, and what is gone was never promised, or has had its time. `now`: Unix milliseconds.
    */
-  checkAfterCrash(messages: Messages, crash: { killed: boolean }): void {
+  checkAfterCrash(content: StoreContent, crash: { killed: boolean; now: number }): void {
+    const { messages, queueEnds, minPhyOffset } = content;
+    const { reservedMs } = this.#options;
+    if (reservedMs === undefined && minPhyOffset > 0) throw new Violation(`the log begins at ${minPhyOffset}`);
     const present = this.#checkPresent(messages);
+    /** Its file was old enough to go, and has gone. */
+    const isExpired = (put: Put): boolean => {
+      if (put.offset === undefined || put.offset >= minPhyOffset) return false;
+      if (put.putTime + reservedMs! <= crash.now) return true;
+      throw new Violation(`message ${put.id} was removed ${crash.now - put.putTime} ms after it was put`);
+    };
     for (const put of this.puts) {
       const promised = crash.killed ? this.isWrittenPromised(put) : this.isOnDiskPromised(put);
       if (!promised) continue;
+      this.#raiseQueueEnd(put.topic, put.queueId, put.queueOffset!);
       const message = present.get(put.id);
+      if (!message && isExpired(put)) {
+        this.expiredTotal++;
+        continue;
+      }
       if (!message) {
         throw new Violation(
           `acknowledged message ${put.id} (${put.topic}-${put.queueId}, queue offset ${put.queueOffset}, log offset ` +
@@ -150,11 +172,23 @@ export class Model {
     }
     for (const [where, id] of this.#seen) {
       const message = present.get(id);
+      const put = this.#byId.get(id);
+      if (!message && put && isExpired(put)) continue;
       if (!message || place(message) !== where) {
         throw new Violation(`a consumer saw message ${id} at ${where}, and it is gone`);
       }
     }
     this.#keepOnly(present);
+    for (const [queue, end] of this.#queueEnds) {
+      const found = queueEnds.get(queue) ?? 0;
+      if (found < end)
+        throw new Violation(`queue ${queue} ends at ${found}, and has given the number ${end - 1} before`);
+    }
+  }
+
+  #raiseQueueEnd(topic: string, queueId: number, queueOffset: number): void {
+    const queue = `${topic}-${queueId}`;
+    this.#queueEnds.set(queue, Math.max(this.#queueEnds.get(queue) ?? 0, queueOffset + 1));
   }
 
   /** The store was shut down cleanly: everything that was appended is on disk. */
@@ -169,9 +203,12 @@ export class Model {
   #checkPresent(messages: Messages): Map<number, MessageExt> {
     const present = new Map<number, MessageExt>();
     for (const [queue, list] of messages) {
+      const first = list[0]?.queueOffset ?? 0;
       for (const [i, message] of list.entries()) {
-        if (message.queueOffset !== i) {
-          throw new Violation(`queue ${queue} is not dense: entry ${i} holds queue offset ${message.queueOffset}`);
+        if (message.queueOffset !== first + i) {
+          throw new Violation(
+            `queue ${queue} is not dense: entry ${first + i} holds queue offset ${message.queueOffset}`,
+          );
         }
         const put = this.#byId.get(idOf(message));
         if (!put) throw new Violation(`invented message at ${place(message)}, log offset ${message.commitLogOffset}`);
@@ -199,6 +236,7 @@ export class Model {
       const message = present.get(put.id)!;
       put.offset = message.commitLogOffset;
       put.queueOffset = message.queueOffset;
+      this.#raiseQueueEnd(put.topic, put.queueId, put.queueOffset);
       put.isKept = true;
       delete put.putAt;
       this.puts.push(put);

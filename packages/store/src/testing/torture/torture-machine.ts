@@ -82,6 +82,11 @@ export class TortureMachine {
     this.#onStep(`the clock was set back by ${ms} ms`);
   }
 
+  setClockForward(ms: number): void {
+    this.#time += ms;
+    this.#onStep(`${Math.round(ms / 60_000)} minutes pass`);
+  }
+
   /** Switched on. Calls take their time; sometimes the disk is slow, or failing, or does not answer. */
   startDisturbed(random: Random): Scheduler {
     const scheduler = new Scheduler(this.#time);

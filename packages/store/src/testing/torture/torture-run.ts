@@ -1,10 +1,9 @@
 import type { MessageStoreOptions } from '../../config.ts';
 import { type StoreLogger, silentLogger } from '../../logger.ts';
 import { MessageStore } from '../../message-store.ts';
-import type { MessageExt } from '../../types.ts';
 import type { Crash } from '../failpoints.ts';
 import type { SimulatedFileSystem } from '../simulated-file-system.ts';
-import { checkIndex, checkLog, checkTags, logImage, readAll } from './checks.ts';
+import { checkIndex, checkLog, checkTags, logImage, readAll, type StoreContent } from './checks.ts';
 import { emptyCounters, type RunCounters } from './counters.ts';
 import { probeDamage, probeQueueDamage } from './damage.ts';
 import { type Front, type FrontOfHistory, storeAlone } from './front.ts';
@@ -35,7 +34,7 @@ interface Opened {
 
 interface Recovered {
   store: MessageStore;
-  messages: Map<string, MessageExt[]>;
+  content: StoreContent;
 }
 
 type Ending = 'shut down cleanly' | 'stopped';
@@ -49,6 +48,12 @@ const NARROW_RATE = 0.15;
 /** The wall clock is set back by as much at most, once in so many generations. */
 const CLOCK_BACK_MS_MAX = 86_400_000;
 const CLOCK_BACK_RATE = 0.03;
+/** One history in so many has a log whose files expire, and hours that pass between its generations. */
+const EXPIRING_EVERY = 8;
+const RESERVED_HOURS = 1;
+const MINUTE_MS = 60_000;
+const EVERY_HOUR = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, '0')).join(';');
+const NEVER = '';
 /** Share of the power cuts after which, on a copy, a bit of what was durable is read wrong by the recovery itself. */
 const DAMAGE_AT_CRASH_RATE = 0.15;
 /** Turned over in the seed, so that the probes of copies have choices of their own and shift nothing in the history. */
@@ -68,6 +73,7 @@ export class TortureRun {
   readonly #model: Model;
   readonly #machine: TortureMachine;
   readonly #isNarrow: boolean;
+  readonly #isExpiring: boolean;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -78,12 +84,18 @@ export class TortureRun {
     const drawn = random.pick(['channel', 'channel', 'channel', 'transient-pool'] as const);
     const engine = options.engine ?? drawn;
     this.#isNarrow = random.chance(NARROW_RATE);
+    this.#isExpiring = options.seed % EXPIRING_EVERY === 0;
     this.#store = randomSettings(random, ROOT, engine, this.#isNarrow);
+    if (this.#isExpiring) {
+      const often = { deleteWhen: EVERY_HOUR, fileReservedTime: RESERVED_HOURS, cleanResourceInterval: 50 };
+      Object.assign(this.#store, often);
+    }
     const syncFlush = this.#store.flushDiskType === 'SYNC_FLUSH';
     this.#model = new Model({
       syncFlush,
       durableReads: syncFlush && !this.#store.readUnCommitted,
       asyncInMemory: !syncFlush && engine === 'transient-pool',
+      reservedMs: this.#isExpiring ? RESERVED_HOURS * 60 * MINUTE_MS : undefined,
     });
     const machine = {
       storePathRootDir: ROOT,
@@ -96,7 +108,8 @@ export class TortureRun {
     this.#step(
       `seed ${options.seed}: ${engine}, ${flushDiskType}, files of ${mappedFileSizeCommitLog} bytes, ` +
         `${machine.durableWrites ? 'with' : 'without'} O_DSYNC` +
-        `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}${this.#isNarrow ? ', one queue' : ''}`,
+        `${enabledAppendPropCRC ? ', enabledAppendPropCRC' : ''}${this.#isNarrow ? ', one queue' : ''}` +
+        `${this.#isExpiring ? `, files go after ${RESERVED_HOURS} hour` : ''}`,
     );
   }
 
@@ -105,6 +118,7 @@ export class TortureRun {
     this.counters.messagesPut = this.#model.newId() - 1;
     this.counters.acknowledged = this.#model.acknowledgedTotal;
     this.counters.read = this.#model.seenTotal;
+    this.counters.expired = this.#model.expiredTotal;
     return this.counters;
   }
 
@@ -116,7 +130,9 @@ export class TortureRun {
   /** Open, work, end in some way, then look at what is left. */
   async #generation(): Promise<void> {
     const random = this.#random.fork();
-    if (random.chance(CLOCK_BACK_RATE)) this.#machine.setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
+    if (this.#isExpiring) {
+      if (random.chance(0.5)) this.#machine.setClockForward(random.integer(10, 100) * MINUTE_MS);
+    } else if (random.chance(CLOCK_BACK_RATE)) this.#machine.setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
     const scheduler = this.#machine.startDisturbed(random.fork());
     const crash = this.#machine.failpoint(random);
     const opened = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
@@ -131,10 +147,15 @@ export class TortureRun {
   }
 
   /** Undefined when it was refused, or when the machine stopped before it ended. */
-  async #open(scheduler: Scheduler, eventsMax: number, crash?: Crash): Promise<Opened | undefined> {
+  async #open(
+    scheduler: Scheduler,
+    eventsMax: number,
+    crash?: Crash,
+    settings = this.#store,
+  ): Promise<Opened | undefined> {
     let opened: Opened | undefined;
     let refusal: Error | undefined;
-    this.#comeUp(scheduler).then(
+    this.#comeUp(scheduler, settings).then(
       (up) => {
         opened = up;
       },
@@ -158,9 +179,9 @@ export class TortureRun {
     return opened;
   }
 
-  async #comeUp(scheduler: Scheduler): Promise<Opened> {
+  async #comeUp(scheduler: Scheduler, settings: MessageStoreOptions): Promise<Opened> {
     const { fileSystem } = this.#machine;
-    const store = await MessageStore.open(this.#store, { fileSystem, clock: scheduler, logger: this.#logger });
+    const store = await MessageStore.open(settings, { fileSystem, clock: scheduler, logger: this.#logger });
     try {
       return { store, front: await this.#front.open(store, { fileSystem, scheduler }) };
     } catch (error) {
@@ -292,7 +313,7 @@ export class TortureRun {
     const left = isProbed ? this.#machine.copyAfterCrash(0) : undefined;
     const durablePoint = isProbed ? (this.#machine.checkpoint()?.durablePoint ?? 0) : 0;
     const first = await this.#recovered();
-    this.#model.checkAfterCrash(first.messages, { killed });
+    this.#model.checkAfterCrash(first.content, { killed, now: this.#machine.time });
     if (left !== undefined) await this.#probeAtCrash(first, left, durablePoint);
     const chance = random.fraction();
     if (chance < 0.25) {
@@ -305,7 +326,7 @@ export class TortureRun {
       this.#machine.cutPower(random.integer(0, 0x7fff_ffff));
       this.#step('power cut after the recovery');
       const second = await this.#recovered();
-      this.#model.checkAfterCrash(second.messages, { killed: true });
+      this.#model.checkAfterCrash(second.content, { killed: true, now: this.#machine.time });
       const after = logImage(
         this.#machine.fileSystem,
         second.store.config.storePathCommitLog,
@@ -319,7 +340,8 @@ export class TortureRun {
   async #probe(first: Recovered, random: Random): Promise<void> {
     // One fault at a time: with a torn checkpoint there is no durable point, and a wrong bit ends the log as RocketMQ's do.
     const copy = this.#machine.copyAfterCrash(random.integer(0, 0x7fff_ffff), { torn: false });
-    const { store, messages } = first;
+    const { store } = first;
+    const { messages } = first.content;
     const isQueue = random.chance(0.3);
     const what = isQueue
       ? await probeQueueDamage(store, copy, messages, random.fork(), this.#machine.time)
@@ -332,7 +354,8 @@ export class TortureRun {
   /** On a copy of what the crash left: recovery, or a reader after it, comes upon a bit below the durable point that is wrong. */
   async #probeAtCrash(first: Recovered, left: SimulatedFileSystem, durablePoint: number): Promise<void> {
     const random = this.#probeRandom.fork();
-    const { store, messages } = first;
+    const { store } = first;
+    const { messages } = first.content;
     const what = await probeDamage(store, left, messages, this.#model, random, this.#machine.time, durablePoint);
     this.counters.bitsFlipped++;
     if (what === 'named') this.counters.damageNamed++;
@@ -342,12 +365,15 @@ export class TortureRun {
   /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */
   async #recovered(): Promise<Recovered> {
     const scheduler = this.#machine.startCalm();
-    const opened = await this.#open(scheduler, EVENTS_MAX);
+    // What is looked at stays as it is meanwhile.
+    const settings = this.#isExpiring ? { ...this.#store, deleteWhen: NEVER } : this.#store;
+    const opened = await this.#open(scheduler, EVENTS_MAX, undefined, settings);
     if (!opened) throw new Violation('the store does not open after the crash, although nothing disturbs it any more');
     const { store, front } = opened;
     if (store.failure) throw store.failure;
     this.#step(`recovered: the log ends at ${store.maxPhyOffset}`);
-    const messages = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
+    const content = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
+    const { messages } = content;
     const checks = async (): Promise<void> => {
       await checkLog(store, this.#machine.fileSystem, messages);
       await checkTags(store, messages);
@@ -357,7 +383,7 @@ export class TortureRun {
     await scheduler.complete(checks(), 'reading log, queues and index', EVENTS_MAX);
     this.#front.ended(false);
     this.#machine.stop(scheduler);
-    return { store, messages };
+    return { store, content };
   }
 
   /** What recovery and failures say belongs into the history; what the store says of its daily work does not. */

@@ -114,6 +114,7 @@ export class Workload {
       propertiesString,
       durability,
       waitStoreMsgOK,
+      putTime: this.#scheduler.now(),
       putAt: this.#scheduler.monotonic(),
       afterFailure: this.#store.failure !== undefined,
     };
