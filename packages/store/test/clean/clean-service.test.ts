@@ -48,7 +48,6 @@ test('a round of queue cleaning that failed is made again', async () => {
       },
     },
     indexService: undefined,
-    queuesCompleteWhere,
   });
   await assert.rejects(service.run());
   failing = false;
