@@ -78,7 +78,8 @@ export class MappedFileQueue {
   get minOffset(): number {
     const first = this.#files[0];
     if (first === undefined) return 0;
-    return first.isAvailable ? first.fileFromOffset : first.fileFromOffset + this.mappedFileSize;
+    const isGoing = !first.isAvailable && first !== this.#last;
+    return isGoing ? first.fileFromOffset + this.mappedFileSize : first.fileFromOffset;
   }
 
   /** End of what was appended (in memory); where the next record goes unless its file is full. */

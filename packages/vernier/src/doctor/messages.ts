@@ -46,11 +46,12 @@ export async function* selectMessages(
   const log = new LogReader(layout.logFiles);
   const cache = new OpenFileCache();
   try {
-    const { queues } = await readQueueEntries(layout, cache, BLOCK_UNITS);
+    const isWanted = (topic: string, queueId: number): boolean =>
+      (selection.topic === undefined || topic === selection.topic) &&
+      (selection.queueId === undefined || queueId === selection.queueId);
+    const { queues } = await readQueueEntries(layout, cache, BLOCK_UNITS, isWanted);
     for (const queue of queues) {
-      if (selection.topic !== undefined && queue.topic !== selection.topic) continue;
-      if (selection.queueId !== undefined && queue.queueId !== selection.queueId) continue;
-      yield* messagesOf(queue, log, selection, onUnreadable);
+      if (isWanted(queue.topic, queue.queueId)) yield* messagesOf(queue, log, selection, onUnreadable);
     }
   } finally {
     log.close();

@@ -60,16 +60,20 @@ export interface StoreEntries {
   maxPhysicOffset: number;
 }
 
-/** Gathers the entries of all queues. `blockUnits` of each are held in memory; `cache` has their files. */
+/** Gathers the entries of all queues, or of those `wanted`. `blockUnits` of each are held in memory; `cache` has their files. */
 export async function readQueueEntries(
   layout: StoreLayout,
   cache: OpenFileCache,
   blockUnits = blockUnitsFor(layout.queueCount),
+  wanted: (topic: string, queueId: number) => boolean = () => true,
 ): Promise<StoreEntries> {
+  // After a clean exit the files have everything; else all of them say together how far they go.
+  const isLookedAt = layout.state === 'clean' ? wanted : () => true;
   const readers = new Map<string, QueueReader>();
   let maxPhysicOffset = -1;
   for (const byId of layout.queues.values()) {
     for (const queue of byId.values()) {
+      if (!isLookedAt(queue.topic, queue.queueId)) continue;
       const reader = new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
       readers.set(keyOf(queue.topic, queue.queueId), reader);
       const end = reader.end();
