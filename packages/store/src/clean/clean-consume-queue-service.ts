@@ -4,7 +4,7 @@ import type { IndexService } from '../queue/index-service.ts';
 
 export interface CleanConsumeQueueParts {
   context: Pick<StoreContext, 'logger'>;
-  /** Offset of the first byte that the commit log still has. */
+  /** Offset of the first byte of the commit log that a restart can find. */
   minOffset: () => number;
   consumeQueueStore: Pick<ConsumeQueueStore, 'deleteExpired'>;
   indexService: Pick<IndexService, 'deleteExpired'> | undefined;

@@ -9,7 +9,7 @@ import { type DiskFull, DiskSpaceWatch } from './disk-space-watch.ts';
 
 export interface CleanParts {
   context: StoreContext;
-  mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile' | 'minOffset'>;
+  mappedFileQueue: Pick<MappedFileQueue, 'deleteExpiredFileByTime' | 'retryDeleteFirstFile' | 'durableMinOffset'>;
   consumeQueueStore: Pick<ConsumeQueueStore, 'deleteExpired'>;
   indexService: Pick<IndexService, 'deleteExpired'> | undefined;
   /** Offset in the log below which every record has its queue entries on disk. */
@@ -38,7 +38,7 @@ export class CleanService {
     this.commitLog = new CleanCommitLogService({ context, mappedFileQueue, disks: this.#disks, queuesCompleteWhere });
     this.consumeQueue = new CleanConsumeQueueService({
       context,
-      minOffset: () => mappedFileQueue.minOffset,
+      minOffset: () => mappedFileQueue.durableMinOffset,
       consumeQueueStore,
       indexService,
     });

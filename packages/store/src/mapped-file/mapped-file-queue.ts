@@ -55,6 +55,7 @@ export class MappedFileQueue {
   #deleting: Promise<unknown> = Promise.resolve();
   /** A file was removed, and whether its name is gone from the disk nobody knows. */
   #isRemovalUnsure = false;
+  #durableMinOffset = 0;
 
   constructor(context: StoreContext, options: MappedFileQueueOptions) {
     this.#context = context;
@@ -80,6 +81,11 @@ export class MappedFileQueue {
     if (first === undefined) return 0;
     const isGoing = !first.isAvailable && first !== this.#last;
     return isGoing ? first.fileFromOffset + this.mappedFileSize : first.fileFromOffset;
+  }
+
+  /** As minOffset, of what a restart may find: a file counts until its removal is *on disk*. */
+  get durableMinOffset(): number {
+    return this.#durableMinOffset;
   }
 
   /** End of what was appended (in memory); where the next record goes unless its file is full. */
@@ -130,6 +136,7 @@ export class MappedFileQueue {
     this.#files = found.map(({ path, offset }) => this.#newFile(path, offset));
     for (const file of this.#files) file.setPositions(this.mappedFileSize);
     this.#last = this.#files.at(-1);
+    this.#durableMinOffset = this.minOffset;
     this.#setWhere(this.minOffset, this.minOffset);
   }
 
@@ -425,6 +432,7 @@ export class MappedFileQueue {
     this.#isRemovalUnsure = true;
     await this.#context.fileSystem.syncDirectory(this.storePath);
     this.#isRemovalUnsure = false;
+    this.#durableMinOffset = this.#files[0]?.fileFromOffset ?? 0;
   }
 
   #exclusively<T>(operation: () => Promise<T>): Promise<T> {

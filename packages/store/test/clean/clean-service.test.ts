@@ -137,6 +137,30 @@ test('nothing is removed from a store that has failed', async (t) => {
   await service.shutdown();
 });
 
+for (const [operation, what] of [
+  ['remove', 'cannot be removed'],
+  ['syncDirectory', 'may come back after a power cut'],
+] as const) {
+  test(`queues and index keep what stands for a file that ${what}`, async (t) => {
+    const { context, queue, fileSystem, clock } = await makeLog(t, { newestAgeHours: 1_000 });
+    const { calls, queues, index } = spies();
+    fileSystem.usedPercent.set('/store', 80);
+    fileSystem.inject({ operation, path: /commitlog/, code: 'EIO', times: Number.POSITIVE_INFINITY, skip: 1 });
+    const service = new CleanService({
+      context,
+      mappedFileQueue: queue,
+      consumeQueueStore: queues,
+      indexService: index,
+      queuesCompleteWhere,
+    });
+    await service.start();
+    await clock.advance(30_000);
+    assert.ok(queue.minOffset >= 2 * FILE_SIZE, 'readers do not get there any more');
+    assert.deepEqual(calls, [`queues ${FILE_SIZE}`, `index ${FILE_SIZE}`]);
+    await service.shutdown();
+  });
+}
+
 test('a round that fails is logged and the next one tries again', async (t) => {
   const { context, queue, fileSystem, names, clock, logged } = await makeLog(t, { newestAgeHours: 1_000 });
   const { queues } = spies();
