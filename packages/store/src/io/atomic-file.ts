@@ -3,7 +3,7 @@
  *
  * FILE is replaced in these steps; at each point a crash leaves FILE or FILE.bak whole and durable:
  *
- *   1. FILE.tmp: write, fsync                     FILE old, .bak older
+ *   1. FILE.tmp: made anew, written, fsync        FILE old, .bak older
  *   2. FILE.bak-tmp: copy of FILE, fsync          FILE old, .bak older
  *   3. rename FILE.bak-tmp → FILE.bak             FILE old, .bak older or old
  *   4. fsync of the directory
@@ -51,13 +51,16 @@ export async function writeAtomic(
   await fileSystem.syncDirectory(directory);
 }
 
-/** The length is set before the sync, so that nothing of a longer leftover of a crash stays behind the content. */
+/**
+ * Always a new file: one that an earlier attempt left may be longer, and after a failed sync its pages can swallow what is
+ * written to them and reported as synced (docs/design/recovery.md).
+ */
 async function writeDurably(fileSystem: FileSystem, path: string, bytes: Uint8Array): Promise<void> {
+  await fileSystem.remove(path);
   const file = await fileSystem.open(path, 'create');
   try {
     // Chunks keep a big table from holding up everybody else's calls.
     for (let at = 0; at < bytes.length; at += CHUNK) await file.write(bytes.subarray(at, at + CHUNK), at);
-    await file.truncate(bytes.length);
     await file.sync();
   } finally {
     await file.close();
