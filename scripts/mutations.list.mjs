@@ -168,8 +168,8 @@ export const mutations = [
   {
     name: 'readers are given what fails its checksum',
     file: 'read/record-check.ts',
-    from: 'return crc32Masked(source.subarray(bodyAt, bodyAt + bodyLength)) === readInt32(source, at + 8);',
-    to: 'return true;',
+    from: 'return isWhole ? topicLengthAt : -1;',
+    to: 'return isWhole || size > 0 ? topicLengthAt : -1;',
     seed: 9,
   },
   {
@@ -245,7 +245,7 @@ export const mutations = [
   {
     name: 'readers are given a record whose lengths do not add up',
     file: 'read/record-check.ts',
-    from: 'if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return false;\n',
+    from: 'if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return -1;\n',
     to: '',
     seed: 405,
   },

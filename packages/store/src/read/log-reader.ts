@@ -1,7 +1,7 @@
 import type { StoreLogger } from '../logger.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import { LogBlockCache } from './log-block-cache.ts';
-import { isRecordAtPlace, isRecordNumbered, isRecordSound } from './record-check.ts';
+import { isRecordAtPlace, isRecordNumbered, soundTopicPosition } from './record-check.ts';
 import { isTombstone } from './tombstone.ts';
 
 /** 8 MiB: what a few consumers that catch up on different places need, little beside the process itself. */
@@ -88,15 +88,16 @@ export class LogReader {
       if (memory === 'appended') {
         if (place && !isRecordNumbered(buffer, at, place.queueId, place.queueOffset)) bad.push(i);
       } else {
-        if (!memory && !(await this.#copyFromFile(offset, size, buffer, at))) {
-          gone.push(i);
-          at += size;
-          continue;
+        let topicLengthAt = memory === 'cached' ? soundTopicPosition(buffer, at, size, offset) : -1;
+        if (topicLengthAt < 0) {
+          if (!(await this.#copyFromFile(offset, size, buffer, at))) {
+            gone.push(i);
+            at += size;
+            continue;
+          }
+          topicLengthAt = soundTopicPosition(buffer, at, size, offset);
         }
-        const isGood =
-          (memory === 'cached' || isRecordSound(buffer, at, size, offset)) &&
-          (!place || isRecordAtPlace(buffer, at, place));
-        if (!isGood) bad.push(i);
+        if (topicLengthAt < 0 || (place && !isRecordAtPlace(buffer, at, topicLengthAt, place))) bad.push(i);
       }
       // It keeps a number in use for a message that a repair took out; a consumer has nothing to get there.
       if (place && isTombstone(buffer, at, size)) tombstones.push(i);
@@ -118,8 +119,8 @@ export class LogReader {
   }
 
   /**
-   * `appended`: the log's own memory had it, which nothing has damaged. `cached`: a block that came from the disk had it, and
-   * it is sound. Undefined: neither.
+   * `appended`: the log's own memory had it, which nothing has damaged. `cached`: a block that came from the disk had it.
+   * Undefined: neither.
    */
   #copyFromMemory(offset: number, size: number, target: Buffer, at: number): 'appended' | 'cached' | undefined {
     const hot = this.#queue.selectHot(offset, size);
@@ -127,8 +128,7 @@ export class LogReader {
       target.set(hot, at);
       return 'appended';
     }
-    const isCached = this.#blocks.copyHot(offset, size, target, at) && isRecordSound(target, at, size, offset);
-    return isCached ? 'cached' : undefined;
+    return this.#blocks.copyHot(offset, size, target, at) ? 'cached' : undefined;
   }
 
   /** False when the log does not have the record any more. */
