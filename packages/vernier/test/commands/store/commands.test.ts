@@ -40,8 +40,8 @@ test('store inspect: a page, or all of it as JSON; 1 when a start would find dam
   assert.match(page.stdout, /events +1 +0 +\d+/);
   assert.match(page.stdout, /a start would +read /);
   if (process.platform === 'linux') {
-    // Copied a moment ago: it is all in memory, whether or not it is on the disk.
-    assert.match(page.stdout, /page cache +log: 192\.0 KiB of 192\.0 KiB/);
+    // How much of it is in memory is the machine's business.
+    assert.match(page.stdout, /page cache +log: [\d.]+ .*B of 192\.0 KiB/);
     assert.match(page.stdout, / queues: .* of /);
   }
   const seen = json(await store('inspect', small.root, '--json'));
