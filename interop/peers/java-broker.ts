@@ -1,6 +1,6 @@
 /**
- * Apache RocketMQ itself (5.5.0, or its last 4.x broker), nameserver and broker as two unmodified processes on loopback, as the reference that
- * every suite runs against first and that the benchmark measures.
+ * Apache RocketMQ itself (5.5.0, or its last 4.x broker), nameserver and broker as two unmodified processes on loopback,
+ * as the reference that every suite runs against first and that the benchmark measures.
  */
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

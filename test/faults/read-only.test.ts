@@ -120,7 +120,7 @@ async function turnedReadOnly(t: TestContext): Promise<boolean> {
   const load = await scene.load(broker);
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
   const device = basename(mounts.find((line) => line.split(' ')[1] === disk.mountPoint)!.split(' ')[0]!);
-  const marker = `${basename(disk.mountPoint)} ${disk.mountPoint}: a file system error is triggered`;
+  const marker = `${disk.mountPoint}: a file system error is triggered`;
   writeFileSync('/dev/kmsg', `${marker}\n`);
   writeFileSync(`/sys/fs/ext4/${device}/trigger_fs_error`, 'a test of what happens then');
   await load.until('refusals', () => load.refused > 40);

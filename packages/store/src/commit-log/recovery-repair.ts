@@ -104,8 +104,8 @@ export class Rewriter {
       this.#saidThatCacheStays = true;
       this.#context.logger.info(
         { path: file.path },
-        'recovery: the page cache cannot be emptied here (this is not Linux, or the file system has no direct I/O and koffi is missing): after a failed flush ' +
-          'some file systems need that before a page can be written again',
+        'recovery: the page cache cannot be emptied here (this is not Linux, or the file system has no direct I/O and ' +
+          'koffi is missing): after a failed flush some file systems need that before a page can be written again',
       );
     }
     await file.write(this.#piece.subarray(this.#start - pieceFrom, this.#end - pieceFrom), this.#start);

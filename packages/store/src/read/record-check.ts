@@ -49,8 +49,8 @@ export interface RecordPlace {
 }
 
 /**
- * Whether a sound record at `at`, whose topic's length stands at `topicLengthAt`, is the one that belongs at this place. An entry whose bytes are damaged, or whose file is
- * another queue's, points to records that are sound and somebody else's.
+ * Whether a sound record at `at`, whose topic's length stands at `topicLengthAt`, is the one that belongs at this place. An
+ * entry whose bytes are damaged, or whose file is another queue's, points to records that are sound and somebody else's.
  */
 export function isRecordAtPlace(source: Buffer, at: number, topicLengthAt: number, place: RecordPlace): boolean {
   if (!isRecordNumbered(source, at, place.queueId, place.queueOffset)) return false;

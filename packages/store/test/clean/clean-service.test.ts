@@ -54,19 +54,26 @@ test('a round of queue cleaning that failed is made again', async () => {
   assert.equal(await service.run(), 3);
 });
 
-const queuesCompleteWhere = (): number => Number.POSITIVE_INFINITY;
+/** A service whose queues have everything on disk. */
+function cleanService(
+  { context, queue }: Pick<Awaited<ReturnType<typeof makeLog>>, 'context' | 'queue'>,
+  queues: ReturnType<typeof spies>['queues'],
+  index?: ReturnType<typeof spies>['index'],
+): CleanService {
+  return new CleanService({
+    context,
+    mappedFileQueue: queue,
+    consumeQueueStore: queues,
+    indexService: index,
+    queuesCompleteWhere: () => Number.POSITIVE_INFINITY,
+  });
+}
 
 test('the service runs at its start and each cleanResourceInterval, and not after shutdown', async (t) => {
   const made = await makeLog(t, { newestAgeHours: 100, config: { deleteFileBatchMax: 1 } });
   const { calls, queues, index } = spies();
   const { context, queue, clock, fileSystem, names } = made;
-  const service = new CleanService({
-    context,
-    mappedFileQueue: queue,
-    consumeQueueStore: queues,
-    indexService: index,
-    queuesCompleteWhere,
-  });
+  const service = cleanService({ context, queue }, queues, index);
   fileSystem.usedPercent.set('/store', 80);
   await service.start();
   await settle();
@@ -86,13 +93,7 @@ test('shutdown ends a round at the file it is at', async (t) => {
   const { context, queue, fileSystem, names } = await makeLog(t, { newestAgeHours: 1_000, files: 9 });
   const { queues } = spies();
   fileSystem.usedPercent.set('/store', 80);
-  const service = new CleanService({
-    context,
-    mappedFileQueue: queue,
-    consumeQueueStore: queues,
-    indexService: undefined,
-    queuesCompleteWhere,
-  });
+  const service = cleanService({ context, queue }, queues);
   await service.start();
   await settle();
   // The pause before the second file would last for ever on this clock.
@@ -104,13 +105,7 @@ test('diskFull is known when start resolves', async (t) => {
   const { context, queue, fileSystem } = await makeLog(t);
   const { queues } = spies();
   fileSystem.usedPercent.set('/store', 97);
-  const service = new CleanService({
-    context,
-    mappedFileQueue: queue,
-    consumeQueueStore: queues,
-    indexService: undefined,
-    queuesCompleteWhere,
-  });
+  const service = cleanService({ context, queue }, queues);
   assert.equal(service.diskFull, undefined);
   await service.start();
   assert.equal(service.diskFull!.usedRatio, 0.97);
@@ -122,13 +117,7 @@ test('nothing is removed from a store that has failed', async (t) => {
   const { calls, queues } = spies();
   fileSystem.usedPercent.set('/store', 99);
   context.fail(new StoreError('STORE_DAMAGED', 'damaged'));
-  const service = new CleanService({
-    context,
-    mappedFileQueue: queue,
-    consumeQueueStore: queues,
-    indexService: undefined,
-    queuesCompleteWhere,
-  });
+  const service = cleanService({ context, queue }, queues);
   await service.start();
   await clock.advance(60_000);
   assert.deepEqual(await names(), [0, 1, 2, 3, 4]);
@@ -146,13 +135,7 @@ for (const [operation, what] of [
     const { calls, queues, index } = spies();
     fileSystem.usedPercent.set('/store', 80);
     fileSystem.inject({ operation, path: /commitlog/, code: 'EIO', times: Number.POSITIVE_INFINITY, skip: 1 });
-    const service = new CleanService({
-      context,
-      mappedFileQueue: queue,
-      consumeQueueStore: queues,
-      indexService: index,
-      queuesCompleteWhere,
-    });
+    const service = cleanService({ context, queue }, queues, index);
     await service.start();
     await clock.advance(30_000);
     assert.ok(queue.minOffset >= 2 * FILE_SIZE, 'readers do not get there any more');
@@ -168,13 +151,7 @@ test('a round that fails is logged and the next one tries again', async (t) => {
   fileSystem.intercept = (operation) => {
     if (operation === 'remove') throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
   };
-  const service = new CleanService({
-    context,
-    mappedFileQueue: queue,
-    consumeQueueStore: queues,
-    indexService: undefined,
-    queuesCompleteWhere,
-  });
+  const service = cleanService({ context, queue }, queues);
   await service.start();
   await settle();
   assert.ok(logged.some((line) => line.level === 'warn' && /next round/.test(line.message)));

@@ -318,22 +318,18 @@ export class TortureRun {
     const chance = random.fraction();
     if (chance < 0.25) {
       // What the first recovery left on the disk comes to the same in a second one.
-      const before = logImage(
-        this.#machine.fileSystem,
-        first.store.config.storePathCommitLog,
-        first.store.maxPhyOffset,
-      );
+      const before = this.#logImage(first.store);
       this.#machine.cutPower(random.integer(0, 0x7fff_ffff));
       this.#step('power cut after the recovery');
       const second = await this.#recovered();
       this.#model.checkAfterCrash(second.content, { killed: true, now: this.#machine.time });
-      const after = logImage(
-        this.#machine.fileSystem,
-        second.store.config.storePathCommitLog,
-        second.store.maxPhyOffset,
-      );
+      const after = this.#logImage(second.store);
       if (!after.equals(before)) throw new Violation('a second recovery changed the log');
     } else if (chance < 0.45) await this.#probe(first, random);
+  }
+
+  #logImage({ config, maxPhyOffset }: MessageStore): Buffer {
+    return logImage(this.#machine.fileSystem, config.storePathCommitLog, maxPhyOffset);
   }
 
   /** On a copy: a bit of the log or of a queue is read wrong. */
@@ -346,9 +342,7 @@ export class TortureRun {
     const what = isQueue
       ? await probeQueueDamage(store, copy, messages, random.fork(), this.#machine.time)
       : await probeDamage(store, copy, messages, this.#model, random.fork(), this.#machine.time);
-    this.counters.bitsFlipped++;
-    if (what === 'named') this.counters.damageNamed++;
-    this.#step(`on a copy a bit of ${isQueue ? 'a queue' : 'the log'} was flipped: ${what}`);
+    this.#noteProbe(`on a copy a bit of ${isQueue ? 'a queue' : 'the log'} was flipped`, what);
   }
 
   /** On a copy of what the crash left: recovery, or a reader after it, comes upon a bit below the durable point that is wrong. */
@@ -357,9 +351,13 @@ export class TortureRun {
     const { store } = first;
     const { messages } = first.content;
     const what = await probeDamage(store, left, messages, this.#model, random, this.#machine.time, durablePoint);
+    this.#noteProbe('on a copy of what the crash left a bit of the log was flipped', what);
+  }
+
+  #noteProbe(probe: string, what: string): void {
     this.counters.bitsFlipped++;
     if (what === 'named') this.counters.damageNamed++;
-    this.#step(`on a copy of what the crash left a bit of the log was flipped: ${what}`);
+    this.#step(`${probe}: ${what}`);
   }
 
   /** A recovery that nothing disturbs, and everything it gave. Then the machine stops, with the store open. */
