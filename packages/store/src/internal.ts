@@ -1,7 +1,79 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
-export { AbortFile } from './abort-file.ts';
-export { DelayLevels, SCHEDULE_TOPIC } from './commit-log/delay-levels.ts';
-export { endOf, type LogFile, logFileOf, withFile } from './commit-log/log-file.ts';
+
+export type { TimerHandle } from './base/clock.ts';
+export { Coalesced } from './base/coalesced.ts';
+export { storeKeys } from './base/config-keys.ts';
+export type { StoreContext } from './base/context.ts';
+export { isOffsetName, offsetToFileName } from './base/file-name.ts';
+export type { DiskSpace, FileStat, FileSystem, OpenMode, StoreFile } from './base/file-system.ts';
+export { readInt32, readInt64, writeInt32, writeInt64 } from './base/int64.ts';
+export {
+  A_DAY_MS,
+  allowedValues,
+  type ConfigValue,
+  choice,
+  defaultsOf,
+  flag,
+  integer,
+  type KeySpec,
+  type KeyTable,
+  milliseconds,
+  parseValue,
+  shownValue,
+  specOf,
+  type TextForm,
+  text,
+  valueProblem,
+} from './base/key-spec.ts';
+export { forEachLimited } from './base/limited.ts';
+export {
+  limits,
+  PROPERTIES_BYTES_MAX,
+  QUEUE_COUNT_MAX,
+  RECORD_BYTES_CEILING,
+  STORE_TIME_HELD_MS,
+} from './base/limits.ts';
+export { LineRate } from './base/line-rate.ts';
+export { notAFileError } from './base/not-a-file.ts';
+export { ServiceLoop } from './base/service-loop.ts';
+export { addresses, host, hostFault, hostOrNothing, splitAddresses } from './base/text-forms.ts';
+export { changedConfig, resolveConfig } from './base/validate-config.ts';
+export { BATCH_CQ, QUEUE_TYPE, readBatchTopics } from './batch-queue/batch-topics.ts';
+export { type AtomicWriteOptions, backupPath, readAtomic, writeAtomic } from './io/atomic-file.ts';
+export { makeDirectory, makeDirectorySync } from './io/make-directory.ts';
+export { FILE_MODE } from './io/modes.ts';
+export { loadNative } from './io/native.ts';
+export { NodeFileSystem } from './io/node-file-system.ts';
+export { PlacedFileSystem } from './io/placed-file-system.ts';
+export { openRegularSync } from './io/regular-file.ts';
+export { checkStoreDirectory, storePaths } from './io/store-directory.ts';
+export { type LockState, lockStateOf, StoreLock } from './io/store-lock.ts';
+export {
+  decodeIndexHeader,
+  decodeIndexUnit,
+  HASH_SLOT_SIZE,
+  INDEX_HEADER_SIZE,
+  INDEX_SIZE,
+  type IndexHeader,
+  type IndexUnit,
+  indexFileSize,
+} from './key-index/index-layout.ts';
+export { IndexService, indexKeyHash } from './key-index/index-service.ts';
+export { type IndexShape, indexShapeOf } from './key-index/index-shape.ts';
+export { ConsumeQueueStore } from './queue/consume-queue-store.ts';
+export { decodeDeletions, encodeDeletions } from './queue/deletions.ts';
+export { EXT_UNIT_BYTES_MIN, extOffsetOf, extTagsCode, isExtAddress } from './queue/ext-unit.ts';
+export {
+  CQ_STORE_UNIT_SIZE,
+  isFillerUnit,
+  isGoodUnit,
+  unitPhyOffset,
+  unitSize,
+  unitTagsCode,
+  writeUnit,
+} from './queue/unit.ts';
+export { DelayLevels, SCHEDULE_TOPIC } from './record/delay-levels.ts';
+export type { DispatchRequest } from './record/dispatch-request.ts';
 export {
   type BadRecord,
   BLANK_MAGIC_CODE,
@@ -18,13 +90,19 @@ export {
   type RecordCheck,
   type RecordCheckOptions,
   type RecordLayout,
-} from './commit-log/message-decoder.ts';
-export { type EncodedPart, MessageEncoder } from './commit-log/message-encoder.ts';
-export { encodeProperties, PROPERTY_CRC32, parseProperties, propertyOf } from './commit-log/properties.ts';
-export { dispatchRequestOf } from './commit-log/record-dispatch.ts';
-export { type ScanOptions, scanLog } from './commit-log/recovery-scan.ts';
-export { searchRecords } from './commit-log/recovery-search.ts';
-export { chooseStart, type RecoveryStart } from './commit-log/recovery-start.ts';
+} from './record/message-decoder.ts';
+export { type EncodedPart, MessageEncoder } from './record/message-encoder.ts';
+export {
+  encodeProperties,
+  PROPERTY_CRC32,
+  PropertyCursor,
+  parseProperties,
+  propertyOf,
+  removeProperties,
+} from './record/properties.ts';
+export { PropertyBytes } from './record/property-bytes.ts';
+export { keyHashesOf, PropertyBit, PropertyScan } from './record/property-scan.ts';
+export { dispatchRequestOf } from './record/record-dispatch.ts';
 export {
   BORNHOST_V6_FLAG,
   COMPRESSED_FLAG,
@@ -35,39 +113,18 @@ export {
   STOREHOSTADDRESS_V6_FLAG,
   TRANSACTION_ROLLBACK_TYPE,
   transactionType,
-} from './commit-log/sys-flag.ts';
-export type { StoreContext } from './context.ts';
-export { readInt32, readInt64, writeInt32, writeInt64 } from './int64.ts';
-export { type AtomicWriteOptions, backupPath, readAtomic, writeAtomic } from './io/atomic-file.ts';
-export type { DiskSpace, FileSystem, StoreFile } from './io/file-system.ts';
-export { makeDirectory, makeDirectorySync } from './io/make-directory.ts';
-export { loadNative } from './io/native.ts';
-export { NodeFileSystem } from './io/node-file-system.ts';
-export { type LockState, lockStateOf, StoreLock } from './io/store-lock.ts';
-export { ConsumeQueueStore } from './queue/consume-queue-store.ts';
-export type { DispatchRequest } from './queue/dispatch-request.ts';
+} from './record/sys-flag.ts';
+export { javaStringHashCode, tagsStringToTagsCode } from './record/tags-code.ts';
+export { isTombstone, TOMBSTONE_PREPARED_OFFSET, TOMBSTONE_PROPERTY } from './record/tombstone.ts';
+export { AbortFile } from './recovery/abort-file.ts';
+export { endOf, type LogFile, logFileOf, withFile } from './recovery/log-file.ts';
+export { type ScanOptions, scanLog } from './recovery/recovery-scan.ts';
+export { searchRecords } from './recovery/recovery-search.ts';
+export { chooseStart, type RecoveryStart } from './recovery/recovery-start.ts';
 export {
-  decodeIndexHeader,
-  decodeIndexUnit,
-  HASH_SLOT_SIZE,
-  INDEX_HEADER_SIZE,
-  INDEX_SIZE,
-  type IndexHeader,
-  type IndexUnit,
-  indexFileSize,
-} from './queue/index-layout.ts';
-export { IndexService, indexKeyHash } from './queue/index-service.ts';
-export { javaStringHashCode, tagsStringToTagsCode } from './queue/tags-code.ts';
-export {
-  CQ_STORE_UNIT_SIZE,
-  isFillerUnit,
-  isGoodUnit,
-  unitPhyOffset,
-  unitSize,
-  unitTagsCode,
-  writeUnit,
-} from './queue/unit.ts';
-export { isTombstone, TOMBSTONE_PROPERTY } from './read/tombstone.ts';
-export { CHECKPOINT_BYTES, type CheckpointContent, decodeCheckpoint, StoreCheckpoint } from './store-checkpoint.ts';
-export { checkStoreDirectory, storePaths } from './store-directory.ts';
-export { resolveConfig } from './validate-config.ts';
+  CHECKPOINT_BYTES,
+  type CheckpointContent,
+  decodeCheckpoint,
+  StoreCheckpoint,
+  targetsAt,
+} from './recovery/store-checkpoint.ts';

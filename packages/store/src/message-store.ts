@@ -1,31 +1,49 @@
 import { EventEmitter } from 'node:events';
-import type { Clock } from './clock.ts';
-import type { CommitLog } from './commit-log/commit-log.ts';
-import type { MessageStoreConfig, MessageStoreOptions } from './config.ts';
-import { type Message, toMessageExtBrokerInner } from './embedding/message.ts';
-import { StoreError } from './errors.ts';
-import type { InFlightOperation } from './io/file-system.ts';
-import type { StoreMetrics } from './metrics.ts';
-import type { Arrival, OpenOptions } from './open-options.ts';
-import { openStoreParts } from './open-store.ts';
-import type { GetMessageOptions } from './read/message-reader.ts';
-import { type ReadQueueOptions, readQueue } from './read/read-queue.ts';
-import { runtimeInfo } from './runtime-info.ts';
-import { storeMetrics } from './store-metrics.ts';
-import type { StoreParts } from './store-parts.ts';
+import {
+  argumentError,
+  checkFunction,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  checkQueue,
+  checkText,
+  durabilityError,
+  isDurability,
+  looking,
+  thrownByCaller,
+} from './base/arguments.ts';
+import { EventDelivery } from './base/caller-code.ts';
+import type { Clock } from './base/clock.ts';
+import type { MessageStoreConfig, MessageStoreOptions } from './base/config.ts';
+import { StoreError } from './base/errors.ts';
+import type { InFlightOperation } from './base/file-system.ts';
+import type { StoreMetrics } from './base/metrics.ts';
 import type {
   BoundaryType,
   Durability,
   GetMessageResult,
-  MessageExt,
   MessageExtBatch,
   MessageExtBrokerInner,
   PutMessageResult,
+  QueueEntry,
+  StoredMessage,
   StoreHost,
-} from './types.ts';
+} from './base/types.ts';
+import type { IndexType } from './key-index/index-service.ts';
+import type { CommitLog } from './log/commit-log.ts';
+import { type Arrival, OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
+import { openStoreParts } from './open-store.ts';
+import type { QueryMessageResult } from './read/key-query.ts';
+import type { GetMessageOptions } from './read/message-reader.ts';
+import { checkReadQueueOptions, type ReadQueueOptions, readQueue } from './read/read-queue.ts';
+import { type Message, toMessageExtBrokerInner } from './record/message.ts';
+import { ownBatch, ownMessage } from './record/own-message.ts';
+import { runtimeInfo } from './runtime-info.ts';
+import { storeMetrics } from './store-metrics.ts';
+import type { StoreParts } from './store-parts.ts';
 
 export interface MessageStoreEvents {
-  /** Emitted per message, in order, once readers may see it. */
+  /** Emitted per message, in order, once readers may see it. What a listener throws is an uncaught exception. */
   arrived: [arrival: Arrival];
   /** The first failed write or flush; the store is read-only from here on, for good. */
   failed: [cause: StoreError];
@@ -38,7 +56,8 @@ const EMBEDDED_HOST: StoreHost = { address: Uint8Array.of(127, 0, 0, 1), port: 0
  * log, readers follow the queues that dispatch builds from it.
  */
 export class MessageStore extends EventEmitter<MessageStoreEvents> {
-  readonly config: MessageStoreConfig;
+  /** The settings in force; changeConfig changes some of them. */
+  readonly config: Readonly<MessageStoreConfig>;
   readonly #parts: StoreParts;
   readonly #clock: Clock;
   #shutdown: Promise<void> | undefined;
@@ -48,10 +67,12 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     this.#parts = parts;
     this.config = parts.config;
     this.#clock = parts.clock;
+    const arrivals = new EventDelivery<Arrival>(parts.clock, (arrival) => this.emit('arrived', arrival));
     parts.onArrived = (arrival) => {
-      if (this.listenerCount('arrived') > 0) this.emit('arrived', arrival);
+      if (this.listenerCount('arrived') > 0) arrivals.announce(arrival);
     };
-    parts.onFailed = (cause) => this.emit('failed', cause);
+    const failures = new EventDelivery<StoreError>(parts.clock, (cause) => this.emit('failed', cause));
+    parts.onFailed = (cause) => failures.announce(cause);
   }
 
   /**
@@ -60,27 +81,59 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
    * content is untouched.
    */
   static async open(options: MessageStoreOptions, more: OpenOptions = {}): Promise<MessageStore> {
-    return new MessageStore(await openStoreParts(options, more));
+    const own = ownOptions(options);
+    checkOptions('open', more, OPEN_OPTIONS);
+    const ownMore = looking('open', 'the options', () => ({ ...more }));
+    return new MessageStore(await openStoreParts(own, ownMore));
   }
 
   /**
    * Appends a message. Resolves with status PUT_OK when it is where `durability` (or, without it, flushDiskType) wants
-   * it; see Durability. Any other status says that it is not acknowledged, with a reason. Throws
-   * STORE_MESSAGE_INVALID for what the format cannot hold, such as a blank in a key.
+   * it; see Durability. Any other status says that it is not acknowledged, with a reason. What is wrong with the message
+   * itself is no status: rejects STORE_MESSAGE_INVALID when it is more than the store can hold and give back unchanged
+   * (docs/reference/limits.md), STORE_QUEUE_TYPE_UNSUPPORTED for a topic with batch queues, STORE_ARGUMENT_INVALID for
+   * options that there are not. Nothing is changed then.
    */
   async putMessage(message: Message, options: { durability?: Durability } = {}): Promise<PutMessageResult> {
-    const inner = toMessageExtBrokerInner(message, EMBEDDED_HOST, this.#clock.now());
-    return this.asyncPutMessage(inner, options.durability);
+    checkOptions('putMessage', options, ['durability']);
+    const { durability } = looking('putMessage', 'the options', () => ({ ...options }));
+    if (!isDurability(durability)) throw durabilityError('putMessage', durability);
+    const now = this.#clock.now();
+    const inner = looking('putMessage', 'the message', () => toMessageExtBrokerInner(message, EMBEDDED_HOST, now));
+    this.#parts.batchTopics.check(inner.topic);
+    const result = await this.asyncPutMessage(inner, durability);
+    if (result.status !== 'MESSAGE_ILLEGAL' && result.status !== 'PROPERTIES_SIZE_EXCEEDED') return result;
+    throw new StoreError('STORE_MESSAGE_INVALID', result.reason ?? result.status, { status: result.status });
   }
 
-  /** The broker's way in; see PutMessageStatus. Never rejects for an operating error. The body may be reused at once. */
+  /**
+   * The broker's way in; see PutMessageStatus. Never rejects for an operating error or for what is in the message, only
+   * with STORE_ARGUMENT_INVALID for a durability that there is not, or a message whose own code throws. The body may be
+   * reused at once.
+   */
   asyncPutMessage(message: MessageExtBrokerInner, durability?: Durability): Promise<PutMessageResult> {
-    return this.#counted(this.#parts.commitLog.asyncPutMessage(message, durability));
+    if (!isDurability(durability)) return Promise.reject(durabilityError('asyncPutMessage', durability));
+    let own: MessageExtBrokerInner;
+    try {
+      own = ownMessage(message);
+    } catch (error) {
+      return Promise.reject(thrownByCaller('asyncPutMessage', 'the message', error));
+    }
+    this.#parts.counters.putTimes++;
+    return this.#parts.commitLog.asyncPutMessage(own, durability);
   }
 
   /** Several messages of one queue as consecutive records, acknowledged together. */
   asyncPutMessages(batch: MessageExtBatch, durability?: Durability): Promise<PutMessageResult> {
-    return this.#counted(this.#parts.commitLog.asyncPutMessages(batch, durability));
+    if (!isDurability(durability)) return Promise.reject(durabilityError('asyncPutMessages', durability));
+    let own: MessageExtBatch;
+    try {
+      own = ownBatch(batch);
+    } catch (error) {
+      return Promise.reject(thrownByCaller('asyncPutMessages', 'the batch', error));
+    }
+    this.#parts.counters.putTimes++;
+    return this.#parts.commitLog.asyncPutMessages(own, durability);
   }
 
   /** Reads from `offset` on, at most `maxMsgNums` messages and the transfer limits of the configuration. Rejects
@@ -91,14 +144,30 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     queueId: number,
     offset: number,
     maxMsgNums: number,
-    options: GetMessageOptions = {},
+    options: GetMessageOptions = NO_OPTIONS,
   ): Promise<GetMessageResult> {
     this.#checkOpen();
-    return this.#parts.messageReader.getMessage(topic, queueId, offset, maxMsgNums, options);
+    checkQueue('getMessage', topic, queueId);
+    checkInteger('getMessage', 'offset', offset);
+    checkInteger('getMessage', 'maxMsgNums', maxMsgNums);
+    const own = ownGetOptions(options);
+    return this.#parts.messageReader.getMessage(topic, queueId, offset, maxMsgNums, own);
   }
 
-  /** Iterates over a queue in order; with `follow` it waits for what is to come and ends with the store or the signal. */
-  readQueue(topic: string, queueId = 0, options: ReadQueueOptions = {}): AsyncGenerator<MessageExt, void, undefined> {
+  /**
+   * Iterates over a queue in order; with `follow` it waits for what is to come and ends with the store or the signal.
+   * Throws STORE_ARGUMENT_INVALID; the first step rejects STORE_OFFSET_OUT_OF_RANGE for a `from` behind the queue's end,
+   * and each step STORE_READ_FAILED for what the disk does not give.
+   */
+  readQueue(
+    topic: string,
+    queueId = 0,
+    options: ReadQueueOptions = {},
+  ): AsyncGenerator<StoredMessage, void, undefined> {
+    checkQueue('readQueue', topic, queueId);
+    checkOptions('readQueue', options, ['from', 'follow', 'signal']);
+    const own = looking('readQueue', 'the options', () => ({ ...options }));
+    looking('readQueue', 'the options', () => checkReadQueueOptions(own));
     const store = this;
     const source = {
       get isClosed() {
@@ -107,17 +176,21 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
       getMessage: (t: string, q: number, offset: number, count: number) => this.getMessage('', t, q, offset, count),
       getMinOffsetInQueue: (t: string, q: number) => this.getMinOffsetInQueue(t, q),
       getMaxOffsetInQueue: (t: string, q: number) => this.getMaxOffsetInQueue(t, q),
+      queueOf: (t: string, q: number) => this.#parts.queues.find(t, q),
     };
-    return readQueue(source, this.#parts.arrivals, topic, queueId, options);
+    return readQueue(source, this.#parts.arrivals, topic, queueId, own);
   }
 
   /** Exclusive end of what readers may see; 0 for a queue that does not exist. */
   getMaxOffsetInQueue(topic: string, queueId: number): number {
-    return this.#parts.queues.find(topic, queueId)?.maxOffsetInQueue ?? 0;
+    checkQueue('getMaxOffsetInQueue', topic, queueId);
+    return this.#parts.queues.findReadable(topic, queueId)?.maxOffsetInQueue ?? 0;
   }
 
+  /** First entry that readers may ask for; 0 for a queue that does not exist. */
   getMinOffsetInQueue(topic: string, queueId: number): number {
-    return this.#parts.queues.find(topic, queueId)?.minOffsetInQueue ?? 0;
+    checkQueue('getMinOffsetInQueue', topic, queueId);
+    return this.#parts.queues.findReadable(topic, queueId)?.minOffsetInQueue ?? 0;
   }
 
   /** RocketMQ getOffsetInQueueByTime: LOWER is the first message not older than `timestamp`, UPPER the last not younger. */
@@ -128,13 +201,20 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     boundary: BoundaryType = 'LOWER',
   ): Promise<number> {
     this.#checkOpen();
-    return this.#parts.offsetByTime(topic, queueId, timestamp, boundary);
+    checkQueue('getOffsetInQueueByTime', topic, queueId);
+    checkNumber('getOffsetInQueueByTime', 'timestamp', timestamp);
+    if (boundary !== 'LOWER' && boundary !== 'UPPER') {
+      throw argumentError('getOffsetInQueueByTime', 'boundary', "must be 'LOWER' or 'UPPER'", boundary);
+    }
+    return this.#parts.queueLookup.offsetByTime(topic, queueId, timestamp, boundary);
   }
 
   /** storeTimestamp of the message at this entry; -1 when there is none. */
   async getMessageStoreTimeStamp(topic: string, queueId: number, queueOffset: number): Promise<number> {
     this.#checkOpen();
-    return this.#parts.storeTimestampAt(topic, queueId, queueOffset);
+    checkQueue('getMessageStoreTimeStamp', topic, queueId);
+    checkInteger('getMessageStoreTimeStamp', 'queueOffset', queueOffset);
+    return this.#parts.queueLookup.storeTimestampAt(topic, queueId, queueOffset);
   }
 
   /** storeTimestamp of the queue's oldest message; -1 when it has none. */
@@ -142,20 +222,27 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     return this.getMessageStoreTimeStamp(topic, queueId, this.getMinOffsetInQueue(topic, queueId));
   }
 
-  /** The raw record that starts at this offset in the log; undefined when none does. */
+  /**
+   * The raw record that starts at this offset in the log; undefined when none does, or one that a repair left in place of a
+   * lost message. One that is larger than what maxMessageSize allows now is found through its queue and by its keys, not
+   * here.
+   */
   async selectOneMessageByOffset(commitLogOffset: number): Promise<Buffer | undefined> {
     this.#checkOpen();
+    checkInteger('selectOneMessageByOffset', 'commitLogOffset', commitLogOffset);
     return this.#parts.lookup.selectOneMessageByOffset(commitLogOffset);
   }
 
-  async lookMessageByOffset(commitLogOffset: number): Promise<MessageExt | undefined> {
+  /** The same, decoded. */
+  async lookMessageByOffset(commitLogOffset: number): Promise<StoredMessage | undefined> {
     this.#checkOpen();
+    checkInteger('lookMessageByOffset', 'commitLogOffset', commitLogOffset);
     return this.#parts.lookup.lookMessageByOffset(commitLogOffset);
   }
 
   /**
-   * Messages with this key or unique key, newest first, stored between the two times. The index compares hashes, so a
-   * caller that must be sure compares the key itself, as RocketMQ's clients do.
+   * Messages of the topic with this key or unique key, or with this tag (`indexType` 'tag'), newest first, each once, stored
+   * between the two times (whole seconds). At most `maxNum`, maxMsgsNumBatch, and 15 MiB if more than one. Rejects STORE_READ_FAILED, STORE_CLOSED.
    */
   async queryMessage(
     topic: string,
@@ -163,9 +250,48 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     maxNum = this.config.maxMsgsNumBatch,
     begin = 0,
     end = Number.MAX_SAFE_INTEGER,
-  ): Promise<{ indexLastUpdateTimestamp: number; indexLastUpdatePhyoffset: number; records: Buffer[] }> {
+    indexType: IndexType = 'key',
+  ): Promise<QueryMessageResult> {
     this.#checkOpen();
-    return this.#parts.queryMessage(topic, key, Math.min(maxNum, this.config.maxMsgsNumBatch), begin, end);
+    checkText('queryMessage', 'topic', topic);
+    checkText('queryMessage', 'key', key);
+    checkInteger('queryMessage', 'maxNum', maxNum);
+    checkNumber('queryMessage', 'begin', begin);
+    checkNumber('queryMessage', 'end', end);
+    if (indexType !== 'key' && indexType !== 'tag') {
+      throw argumentError('queryMessage', 'indexType', "must be 'key' or 'tag'", indexType);
+    }
+    return this.#parts.queryMessage({ topic, key, indexType, maxNum, begin, end });
+  }
+
+  /**
+   * The entries of a queue from `from` on, at most `count`, as they stand there; undefined for a queue that does not
+   * exist. Rejects STORE_READ_FAILED, STORE_CLOSED.
+   */
+  async queueEntries(topic: string, queueId: number, from: number, count: number): Promise<QueueEntry[] | undefined> {
+    this.#checkOpen();
+    checkQueue('queueEntries', topic, queueId);
+    checkInteger('queueEntries', 'from', from);
+    checkInteger('queueEntries', 'count', count);
+    return this.#parts.queueLookup.entries(topic, queueId, from, count);
+  }
+
+  /**
+   * Removes the files of queues and index that stand only for records whose log files are gone, as the broker does by
+   * itself each cleanResourceInterval. Resolves with the number of files removed.
+   */
+  async cleanQueues(): Promise<number> {
+    this.#checkOpen();
+    return this.#parts.cleanQueues();
+  }
+
+  /**
+   * Removes files of the log that are older than fileReservedTime, now and in the 20 rounds that follow, whatever the hours
+   * of deleteWhen (RocketMQ executeDeleteFilesManually). Returns at once; what is removed is in the log of the program.
+   */
+  deleteExpiredFiles(): void {
+    this.#checkOpen();
+    this.#parts.deleteExpiredFiles();
   }
 
   /** Topics that have at least one queue, with their queue ids. */
@@ -173,23 +299,70 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     return this.#parts.queues.queuesByTopic();
   }
 
-  /** Removes the queues of a topic; its records stay in the log until their files expire. */
-  async deleteTopic(topic: string): Promise<void> {
+  /** Topics that have at least one batch queue (RocketMQ BatchCQ), with their queue ids. Nothing reads or writes these. */
+  batchQueuesByTopic(): Map<string, readonly number[]> {
+    return this.#parts.batchTopics.queuesByTopic();
+  }
+
+  /**
+   * Why the topic can be neither read nor written: it has batch queues. Undefined for all others. Reading such a topic is
+   * STORE_QUEUE_TYPE_UNSUPPORTED, a broker's put to it MESSAGE_ILLEGAL.
+   */
+  queueTypeFault(topic: string): string | undefined {
+    checkText('queueTypeFault', 'topic', topic);
+    return this.#parts.batchTopics.fault(topic);
+  }
+
+  /**
+   * Why such a message is refused whenever it is put, in one sentence; undefined when it can be stored. For whoever
+   * acknowledges a message that is put later.
+   */
+  messageFault(message: MessageExtBrokerInner): string | undefined {
+    return this.#log.messageFault(looking('messageFault', 'the message', () => ownMessage(message)));
+  }
+
+  /**
+   * Deletes the messages that a topic has; the next one that is put into it gets number 0, also while the deletion is under
+   * way: then it waits for it. Resolves when that is *on disk*: no crash and no restart brings the messages back. Their
+   * records stay in the log, unread, until its files expire. Batch queues go too. A `readQueue` that follows goes on with
+   * the new messages. A topic that has no messages costs nothing; with `isRecorded` its deletion is put on record all the
+   * same (`deletedBelow`), for those who keep messages of it elsewhere.
+   *
+   * Rejects with the store's failure, STORE_DISK_FULL, STORE_WRITE_FAILED or STORE_DELETIONS_FULL when the deletion cannot
+   * be put on record. The messages are then still there; they may be gone after the next start.
+   */
+  async deleteTopic(topic: string, { isRecorded = false }: { isRecorded?: boolean } = {}): Promise<void> {
     this.#checkOpen();
-    await this.#parts.deleteTopic(topic);
+    checkText('deleteTopic', 'topic', topic);
+    await this.#parts.deleteTopic(topic, { isRecorded });
+  }
+
+  /** Records of the topic that start below this offset of the log were deleted with it; 0 when there are none. */
+  deletedBelow(topic: string): number {
+    checkText('deletedBelow', 'topic', topic);
+    return this.#parts.deletedBelow(topic);
   }
 
   /** Resolves when every byte of the log below `offset` is on disk; rejects with the store's failure if that comes first. */
-  whenFlushed(offset: number): Promise<void> {
+  async whenFlushed(offset: number): Promise<void> {
+    checkNumber('whenFlushed', 'offset', offset);
     return this.#parts.commitLog.whenFlushed(offset);
   }
 
   /** Flushes everything appended by now. Resolves when it is on disk. */
   async flush(): Promise<void> {
-    const { commitLog } = this.#parts;
-    const flushed = commitLog.whenFlushed(this.maxPhyOffset);
-    commitLog.flushManager.flushNow();
-    await flushed;
+    await this.#parts.flushTo(this.maxPhyOffset);
+  }
+
+  /**
+   * Changes settings while the store is open; each counts from its next use on, in memory alone. Throws
+   * STORE_CONFIG_INVALID, and changes nothing, when one of them is no key, cannot have the value, or can only be set when
+   * the store is opened (docs/reference/config.md says which). Throws STORE_ARGUMENT_INVALID for what is no object.
+   */
+  changeConfig(changes: Partial<MessageStoreConfig>): void {
+    this.#checkOpen();
+    if (!isSettings(changes)) throw argumentError('changeConfig', 'the settings', 'must be an object', changes);
+    this.#parts.changeConfig(looking('changeConfig', 'the settings', () => ({ ...changes })));
   }
 
   /** Offsets in the log, bytes: minPhyOffset ≤ flushedWhere ≤ committedWhere ≤ maxPhyOffset. */
@@ -230,9 +403,23 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     return this.#parts.engine;
   }
 
+  /**
+   * For whoever keeps files of its own in the store's directory. Resolves when the directory that holds `path` is still the
+   * one that was opened and locked; rejects STORE_DIRECTORY_MOVED, and the store fails with that, when it is not.
+   */
+  async checkPlace(path: string): Promise<void> {
+    checkText('checkPlace', 'path', path);
+    return this.#parts.checkPlace(path);
+  }
+
   /** Disk calls that have not returned, oldest first, with the milliseconds since each began. */
   inFlight(): InFlightOperation[] {
     return this.#parts.inFlight();
+  }
+
+  /** Calls on files besides the log's that have come back: it grows while a long shutdown gets on. */
+  get doneCalls(): number {
+    return this.#parts.doneCount;
   }
 
   /** A snapshot of the flush pipeline and the counters; computed at each access. */
@@ -265,9 +452,37 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
   #checkOpen(): void {
     if (this.isClosed) throw new StoreError('STORE_CLOSED', `the store ${this.config.storePathRootDir} is shut down`);
   }
-
-  #counted(future: Promise<PutMessageResult>): Promise<PutMessageResult> {
-    this.#parts.counters.putTimes++;
-    return future;
-  }
 }
+
+/** Settings by name, each looked at once. Throws STORE_CONFIG_INVALID for what is no object of settings. */
+function ownOptions<T extends object>(options: T): T {
+  if (!isSettings(options)) {
+    throw new StoreError('STORE_CONFIG_INVALID', 'open: the settings must be an object', { method: 'open' });
+  }
+  return looking('open', 'the settings', () => ({ ...options }));
+}
+
+const isSettings = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function ownGetOptions(options: GetMessageOptions): GetMessageOptions {
+  if (options === NO_OPTIONS) return options;
+  checkOptions('getMessage', options, ['maxBytes', 'filter', 'allocate', 'room']);
+  const own = looking('getMessage', 'the options', () => ({ ...options }));
+  const { maxBytes, filter, allocate, room } = own;
+  if (maxBytes !== undefined) checkNumber('getMessage', 'maxBytes', maxBytes);
+  checkFunction('getMessage', 'allocate', allocate);
+  looking('getMessage', 'filter', () => {
+    if (filter !== undefined && typeof filter?.isMatchedByConsumeQueue !== 'function') {
+      throw argumentError('getMessage', 'filter', 'must have the function isMatchedByConsumeQueue', filter);
+    }
+    checkFunction('getMessage', 'filter.isMatchedByCommitLog', filter?.isMatchedByCommitLog);
+  });
+  looking('getMessage', 'room', () => {
+    if (room !== undefined && typeof room?.reserve !== 'function') {
+      throw argumentError('getMessage', 'room', 'must have the function reserve', room);
+    }
+  });
+  return own;
+}
+
+const NO_OPTIONS: GetMessageOptions = {};

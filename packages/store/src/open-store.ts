@@ -1,34 +1,51 @@
-import { systemClock } from './clock.ts';
-import type { MessageStoreOptions } from './config.ts';
-import { PoolLane } from './io/io-lane.ts';
+import { looking } from './base/arguments.ts';
+import { CarefulLogger } from './base/caller-code.ts';
+import { systemClock } from './base/clock.ts';
+import type { MessageStoreOptions } from './base/config.ts';
+import { silentLogger } from './base/logger.ts';
+import { resolveConfig } from './base/validate-config.ts';
+import { type IoLane, PoolLane } from './io/io-lane.ts';
+import { checkLogPlace, realPathOf } from './io/log-place.ts';
+import { checkNames } from './io/names-in-root.ts';
 import { NodeFileSystem } from './io/node-file-system.ts';
+import { PlacedFileSystem } from './io/placed-file-system.ts';
+import { checkStoreDirectory } from './io/store-directory.ts';
 import { StoreLock } from './io/store-lock.ts';
 import { WorkerLane } from './io/worker-lane.ts';
-import { silentLogger } from './logger.ts';
-import type { OpenOptions } from './open-options.ts';
-import { checkStoreDirectory } from './store-directory.ts';
+import { checkOpenOptions, type OpenOptions } from './open-options.ts';
+import { withFoundSizes } from './recovery/found-sizes.ts';
 import { StoreParts } from './store-parts.ts';
-import { resolveConfig } from './validate-config.ts';
 
 /** Opens the parts of a store in the order in which they need each other. What was taken is given back on failure. */
 export async function openStoreParts(options: MessageStoreOptions, more: OpenOptions): Promise<StoreParts> {
   const config = resolveConfig(options);
-  const logger = more.logger ?? silentLogger;
+  looking('open', 'the options', () => checkOpenOptions(more));
+  const logger = new CarefulLogger(more.logger ?? silentLogger);
   const clock = more.clock ?? systemClock;
   const undo: (() => unknown)[] = [];
   try {
     let fileSystem = more.fileSystem;
+    let lane: IoLane | undefined;
     if (!fileSystem) {
-      const lane = config.ioLane === 'worker' ? new WorkerLane() : new PoolLane();
-      undo.push(() => lane.close());
+      const newLane = config.ioLane === 'worker' ? new WorkerLane() : new PoolLane();
+      undo.push(() => newLane.close());
+      lane = newLane;
       fileSystem = new NodeFileSystem({ lane });
     }
     const existed = await checkStoreDirectory(fileSystem, config.storePathRootDir);
+    if (!more.fileSystem) await checkNames(config);
+    // Links are a matter of the real file system; a simulated one has none.
+    await checkLogPlace(config, more.fileSystem ? undefined : realPathOf);
     // A simulated directory exists in no other process's eyes, and has nothing to lock.
-    const lock = more.fileSystem ? undefined : StoreLock.acquire(config.storePathRootDir, { logger });
-    if (lock) undo.push(() => lock.release());
-    if (!existed) undo.push(() => fileSystem.removeDirectory(config.storePathRootDir));
-    const parts = new StoreParts({ config, logger, clock, fileSystem }, lock);
+    const lock = more.fileSystem ? undefined : await StoreLock.acquire(config.storePathRootDir, { logger });
+    if (lock) {
+      undo.push(() => lock.release());
+      fileSystem = new PlacedFileSystem(fileSystem, lock);
+    }
+    const opened = fileSystem;
+    if (!existed) undo.push(() => opened.removeDirectory(config.storePathRootDir));
+    const sized = await withFoundSizes(config, options, fileSystem, logger);
+    const parts = new StoreParts({ config: sized, logger, clock, fileSystem }, { lock, lane });
     undo.push(() => parts.abandon());
     await parts.load(more.onRecoveryProgress);
     await parts.start();

@@ -1,4 +1,4 @@
-import type { StoreMetrics } from './metrics.ts';
+import type { StoreMetrics } from './base/metrics.ts';
 import type { StoreParts } from './store-parts.ts';
 
 /**
@@ -22,7 +22,8 @@ export function runtimeInfo(parts: StoreParts, metrics: StoreMetrics): Record<st
     remainHowManyDataToCommit: String(metrics.commitBehindBytes),
     remainHowManyDataToFlush: String(metrics.flushBehindBytes),
     remainTransientStoreBufferNumbs: String(parts.availableBufferCount()),
-    pageCacheLockTimeMills: '0',
+    // There is no lock here; what waits in RocketMQ for it waits here for room.
+    pageCacheLockTimeMills: metrics.oldestStalledMs.toFixed(0),
     // Ours.
     storeEngine: parts.engine,
     flushDiskType: parts.config.flushDiskType,
@@ -35,6 +36,8 @@ export function runtimeInfo(parts: StoreParts, metrics: StoreMetrics): Record<st
     flushGroupSizeAverage: average(groupSize.sum, groupSize.count),
     flushWaiters: String(metrics.waiterCount),
     flushOldestWaiterMs: metrics.oldestWaiterMs.toFixed(0),
+    queueWriteRetries: String(metrics.queueWriteRetries),
+    queueLack: parts.queueLack?.isLacking ? parts.queueLack.cause : '',
     storeFailure: parts.failure ? `${parts.failure.code}: ${parts.failure.message}` : '',
   };
 }

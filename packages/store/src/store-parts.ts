@@ -1,43 +1,47 @@
 import { totalmem } from 'node:os';
-import { dirname } from 'node:path';
-import { AbortFile } from './abort-file.ts';
+import { dirname, join } from 'node:path';
+import type { CarefulLogger } from './base/caller-code.ts';
+import type { Clock } from './base/clock.ts';
+import type { MessageStoreConfig } from './base/config.ts';
+import type { StoreContext } from './base/context.ts';
+import { StoreError } from './base/errors.ts';
+import type { FileSystem, InFlightOperation } from './base/file-system.ts';
+import { INT32_MAX, RECORD_BYTES_MIN } from './base/limits.ts';
+import type { PassingLack } from './base/passing-lack.ts';
+import { RunningState } from './base/running-state.ts';
+import { changedConfig } from './base/validate-config.ts';
+import { BatchTopics } from './batch-queue/batch-topics.ts';
 import { CleanService } from './clean/clean-service.ts';
-import type { Clock } from './clock.ts';
-import { CommitLog } from './commit-log/commit-log.ts';
-import { RECORD_BYTES_MIN } from './commit-log/message-decoder.ts';
-import { type RecoveryResult, recoverStore } from './commit-log/recovery.ts';
-import type { MessageStoreConfig } from './config.ts';
-import type { StoreContext } from './context.ts';
-import type { StoreError } from './errors.ts';
-import type { FileSystem, InFlightOperation } from './io/file-system.ts';
-import { NodeFileSystem } from './io/node-file-system.ts';
+import { CommitLogDispatcher } from './dispatch/commit-log-dispatcher.ts';
+import { FlushConsumeQueueService } from './dispatch/flush-consume-queue-service.ts';
+import { RecoveredDispatch } from './dispatch/recovered-dispatch.ts';
+import { TopicDeletion } from './dispatch/topic-deletion.ts';
+import type { IoLane } from './io/io-lane.ts';
+import { makeStoreDirectories, storePaths, unusable } from './io/store-directory.ts';
 import type { StoreLock } from './io/store-lock.ts';
+import { IndexService } from './key-index/index-service.ts';
+import { IndexTarget } from './key-index/index-target.ts';
+import { CommitLog } from './log/commit-log.ts';
 import { createMappedFileEngine } from './mapped-file/mapped-file-engine.ts';
 import { MappedFileQueue } from './mapped-file/mapped-file-queue.ts';
 import type { Arrival, OpenOptions } from './open-options.ts';
-import { CommitLogDispatcher } from './queue/commit-log-dispatcher.ts';
 import { ConsumeQueueStore } from './queue/consume-queue-store.ts';
-import type { DispatchRequest } from './queue/dispatch-request.ts';
-import { FlushConsumeQueueService, THOROUGH_FLUSH_LOG_BYTES } from './queue/flush-consume-queue-service.ts';
-import { IndexService } from './queue/index-service.ts';
-import { offsetInQueueByTime } from './queue/offset-by-time.ts';
+import { ConsumeQueueTarget } from './queue/consume-queue-target.ts';
+import { Deletions } from './queue/deletions.ts';
 import { QueueOffsetOperator } from './queue/queue-offset-operator.ts';
-import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize } from './queue/unit.ts';
 import { Arrivals } from './read/arrivals.ts';
+import { type KeyQuery, type QueryMessageResult, queryMessage } from './read/key-query.ts';
 import { LogReader } from './read/log-reader.ts';
 import { MessageReader } from './read/message-reader.ts';
+import { QueueLookup } from './read/queue-lookup.ts';
 import { RecordLookup } from './read/record-lookup.ts';
-import { RunningState } from './running-state.ts';
-import { StoreCheckpoint } from './store-checkpoint.ts';
-import { storePaths, unusable } from './store-directory.ts';
-import type { BoundaryType } from './types.ts';
-
-/** Bytes around a body that a record may have: the largest batch and the longest topic and properties. */
-const RECORD_OVERHEAD_MAX = 65_536 + 1_024;
-/** Files of the log that recovery dispatches at most before it notes how far it is; counts where files are small. */
-const NOTE_AFTER_FILES = 4;
-/** The durable point is written at most this often. */
-const CHECKPOINT_INTERVAL_MS = 1_000;
+import { DelayLevels } from './record/delay-levels.ts';
+import type { DispatchTarget } from './record/dispatch-target.ts';
+import { FoldedTopics } from './record/topic-name.ts';
+import { AbortFile } from './recovery/abort-file.ts';
+import { CheckpointNotes } from './recovery/checkpoint-notes.ts';
+import { type RecoveryResult, recoverStore } from './recovery/recovery.ts';
+import { StoreCheckpoint } from './recovery/store-checkpoint.ts';
 
 /** Everything an open store is made of; MessageStore is its public face. */
 export class StoreParts {
@@ -45,10 +49,12 @@ export class StoreParts {
   readonly clock: Clock;
   readonly commitLog: CommitLog;
   readonly queues: ConsumeQueueStore;
+  readonly batchTopics: BatchTopics;
   readonly index: IndexService | undefined;
   readonly messageReader: MessageReader;
   readonly logReader: LogReader;
   readonly lookup: RecordLookup;
+  readonly queueLookup: QueueLookup;
   readonly arrivals = new Arrivals();
   readonly counters = { putTimes: 0 };
   onArrived: (arrival: Arrival) => void = () => {};
@@ -56,29 +62,36 @@ export class StoreParts {
   recovery: RecoveryResult | undefined;
 
   readonly #context: StoreContext;
+  readonly #logger: CarefulLogger;
   readonly #fileSystem: FileSystem;
   readonly #lock: StoreLock | undefined;
+  readonly #lane: IoLane | undefined;
   readonly #running: RunningState;
   readonly #log: MappedFileQueue;
+  readonly #queuesTarget: ConsumeQueueTarget;
+  /** What follows the log; without messageIndexEnable keys are not filed. */
+  readonly #targets: readonly DispatchTarget[];
   readonly #dispatcher: CommitLogDispatcher;
   readonly #queueOffsets = new QueueOffsetOperator();
+  readonly #foldedTopics = new FoldedTopics();
+  readonly #deletions: Deletions;
+  readonly #topicDeletion: TopicDeletion;
   readonly #abortFile: AbortFile;
   readonly #clean: CleanService;
-  #checkpoint: StoreCheckpoint | undefined;
+  readonly #notes: CheckpointNotes;
   #flushConsumeQueues: FlushConsumeQueueService | undefined;
-  #checkpointArmed = false;
-  #checkpointTimer: unknown;
-  /** In recovery: up to where the queues were last made durable, from the first record that is dispatched on. */
-  #notedWhere: number | undefined;
-  readonly #noteAfterBytes: number;
 
-  constructor(base: Pick<StoreContext, 'config' | 'logger' | 'clock' | 'fileSystem'>, lock: StoreLock | undefined) {
+  constructor(
+    base: Pick<StoreContext, 'config' | 'clock' | 'fileSystem'> & { logger: CarefulLogger },
+    held: { lock: StoreLock | undefined; lane: IoLane | undefined },
+  ) {
     const { config, logger, fileSystem } = base;
+    this.#logger = logger;
     this.config = config;
-    this.#noteAfterBytes = Math.min(THOROUGH_FLUSH_LOG_BYTES, config.mappedFileSizeCommitLog * NOTE_AFTER_FILES);
     this.clock = base.clock;
     this.#fileSystem = fileSystem;
-    this.#lock = lock;
+    this.#lock = held.lock;
+    this.#lane = held.lane;
     this.#running = new RunningState(logger, (cause) => {
       this.commitLog?.onFailed(cause);
       this.onFailed(cause);
@@ -98,31 +111,66 @@ export class StoreParts {
       mappedFileSize: config.mappedFileSizeCommitLog,
       engine: createMappedFileEngine(this.#context),
     });
-    this.queues = new ConsumeQueueStore(this.#context);
+    this.#deletions = new Deletions(paths.deletions, this.#context);
+    this.batchTopics = new BatchTopics(config.storePathRootDir, this.#context);
+    this.queues = new ConsumeQueueStore(this.#context, this.#deletions, this.batchTopics);
     this.index = config.messageIndexEnable ? new IndexService(this.#context) : undefined;
-    this.#dispatcher = new CommitLogDispatcher(this.queues, this.index);
+    this.#queuesTarget = new ConsumeQueueTarget(this.queues);
+    this.#targets = this.index ? [this.#queuesTarget, new IndexTarget(this.index)] : [this.#queuesTarget];
+    this.#dispatcher = new CommitLogDispatcher(this.#targets);
+    this.#notes = new CheckpointNotes({
+      context: this.#context,
+      targets: this.#targets,
+      flushedWhere: () => this.#log.flushedWhere,
+      dispatchedTimestamp: () => this.commitLog.dispatchedTimestamp,
+      indexMsgTimestamp: () => this.index?.indexMsgTimestamp,
+    });
     this.commitLog = new CommitLog({
       context: this.#context,
       mappedFileQueue: this.#log,
       queueOffsetOperator: this.#queueOffsets,
       dispatch: (request) => this.#dispatcher.dispatch(request),
-      onFlushed: (flushedWhere, storeTimestamp) => this.#noteFlushed(flushedWhere, storeTimestamp),
-      readOnlyReason: () => this.readOnlyReason,
+      onFlushed: (flushedWhere, storeTimestamp) => this.#notes.flushed(flushedWhere, storeTimestamp),
+      readOnlyReason: () => this.#diskFullReason,
+      dispatchHeldReason: () => this.#flushConsumeQueues?.dispatchHeldReason,
+      batchTopics: this.batchTopics,
+      foldedTopics: this.#foldedTopics,
+    });
+    this.#topicDeletion = new TopicDeletion({
+      context: this.#context,
+      deletions: this.#deletions,
+      log: {
+        maxOffset: () => this.#log.maxOffset,
+        minOffset: () => this.#log.durableMinOffset,
+        flushTo: (offset) => this.flushTo(offset),
+        hold: (topic) => this.commitLog.hold(topic),
+        release: (topic) => this.commitLog.release(topic),
+      },
+      queues: {
+        has: (topic) => this.#queueOffsets.has(topic) || this.queues.hasTopic(topic) || this.batchTopics.has(topic),
+        forget: (topic) => this.#forgetTopic(topic),
+        removeFiles: () => this.#removeForgotten(),
+        note: () => this.#noteDropped(),
+      },
     });
     this.#clean = new CleanService({
       context: this.#context,
       mappedFileQueue: this.#log,
       consumeQueueStore: this.queues,
       indexService: this.index,
-      queuesCompleteWhere: () => this.#checkpoint?.logicsPoint ?? 0,
+      queuesCompleteWhere: () => this.#notes.logicsPoint,
+      checkPlace: async () => this.#lock?.checkAll(),
     });
     this.logReader = new LogReader(this.#log, logger);
-    this.messageReader = new MessageReader(this.#context, this.#log, this.logReader, this.queues, totalmem());
-    this.lookup = new RecordLookup(
+    this.lookup = new RecordLookup(this.#log, this.logReader, config, () => this.commitLog.confirmOffset);
+    this.queueLookup = new QueueLookup(this.queues, this.lookup);
+    this.messageReader = new MessageReader(
+      this.#context,
       this.#log,
       this.logReader,
-      Math.max(RECORD_BYTES_MIN, config.maxMessageSize + RECORD_OVERHEAD_MAX),
-      () => this.commitLog.confirmOffset,
+      this.queues,
+      this.lookup,
+      totalmem(),
     );
   }
 
@@ -132,24 +180,49 @@ export class StoreParts {
 
   /** Why nothing can be appended although nothing failed. */
   get readOnlyReason(): string | undefined {
+    return this.#diskFullReason ?? this.commitLog.dispatchBehindReason;
+  }
+
+  get #diskFullReason(): string | undefined {
     const full = this.#clean.diskFull;
     if (!full) return undefined;
     return `the disk of ${full.path} is ${(full.usedRatio * 100).toFixed(1)} % full, ${full.freeBytes} bytes are free`;
+  }
+
+  /** What keeps consume queues and index from being written; undefined before the store has started. */
+  get queueLack(): PassingLack | undefined {
+    return this.#flushConsumeQueues?.lack;
+  }
+
+  /** Lines that the logger given to open() threw at. */
+  get droppedLogLines(): number {
+    return this.#logger.droppedCount;
   }
 
   get engine(): 'channel' | 'mmap' | 'transient-pool' {
     return this.#log.engine.name;
   }
 
+  /** See MessageStore.changeConfig. */
+  changeConfig(changes: Partial<MessageStoreConfig>): void {
+    Object.assign(this.config, changedConfig(this.config, changes));
+    this.commitLog.flushManager.configChanged();
+    this.#flushConsumeQueues?.wakeup();
+    this.#clean.configChanged();
+  }
+
   /** Loads what is on disk and recovers. Resolves when everything that is kept is on disk and dispatched. */
   async load(onProgress: OpenOptions['onRecoveryProgress']): Promise<void> {
     const paths = storePaths(this.config.storePathRootDir);
-    await this.#makeDirectories();
+    await makeStoreDirectories(this.config, this.#fileSystem);
+    await this.#lockDirectories();
     const lastExitOk = !(await this.#abortFile.exists());
     const checkpoint = await StoreCheckpoint.open(paths.checkpoint, this.#context, lastExitOk);
-    this.#checkpoint = checkpoint;
+    this.#notes.use(checkpoint);
     const pointIsValid = checkpoint.durablePointState === 'valid';
     await this.#log.load();
+    await this.#deletions.load();
+    await this.batchTopics.load((topic) => this.#deletions.deadBelow(topic) > 0);
     await this.queues.load();
     await this.index?.load({
       // Our own order of writes keeps every header true; only another broker's unclean exit makes the index doubtful.
@@ -157,32 +230,65 @@ export class StoreParts {
       completeWhere: pointIsValid ? checkpoint.logicsPoint : undefined,
       lastExitOk,
     });
+    const recovered = new RecoveredDispatch(this.#context, {
+      queues: this.queues,
+      index: this.index,
+      targets: this.#targets,
+      dispatch: (request) => this.#dispatcher.dispatchRecovered(request),
+      notePoints: () => this.#notes.notePoints(),
+    });
     this.recovery = await recoverStore({
       context: this.#context,
       mappedFileQueue: this.#log,
       consumeQueueStore: this.queues,
-      indexService: this.index,
+      targets: this.#targets,
+      deletions: this.#deletions,
       checkpoint,
       lastExitOk,
-      dispatch: (request) => this.#dispatchRecovered(request),
+      dispatch: (request) => recovered.dispatch(request),
+      onDispatched: () => this.#dispatcher.endRecovery(),
       onProgress,
+      delayLevels: new DelayLevels(this.config.messageDelayLevel),
     });
     this.commitLog.resumeAt(this.recovery.maxOffset, this.recovery.lastStoreTimestamp);
     // What a Java broker left was dispatched again; should one come back after a kill, it looks for missing entries in
     // the last ten files only (commitLogRecoverMaxNum), so they are made durable now.
     const { rule, dispatched } = this.recovery;
     if ((rule === 'java-clean-exit' || rule === 'java-unclean-exit') && dispatched > 0 && !this.failure) {
-      await this.queues.flush(0);
-      await this.index?.flush();
-      await this.#noteQueuesFlushed(this.commitLog.dispatchedWhere);
+      await recovered.makeDurable(this.commitLog.dispatchedWhere, () => this.#notes.noteTargetsFlushed());
+    }
+    if (!this.failure) {
+      await this.queues.removeMisplaced().catch((error: unknown) => {
+        this.#context.logger.error({ err: error }, 'consume queues of topics with batch queues could not be removed');
+      });
     }
     this.#queueOffsets.initialise(this.queues.queues());
+    // A file system that finds the checkpoint under this name takes topics for one that differ in case, too.
+    if (await this.#fileSystem.stat(join(dirname(paths.checkpoint), 'CHECKPOINT'))) {
+      this.#foldedTopics.activate(this.queues.queuesByTopic().keys());
+    }
+    this.#sayLimits();
+  }
+
+  /** Two settings may contradict each other; which of them decides is said here, and with its numbers at each refusal. */
+  #sayLimits(): void {
+    const { maxMessageSize, mappedFileSizeCommitLog } = this.config;
+    const { appendBytesMax } = this.commitLog;
+    if (maxMessageSize + RECORD_BYTES_MIN <= appendBytesMax) return;
+    this.#context.logger.warn(
+      { maxMessageSize, mappedFileSizeCommitLog, appendBytesMax, engine: this.engine },
+      `maxMessageSize is ${maxMessageSize}, but a record of this log takes ${appendBytesMax} bytes at most ` +
+        `(mappedFileSizeCommitLog ${mappedFileSizeCommitLog}): larger messages are refused`,
+    );
   }
 
   /** Starts the services, the log's flush service first; resolves when messages can be appended. */
   async start(): Promise<void> {
     // The first file is there before the first message, so that no append waits for it and a full disk shows now.
-    if (!this.failure) await this.#log.whenNextFileReady();
+    if (!this.failure) {
+      await this.#nextFile();
+      await this.#openLast();
+    }
     this.commitLog.start();
     this.#dispatcher.onMessageArriving((topic, queueId, maxOffset, tagsCode, storeTimestamp) => {
       this.arrivals.notify(topic, queueId);
@@ -191,12 +297,14 @@ export class StoreParts {
     this.#flushConsumeQueues = new FlushConsumeQueueService(this.#context, {
       queues: this.queues,
       index: this.index,
+      targets: this.#targets,
       dispatchedWhere: () => this.commitLog.dispatchedWhere,
-      onThoroughFlush: (durableWhere) => this.#noteQueuesFlushed(durableWhere),
+      onThoroughFlush: () => this.#notes.noteTargetsFlushed(),
+      onLackEnded: () => this.commitLog.resumeDispatch(),
     });
     this.#flushConsumeQueues.start();
     if (this.failure) return;
-    await this.#clean.start();
+    await this.#clean.start(this.#log.newestMs);
     await this.#abortFile.create();
   }
 
@@ -215,18 +323,28 @@ export class StoreParts {
     };
     try {
       await step(() => this.#clean.shutdown());
+      // Its flush needs the services; the lock is given back when nothing writes any more.
+      await step(() => this.#topicDeletion.idle());
       await step(() => this.commitLog.shutdown());
       this.arrivals.notifyAll();
       await step(() => this.#flushConsumeQueues?.shutdown());
-      this.#disarmCheckpoint();
+      this.#notes.disarm();
       if (this.failure || problem !== undefined) {
-        await step(() => this.#checkpoint?.abandon());
+        await step(() => this.#notes.abandon());
       } else {
-        this.#noteFlushed(this.#log.flushedWhere, this.#log.storeTimestamp, false);
-        await step(() => this.#checkpoint?.close());
+        this.#notes.flushed(this.#log.flushedWhere, this.#log.storeTimestamp, false);
+        await step(() => this.#notes.close());
       }
       await step(() => this.#closeFiles());
-      const everythingDone = this.commitLog.dispatchedWhere === this.#log.maxOffset;
+      const isComplete = this.#flushConsumeQueues?.isComplete !== false;
+      const everythingDone = this.commitLog.dispatchedWhere === this.#log.maxOffset && isComplete;
+      if (!this.failure && !isComplete) {
+        const cause = this.queueLack?.cause;
+        this.#logger.warn(
+          { cause },
+          'the log is whole on disk, its consume queues and index are not: the next start makes them',
+        );
+      }
       if (!this.failure && problem === undefined && everythingDone) await step(() => this.#abortFile.remove());
     } finally {
       await this.#closeLane();
@@ -235,140 +353,117 @@ export class StoreParts {
     if (problem !== undefined) throw problem;
   }
 
+  /** A log that has records can be read without room for the next file; puts are refused, and ask for it again. */
+  async #nextFile(): Promise<void> {
+    try {
+      await this.#log.whenNextFileReady();
+    } catch (error) {
+      const isFull = error instanceof StoreError && error.code === 'STORE_DISK_FULL';
+      if (!isFull || this.#log.maxOffset === this.#log.minOffset) throw error;
+      this.#logger.error(
+        { ...error.details },
+        'no message can be taken until there is room; what is there can be read',
+      );
+    }
+  }
+
+  async #openLast(): Promise<void> {
+    try {
+      await this.#log.openLast();
+    } catch (error) {
+      throw unusable(this.#log.getLastMappedFile()!.fileName, error);
+    }
+  }
+
   /** Gives back what load() and start() took, without writing. */
   async abandon(): Promise<void> {
     await this.#clean.shutdown();
     await this.commitLog.shutdown();
     await this.#flushConsumeQueues?.abandon();
-    this.#disarmCheckpoint();
-    await this.#checkpoint?.abandon();
+    this.#notes.disarm();
+    await this.#notes.abandon();
     await this.#closeFiles();
+  }
+
+  async checkPlace(path: string): Promise<void> {
+    await this.#lock?.check(path);
   }
 
   inFlight(): InFlightOperation[] {
     return this.#fileSystem.inFlight();
   }
 
+  get doneCount(): number {
+    return this.#fileSystem.doneCount ?? 0;
+  }
+
+  /** Pool buffers that can be borrowed now; without a pool, as many as anybody wants (RocketMQ). */
   availableBufferCount(): number {
-    return 0;
+    return this.#log.engine.availableBufferCount?.() ?? INT32_MAX;
   }
 
-  async offsetByTime(topic: string, queueId: number, timestamp: number, boundary: BoundaryType): Promise<number> {
-    const queue = this.queues.find(topic, queueId);
-    if (!queue) return 0;
-    return offsetInQueueByTime(queue, timestamp, boundary, (offset, size) =>
-      this.lookup.storeTimestampOf(offset, size),
-    );
+  queryMessage(query: Omit<KeyQuery, 'deadBelow'>): Promise<QueryMessageResult> {
+    const maxNum = Math.min(query.maxNum, this.config.maxMsgsNumBatch);
+    const deadBelow = this.#deletions.deadBelow(query.topic);
+    return queryMessage(this.index, this.lookup, { ...query, maxNum, deadBelow });
   }
 
-  async storeTimestampAt(topic: string, queueId: number, queueOffset: number): Promise<number> {
-    const queue = this.queues.find(topic, queueId);
-    if (!queue || queueOffset < queue.minOffsetInQueue || queueOffset >= queue.maxOffsetInQueue) return -1;
-    const unit = await queue.read(queueOffset, 1);
-    if (unit.length < CQ_STORE_UNIT_SIZE || isFillerUnit(unit, 0)) return -1;
-    return this.lookup.storeTimestampOf(unitPhyOffset(unit, 0), unitSize(unit, 0));
+  /** As CleanService.cleanQueues. */
+  cleanQueues(): Promise<number> {
+    return this.#clean.cleanQueues();
   }
 
-  async queryMessage(topic: string, key: string, maxNum: number, begin: number, end: number) {
-    if (!this.index) return { indexLastUpdateTimestamp: 0, indexLastUpdatePhyoffset: 0, records: [] };
-    const found = await this.index.queryOffset(topic, key, maxNum, begin, end);
-    const records: Buffer[] = [];
-    for (const offset of found.phyOffsets) {
-      const record = await this.lookup.selectOneMessageByOffset(offset);
-      if (record) records.push(record);
-    }
-    const { indexLastUpdateTimestamp, indexLastUpdatePhyoffset } = found;
-    return { indexLastUpdateTimestamp, indexLastUpdatePhyoffset, records };
+  /** As CleanService.deleteExpiredFiles. */
+  deleteExpiredFiles(): void {
+    this.#clean.deleteExpiredFiles();
   }
 
-  async deleteTopic(topic: string): Promise<void> {
+  /** See MessageStore.deleteTopic. */
+  async deleteTopic(topic: string, more: { isRecorded: boolean }): Promise<void> {
+    await this.#topicDeletion.delete(topic, more);
+    // Its directory is gone, so another spelling of the name is free, unless the topic has been made anew.
+    if (!this.#queueOffsets.has(topic)) this.commitLog.forgetTopic(topic);
+  }
+
+  /** See MessageStore.deletedBelow. */
+  deletedBelow(topic: string): number {
+    return this.#deletions.deadBelow(topic);
+  }
+
+  /** Flushes what was appended, and resolves when the log is on disk below `offset`. */
+  async flushTo(offset: number): Promise<void> {
+    const flushed = this.commitLog.whenFlushed(offset);
+    this.commitLog.flushManager.flushNow();
+    await flushed;
+  }
+
+  #forgetTopic(topic: string): void {
     this.#queueOffsets.removeTopic(topic);
-    await this.queues.destroyTopic(topic);
+    this.queues.dropTopic(topic);
+    this.batchTopics.forget(topic);
   }
 
-  /**
-   * Every name on the way is durable when this resolves, or the whole store could go with one. Without a checkpoint this
-   * directory was never opened to the end: whoever made the directories above may have been stopped before its sync.
-   */
-  async #makeDirectories(): Promise<void> {
+  async #removeForgotten(): Promise<void> {
+    await this.queues.removeDropped();
+    await this.batchTopics.removeForgotten();
+  }
+
+  /** Everything that is written to, a log kept elsewhere too; what does not exist yet will be made in the locked root. */
+  async #lockDirectories(): Promise<void> {
+    const lock = this.#lock;
+    if (lock === undefined) return;
     const { storePathCommitLog, storePathRootDir } = this.config;
-    const fileSystem = this.#fileSystem;
-    try {
-      const isNew = !(await fileSystem.stat(storePaths(storePathRootDir).checkpoint));
-      const missing = new Set<string>();
-      for (let path = storePathCommitLog; !(await fileSystem.stat(path)); path = dirname(path)) missing.add(path);
-      // The lock has made the root already, if it was missing; its own name is made durable in any case.
-      await fileSystem.makeDirectory(storePathCommitLog);
-      const named = new Set([...missing, storePathRootDir]);
-      if (isNew) {
-        for (const from of [storePathCommitLog, storePathRootDir]) {
-          for (let path = from; path !== dirname(path); path = dirname(path)) named.add(path);
-        }
-      }
-      for (const path of named) {
-        await fileSystem.syncDirectory(dirname(path)).catch((error: NodeJS.ErrnoException) => {
-          // A directory of others that we may not read; its names are theirs to keep.
-          const isForeign = !missing.has(path) && path !== storePathRootDir;
-          if (!isForeign || (error.code !== 'EACCES' && error.code !== 'EPERM')) throw error;
-        });
-      }
-    } catch (error) {
-      throw unusable(storePathCommitLog, error);
+    const { consumeQueue, index, config } = storePaths(storePathRootDir);
+    for (const path of [storePathCommitLog, consumeQueue, index, config]) {
+      if ((await this.#fileSystem.stat(path))?.isDirectory) await lock.cover(path);
     }
+    lock.onMoved = (error) => this.#running.fail(error);
   }
 
-  /**
-   * Recovery dispatches faster than queues are written; it must not gather a whole log in memory. What it has done so far
-   * is made durable and noted now and then, so that a recovery which is killed again and again gets to its end.
-   */
-  #dispatchRecovered(request: DispatchRequest): Promise<void> | undefined {
-    this.#dispatcher.dispatch(request);
-    if (this.failure) return undefined;
-    const end = request.commitLogOffset + request.msgSize;
-    this.#notedWhere ??= request.commitLogOffset;
-    if (end - this.#notedWhere >= this.#noteAfterBytes) return this.#noteRecovered(end);
-    if (!this.queues.isOverfull && !this.index?.isOverfull) return undefined;
-    return this.#writeGathered();
-  }
-
-  /** Queues and index have every record below `end`; so does the disk when this resolves, and the checkpoint says so. */
-  async #noteRecovered(end: number): Promise<void> {
-    this.#notedWhere = end;
-    await this.queues.flush(0);
-    await this.index?.flush();
-    // Java's timestamps stay as they are: it must not take the queues for complete before they are.
-    this.#checkpoint?.setLogicsPoint(end);
-    await this.#checkpoint?.flush();
-  }
-
-  async #writeGathered(): Promise<void> {
-    await this.queues.flush(1);
-    await this.index?.flush();
-  }
-
-  #noteFlushed(flushedWhere: number, storeTimestamp: number, arm = true): void {
-    this.#checkpoint?.setDurablePoint(flushedWhere, flushedWhere, storeTimestamp);
-    if (!arm || this.#checkpointArmed) return;
-    this.#checkpointArmed = true;
-    this.#checkpointTimer = this.clock.setTimer(() => {
-      this.#checkpointArmed = false;
-      // Its failure is the store's (context.fail), and is reported there.
-      if (!this.failure) this.#checkpoint?.flush().catch(() => {});
-    }, CHECKPOINT_INTERVAL_MS);
-  }
-
-  #disarmCheckpoint(): void {
-    if (this.#checkpointArmed) this.clock.clearTimer(this.#checkpointTimer);
-    this.#checkpointArmed = true;
-  }
-
-  async #noteQueuesFlushed(durableWhere: number): Promise<void> {
-    const checkpoint = this.#checkpoint;
-    if (!checkpoint) return;
-    checkpoint.setLogicsPoint(Math.min(durableWhere, this.#log.flushedWhere));
-    checkpoint.setLogicsMsgTimestamp(this.commitLog.dispatchedTimestamp);
-    if (this.index) checkpoint.setIndexMsgTimestamp(this.index.indexMsgTimestamp);
-    await checkpoint.flush();
+  /** The next start does not look for entries of queues that were dropped. */
+  async #noteDropped(): Promise<void> {
+    this.#queuesTarget.noteDropped();
+    await this.#notes.notePoints();
   }
 
   async #closeFiles(): Promise<void> {
@@ -378,6 +473,6 @@ export class StoreParts {
   }
 
   async #closeLane(): Promise<void> {
-    if (this.#fileSystem instanceof NodeFileSystem) await this.#fileSystem.lane.close();
+    await this.#lane?.close();
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { decodeMessage } from '../src/commit-log/message-decoder.ts';
-import { silentLogger } from '../src/logger.ts';
+import { temporaryFolder } from '../../../test/support/clean-up.ts';
+import { silentLogger } from '../src/base/logger.ts';
 import { MessageStore } from '../src/message-store.ts';
+import { decodeMessage } from '../src/record/message-decoder.ts';
 
 const host = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 const settings = { mappedFileSizeCommitLog: 64 * 1024, maxHashSlotNum: 100, maxIndexNum: 1_000, diskFreeBytesMin: 0 };
@@ -28,8 +28,7 @@ function message(index: number) {
 
 /** A store of 100 messages, shut down cleanly, with one byte of one of them, the last one, made wrong afterwards. */
 async function damagedStore(t: TestContext, damaged = 99): Promise<{ root: string; offset: number }> {
-  const root = await mkdtemp(join(tmpdir(), 'vernier-damaged-'));
-  t.after(() => rm(root, { recursive: true, force: true }));
+  const root = await temporaryFolder(t, 'damaged');
   const store = await MessageStore.open({ storePathRootDir: root, ...settings });
   let offset = 0;
   for (let index = 0; index < 100; index++) {

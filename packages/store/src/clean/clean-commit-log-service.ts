@@ -1,6 +1,7 @@
-import type { StoreContext } from '../context.ts';
+import type { StoreContext } from '../base/context.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import type { DiskFull, DiskSpaceWatch } from './disk-space-watch.ts';
+import { ExpiryClock } from './expiry-clock.ts';
 
 const HOUR_MS = 3_600_000;
 /** RocketMQ deleteCommitLogFilesInterval: a pause between two files, so that unlinking gigabytes does not stall others. */
@@ -18,7 +19,7 @@ export interface CleanCommitLogParts {
 
 /**
  * Removes expired files of the commit log (RocketMQ DefaultMessageStore.CleanCommitLogService): files whose last change
- * is fileReservedTime hours old, in the hours of deleteWhen, or at any hour when the disk is fuller than
+ * is fileReservedTime hours old on the ExpiryClock, in the hours of deleteWhen, or at any hour when the disk is fuller than
  * diskMaxUsedSpaceRatio. Never the last file, never one that is not on disk, never before its time unless
  * cleanFileForciblyEnable and the disk is fuller than diskSpaceCleanForciblyRatio. And never one with records whose queue
  * entries are in memory alone, which RocketMQ does not ask: a power cut would take the numbers that those records gave,
@@ -29,6 +30,7 @@ export class CleanCommitLogService {
   readonly #log: CleanCommitLogParts['mappedFileQueue'];
   readonly #disks: DiskSpaceWatch;
   readonly #queuesCompleteWhere: () => number;
+  readonly #expiry: ExpiryClock;
   #manualRounds = 0;
   #redeletedAt: number;
   #stopped = false;
@@ -40,6 +42,12 @@ export class CleanCommitLogService {
     this.#disks = parts.disks;
     this.#queuesCompleteWhere = parts.queuesCompleteWhere;
     this.#redeletedAt = parts.context.clock.monotonic();
+    this.#expiry = new ExpiryClock(parts.context);
+  }
+
+  /** `newestMs`: when the newest file of the log was last changed before the store was opened; undefined without one. */
+  opened(newestMs: number | undefined): void {
+    if (newestMs !== undefined) this.#expiry.opened(newestMs, this.#context.config.fileReservedTime * HOUR_MS);
   }
 
   get diskFull(): DiskFull | undefined {
@@ -48,6 +56,7 @@ export class CleanCommitLogService {
 
   /** The next 20 rounds delete expired files whatever the hour (RocketMQ DELETE_EXPIRED_COMMITLOG, mqadmin). */
   executeDeleteFilesManually(): void {
+    this.#expiry.trust();
     this.#manualRounds = MANUAL_ROUNDS;
   }
 
@@ -66,6 +75,8 @@ export class CleanCommitLogService {
 
   async #deleteExpiredFiles(): Promise<number> {
     const { config, logger } = this.#context;
+    // In each round, or a step of the clock would not be told from the time that passed.
+    const now = this.#expiry.now();
     const use = await this.#disks.look();
     const timeUp = isTimeToDelete(config.deleteWhen, this.#context.clock.now());
     const manual = this.#manualRounds > 0;
@@ -79,7 +90,7 @@ export class CleanCommitLogService {
       if (this.#stopped) break;
       const reservedMs = config.fileReservedTime * HOUR_MS;
       const limit = this.#queuesCompleteWhere();
-      if ((await this.#log.deleteExpiredFileByTime(reservedMs, 1, 0, cleanAtOnce, limit)) === 0) break;
+      if ((await this.#log.deleteExpiredFileByTime(reservedMs, 1, 0, cleanAtOnce, limit, now)) === 0) break;
       count++;
     }
     if (count > 0) logger.info({ count, timeUp, ...use, manual, cleanAtOnce }, 'clean: commit log files removed');

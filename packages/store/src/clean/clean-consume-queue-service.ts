@@ -1,6 +1,6 @@
-import type { StoreContext } from '../context.ts';
+import type { StoreContext } from '../base/context.ts';
+import type { IndexService } from '../key-index/index-service.ts';
 import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
-import type { IndexService } from '../queue/index-service.ts';
 
 export interface CleanConsumeQueueParts {
   context: Pick<StoreContext, 'logger'>;

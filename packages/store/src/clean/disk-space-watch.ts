@@ -1,5 +1,5 @@
-import type { StoreContext } from '../context.ts';
-import type { DiskSpace } from '../io/file-system.ts';
+import type { StoreContext } from '../base/context.ts';
+import type { DiskSpace } from '../base/file-system.ts';
 
 /** A disk on which the store stopped taking messages. */
 export interface DiskFull extends DiskSpace {

@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts';
-import type { FlushListener, FlushTarget } from './flush-target.ts';
-import { ServiceLoop } from './service-loop.ts';
+import type { Clock } from '../base/clock.ts';
+import { ServiceLoop } from '../base/service-loop.ts';
+import { type FlushListener, type FlushTarget, nothingAdvancedError } from './flush-target.ts';
 
 export interface CommitRealTimeOptions {
   clock: Clock;
@@ -57,14 +57,19 @@ export class CommitRealTimeService extends ServiceLoop {
     try {
       while (this.#target.committedWhere < end) {
         const nothingAdvanced = await this.#target.commit(leastPages);
-        if (nothingAdvanced) break;
+        if (nothingAdvanced && leastPages > 0) break;
+        if (nothingAdvanced) throw nothingAdvancedError('commit', this.#target.committedWhere, end);
         this.#lastThoroughCommit = now;
         this.#listener.onCommitted();
       }
       return true;
-    } catch {
-      // The queue has told the store (fail-stop), which answers everybody who waits.
+    } catch (error) {
+      this.onDied(error);
       return false;
     }
+  }
+
+  protected override onDied(error: unknown): void {
+    this.#listener.onThrown(error);
   }
 }

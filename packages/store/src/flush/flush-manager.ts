@@ -1,12 +1,14 @@
-import type { Clock } from '../clock.ts';
-import type { MessageStoreConfig } from '../config.ts';
-import type { StoreLogger } from '../logger.ts';
-import type { Durability, PutMessageResult } from '../types.ts';
+import type { Clock } from '../base/clock.ts';
+import type { MessageStoreConfig } from '../base/config.ts';
+import type { StoreLogger } from '../base/logger.ts';
+import type { Durability, PutMessageResult } from '../base/types.ts';
 import { CommitRealTimeService } from './commit-real-time-service.ts';
 import { FlushRealTimeService } from './flush-real-time-service.ts';
 import type { FlushListener, FlushTarget } from './flush-target.ts';
 import { GroupCommitService } from './group-commit-service.ts';
 import { GroupWriteService } from './group-write-service.ts';
+
+type FlushOptions = MessageStoreConfig & { clock: Clock; logger: StoreLogger };
 
 /**
  * Chooses the flush services for a log and decides what each append waits for (RocketMQ CommitLog.DefaultFlushManager).
@@ -14,7 +16,8 @@ import { GroupWriteService } from './group-write-service.ts';
  *   flushDiskType  transient pool  services                                       an append resolves when
  *   SYNC_FLUSH     either          GroupCommitService                             on disk; with WAIT=false written
  *   ASYNC_FLUSH    off             FlushRealTimeService                           written
- *   ASYNC_FLUSH    on              FlushRealTimeService + CommitRealTimeService   in the pool buffer (RocketMQ's meaning)
+ *   ASYNC_FLUSH    on              FlushRealTimeService + CommitRealTimeService   in the pool buffer (RocketMQ's meaning);
+ *                                                                                 with durability `async` written
  *
  * GroupWriteService makes bytes written for whoever waits for that and no more. A `sync` append under ASYNC_FLUSH is
  * served by a GroupCommitService of its own, started when the first one comes.
@@ -28,7 +31,7 @@ export class FlushManager {
   #syncAppendService: GroupCommitService | undefined;
   readonly #target: FlushTarget;
   readonly #listener: FlushListener;
-  readonly #options: MessageStoreConfig & { clock: Clock; logger: StoreLogger };
+  readonly #options: FlushOptions;
 
   constructor(
     target: FlushTarget,
@@ -36,7 +39,9 @@ export class FlushManager {
     config: MessageStoreConfig,
     more: { clock: Clock; logger: StoreLogger },
   ) {
-    const options = { ...config, ...more };
+    // Inherits from the configuration and is no copy of it: a key that changes while the store is open counts at its
+    // next use.
+    const options: FlushOptions = Object.assign(Object.create(config), more);
     this.#target = target;
     this.#listener = listener;
     this.#options = options;
@@ -44,6 +49,7 @@ export class FlushManager {
     const committing: FlushListener = {
       onFlushed: () => listener.onFlushed(),
       onGroup: (size) => listener.onGroup(size),
+      onThrown: (error) => listener.onThrown(error),
       onCommitted: () => {
         listener.onCommitted();
         this.#flushRealTimeService?.onAppended();
@@ -83,6 +89,12 @@ export class FlushManager {
     return Math.max(this.#groupCommitService?.oldestWaiterMs ?? 0, this.#syncAppendService?.oldestWaiterMs ?? 0);
   }
 
+  /** Intervals may have changed: a wait that goes on under the old ones ends now. */
+  configChanged(): void {
+    this.#flushRealTimeService?.wakeup();
+    this.commitRealTimeService?.wakeup();
+  }
+
   /** Flushes everything appended now; resolves nothing (wait with whenFlushed). */
   flushNow(): void {
     if (this.#groupCommitService) this.#groupCommitService.wakeup();
@@ -110,7 +122,8 @@ export class FlushManager {
     }
     this.#flushRealTimeService?.onAppended();
     if (durability === 'sync') return this.#syncAppends().submit(nextOffset, result);
-    if (this.commitRealTimeService) {
+    // RocketMQ's meaning, for whoever asks for nothing. An explicit `async` says *written*.
+    if (this.commitRealTimeService && durability === undefined) {
       this.commitRealTimeService.onAppended();
       result.status = 'PUT_OK';
       return Promise.resolve(result);
@@ -120,10 +133,10 @@ export class FlushManager {
 
   #syncAppends(): GroupCommitService {
     if (!this.#syncAppendService) {
-      this.#syncAppendService = new GroupCommitService(this.#target, this.#listener, {
-        ...this.#options,
+      const options: FlushOptions & { onlyOnRequest: boolean } = Object.assign(Object.create(this.#options), {
         onlyOnRequest: true,
       });
+      this.#syncAppendService = new GroupCommitService(this.#target, this.#listener, options);
       this.#syncAppendService.start();
     }
     return this.#syncAppendService;

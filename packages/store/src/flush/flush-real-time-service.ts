@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.ts';
-import type { FlushListener, FlushTarget } from './flush-target.ts';
-import { ServiceLoop } from './service-loop.ts';
+import type { Clock } from '../base/clock.ts';
+import { ServiceLoop } from '../base/service-loop.ts';
+import { type FlushListener, type FlushTarget, nothingAdvancedError } from './flush-target.ts';
 
 export interface FlushRealTimeOptions {
   clock: Clock;
@@ -47,7 +47,6 @@ export class FlushRealTimeService extends ServiceLoop {
   }
 
   protected override async run(): Promise<void> {
-    const { flushIntervalCommitLog, flushCommitLogTimed } = this.#options;
     while (!this.stopped) {
       if (this.#target.flushedWhere === this.#target.maxOffset) {
         this.#idle = true;
@@ -55,12 +54,12 @@ export class FlushRealTimeService extends ServiceLoop {
         this.#idle = false;
         // The interval counts from the first unflushed byte. Before it, the thorough flush was not due either.
         this.#lastThoroughFlush = this.clock.monotonic();
-        if (flushCommitLogTimed && !this.#urgent) {
+        if (this.#options.flushCommitLogTimed && !this.#urgent) {
           if (this.stopped) break;
-          await this.waitForRunning(flushIntervalCommitLog);
+          await this.waitForRunning(this.#options.flushIntervalCommitLog);
         }
       } else if (!this.#urgent) {
-        await this.waitForRunning(flushIntervalCommitLog);
+        await this.waitForRunning(this.#options.flushIntervalCommitLog);
       }
       if (!(await this.#flushRound())) return;
     }
@@ -82,13 +81,18 @@ export class FlushRealTimeService extends ServiceLoop {
     try {
       while (this.#target.flushedWhere < end) {
         const nothingAdvanced = await this.#target.flush(leastPages);
-        if (nothingAdvanced) break;
+        if (nothingAdvanced && leastPages > 0) break;
+        if (nothingAdvanced) throw nothingAdvancedError('flush', this.#target.flushedWhere, end);
         this.#listener.onFlushed();
       }
       return true;
-    } catch {
-      // The queue has told the store (fail-stop), which answers everybody who waits.
+    } catch (error) {
+      this.onDied(error);
       return false;
     }
+  }
+
+  protected override onDied(error: unknown): void {
+    this.#listener.onThrown(error);
   }
 }

@@ -1,4 +1,4 @@
-import type { PutMessageResult, PutMessageStatus } from '../types.ts';
+import type { PutMessageResult, PutMessageStatus } from '../base/types.ts';
 
 /**
  * One append that waits for its bytes (RocketMQ CommitLog.GroupCommitRequest). `future` resolves once, with the append's

@@ -1,11 +1,12 @@
-import type { Clock } from '../clock.ts';
-import { StoreError } from '../errors.ts';
-import type { StoreLogger } from '../logger.ts';
-import type { PutMessageResult } from '../types.ts';
-import { type FlushListener, type FlushTarget, flushFailedReason } from './flush-target.ts';
+import type { Clock } from '../base/clock.ts';
+import type { StoreError } from '../base/errors.ts';
+import { LineRate } from '../base/line-rate.ts';
+import type { StoreLogger } from '../base/logger.ts';
+import { ServiceLoop } from '../base/service-loop.ts';
+import type { PutMessageResult } from '../base/types.ts';
+import { type FlushListener, type FlushTarget, flushFailedReason, nothingAdvancedError } from './flush-target.ts';
 import { GroupCommitRequest } from './group-commit-request.ts';
 import { RequestList } from './request-list.ts';
-import { ServiceLoop } from './service-loop.ts';
 
 /** RocketMQ GroupCommitService: wait at most this long before looking again while bytes are unflushed, milliseconds. */
 const WAIT_INTERVAL_MS = 10;
@@ -23,10 +24,13 @@ export class GroupCommitService extends ServiceLoop {
   readonly #target: FlushTarget;
   readonly #listener: FlushListener;
   readonly #logger: StoreLogger;
-  readonly #syncFlushTimeoutMs: number;
+  readonly #options: { readonly syncFlushTimeout: number };
+  #lastDeadline = 0;
   /** Beside FlushRealTimeService it serves single `sync` appends and leaves everybody else's bytes alone. */
   readonly #onlyOnRequest: boolean;
   readonly #requests: RequestList;
+  /** A flush that hangs lets every request time out. */
+  readonly #timeoutLines: LineRate;
   #flushStartedAt: number | undefined;
   #failure: StoreError | undefined;
 
@@ -39,8 +43,9 @@ export class GroupCommitService extends ServiceLoop {
     this.#target = target;
     this.#listener = listener;
     this.#logger = options.logger;
-    this.#syncFlushTimeoutMs = options.syncFlushTimeout;
+    this.#options = options;
     this.#onlyOnRequest = options.onlyOnRequest ?? false;
+    this.#timeoutLines = new LineRate(options.clock);
     this.#requests = new RequestList(options.clock, (request) => this.#timeOut(request));
   }
 
@@ -51,12 +56,14 @@ export class GroupCommitService extends ServiceLoop {
   /** Milliseconds that the oldest waiting request has waited; 0 when none waits. */
   get oldestWaiterMs(): number {
     const oldest = this.#requests.oldest;
-    return oldest ? Math.max(0, this.clock.monotonic() - (oldest.deadline - this.#syncFlushTimeoutMs)) : 0;
+    return oldest ? Math.max(0, this.clock.monotonic() - (oldest.deadline - this.#options.syncFlushTimeout)) : 0;
   }
 
   /** Submits an append that ends at `nextOffset`. The future resolves once the bytes are on disk, or the deadline came. */
   submit(nextOffset: number, result: PutMessageResult): Promise<PutMessageResult> {
-    const request = new GroupCommitRequest(nextOffset, this.clock.monotonic() + this.#syncFlushTimeoutMs, result);
+    // Deadlines never decrease, as the list wants it: after the timeout was lowered a request waits as the ones before it.
+    this.#lastDeadline = Math.max(this.#lastDeadline, this.clock.monotonic() + this.#options.syncFlushTimeout);
+    const request = new GroupCommitRequest(nextOffset, this.#lastDeadline, result);
     this.putRequest(request);
     return request.future;
   }
@@ -105,20 +112,16 @@ export class GroupCommitService extends ServiceLoop {
         this.#listener.onFlushed();
         const answered = this.#requests.answerUpTo(this.#target.flushedWhere);
         if (answered > 0) this.#listener.onGroup(answered);
-        if (nothingAdvanced) {
-          throw new StoreError('STORE_FLUSH_FAILED', 'flush reported success but nothing advanced', {
-            flushedWhere: this.#target.flushedWhere,
-            wanted: end,
-          });
-        }
+        if (nothingAdvanced) throw nothingAdvancedError('flush', this.#target.flushedWhere, end);
       }
       this.#requests.answerUpTo(this.#target.flushedWhere);
     } catch (error) {
-      this.#fail(error as StoreError);
+      this.onDied(error);
     }
   }
 
-  #fail(cause: StoreError): void {
+  protected override onDied(error: unknown): void {
+    const cause = this.#listener.onThrown(error);
     this.#failure = cause;
     this.#requests.answerAll('UNKNOWN_ERROR', { reason: flushFailedReason(cause), cause });
     this.#requests.close();
@@ -128,9 +131,13 @@ export class GroupCommitService extends ServiceLoop {
     const since = this.#flushStartedAt;
     const flushMs = since === undefined ? 0 : Math.round(this.clock.monotonic() - since);
     const reason =
-      `not on disk after ${this.#syncFlushTimeoutMs} ms (syncFlushTimeout)` +
+      `not on disk after ${this.#options.syncFlushTimeout} ms (syncFlushTimeout)` +
       (since === undefined ? '' : `, the flush in progress has taken ${flushMs} ms so far`);
-    this.#logger.warn({ nextOffset: request.nextOffset, flushedWhere: this.#target.flushedWhere, flushMs }, reason);
+    const leftOut = this.#timeoutLines.admit();
+    if (leftOut !== undefined) {
+      const { flushedWhere } = this.#target;
+      this.#logger.warn({ nextOffset: request.nextOffset, flushedWhere, flushMs, timedOutBefore: leftOut }, reason);
+    }
     request.wakeupCustomer('FLUSH_DISK_TIMEOUT', { reason });
   }
 }

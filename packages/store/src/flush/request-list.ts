@@ -1,5 +1,5 @@
-import type { Clock, TimerHandle } from '../clock.ts';
-import type { PutMessageResult, PutMessageStatus } from '../types.ts';
+import type { Clock, TimerHandle } from '../base/clock.ts';
+import type { PutMessageResult, PutMessageStatus } from '../base/types.ts';
 import type { GroupCommitRequest } from './group-commit-request.ts';
 
 /**
@@ -40,8 +40,17 @@ export class RequestList {
     return this.#requestsRead.at(-1)?.nextOffset ?? 0;
   }
 
+  /**
+   * Requests come in the order of the log, each in the turn of the event loop in which it was appended. One that comes
+   * late all the same is put where it belongs: in front of a later one's end it would never be answered, and with it
+   * nobody after it, because the lists are exchanged only when a whole group is answered.
+   */
   putRequest(request: GroupCommitRequest): void {
-    this.#requestsWrite.push(request);
+    const requests = this.#requestsWrite;
+    let at = requests.length;
+    while (at > 0 && requests[at - 1]!.nextOffset > request.nextOffset) at--;
+    if (at === requests.length) requests.push(request);
+    else requests.splice(at, 0, request);
     if (this.#watch === undefined) this.#armWatch(request);
   }
 

@@ -14,9 +14,9 @@
  * no such moment. A FILE that does not pass `validate` is not copied over a .bak that may be good.
  */
 import { dirname } from 'node:path';
-import { StoreError } from '../errors.ts';
-import type { StoreLogger } from '../logger.ts';
-import type { FileSystem } from './file-system.ts';
+import { StoreError } from '../base/errors.ts';
+import type { FileSystem } from '../base/file-system.ts';
+import type { StoreLogger } from '../base/logger.ts';
 
 const CHUNK = 1024 * 1024;
 
@@ -70,7 +70,7 @@ async function writeDurably(fileSystem: FileSystem, path: string, bytes: Uint8Ar
 /**
  * What `validate` makes of the file's content, or of `<path>.bak` with a loud line when the file is missing or damaged.
  * `validate` throws for damaged content; its reason goes into the line. Undefined when there is neither file. Rejects
- * with STORE_METADATA_DAMAGED when what is there cannot be used.
+ * with STORE_METADATA_DAMAGED when what is there cannot be used, STORE_NOT_A_FILE when one of them is no file.
  */
 export async function readAtomic<T>(
   fileSystem: FileSystem,
@@ -99,6 +99,8 @@ async function tryRead<T>(fileSystem: FileSystem, path: string, validate: (conte
   try {
     content = await fileSystem.readFile(path);
   } catch (cause) {
+    // No crash makes a pipe of a file. The copy would be read, but nothing could be saved in its place.
+    if (cause instanceof StoreError) throw cause;
     return { missing: false, reason: `unreadable (${(cause as NodeJS.ErrnoException).code})`, cause };
   }
   if (content === undefined) return { missing: true, reason: 'missing' };

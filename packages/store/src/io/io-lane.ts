@@ -6,7 +6,7 @@
  * `pool` uses libuv's threads, which the host program shares; `worker` (worker-lane.ts) has two threads of its own.
  */
 import { fdatasync, write, writev } from 'node:fs';
-import type { InFlightOperation } from './file-system.ts';
+import type { InFlightOperation } from '../base/file-system.ts';
 
 export type LaneOperation = 'write' | 'sync';
 

@@ -1,5 +1,6 @@
 import { mkdirSync, promises, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { DIRECTORY_MODE } from './modes.ts';
 
 /*
  * Directories are made level by level, each at most twice. Node's own `recursive: true` does not end where a file system
@@ -7,13 +8,16 @@ import { dirname } from 'node:path';
  * for ever), and reports a full disk as ENOENT when several levels are missing.
  */
 
-/** Makes `path` and what is missing above it. Rejects with the error of the level that could not be made. */
-export async function makeDirectory(path: string): Promise<void> {
+/**
+ * Makes `path` and what is missing above it, up to but without `within` when that is given. Rejects with the error of the
+ * level that could not be made.
+ */
+export async function makeDirectory(path: string, within?: string): Promise<void> {
   try {
     await makeOne(path);
   } catch (error) {
-    if (!isMissingParent(error, path)) throw error;
-    await makeDirectory(dirname(path));
+    if (!isMissingParent(error, path) || dirname(path) === within) throw error;
+    await makeDirectory(dirname(path), within);
     await makeOne(path);
   }
 }
@@ -31,7 +35,7 @@ export function makeDirectorySync(path: string): void {
 
 async function makeOne(path: string): Promise<void> {
   try {
-    await promises.mkdir(path);
+    await promises.mkdir(path, DIRECTORY_MODE);
   } catch (error) {
     const there = await promises.stat(path).catch(() => undefined);
     if (!there?.isDirectory()) throw error;
@@ -40,7 +44,7 @@ async function makeOne(path: string): Promise<void> {
 
 function makeOneSync(path: string): void {
   try {
-    mkdirSync(path);
+    mkdirSync(path, DIRECTORY_MODE);
   } catch (error) {
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * What Node lacks, through koffi: fallocate, fcntl record locks, mappings, mlock. The only file that imports koffi, and
+ * What Node lacks, through koffi: fallocate, flock, fcntl record locks, mappings, mlock. The only file that imports koffi, and
  * only when somebody asks: without the module (or on Windows) loadNative() is undefined and everything but the mmap
  * engine works.
  *
@@ -34,6 +34,8 @@ export interface Native {
    * Undefined where there is neither. Reads nothing of the file.
    */
   cacheState(fd: number, length: number): CacheState | undefined;
+  /** flock(2) without waiting; false when somebody else holds one that excludes it. Throws the errno error. */
+  flock(fd: number, mode: 'exclusive' | 'shared'): boolean;
   /** Takes an exclusive record lock on `length` bytes at 0 without waiting; false when somebody else holds it. */
   tryLock(fd: number, length: number): boolean;
   /** The process that keeps tryLock() from succeeding; undefined when nobody does. */
@@ -85,6 +87,9 @@ const MS_SYNC = 4;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_ZERO_RANGE = 0x10;
 const POSIX_FADV_DONTNEED = 4;
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const MAP_FAILED = 0xffffffffffffffffn;
 /** The number of cachestat(2) on every architecture. */
 const SYS_CACHESTAT = 451;
@@ -184,6 +189,7 @@ interface LinuxCalls {
 function bind(koffi: Koffi): Native {
   const library = koffi.load(null);
   const fcntl = library.func('int fcntl(int fd, int cmd, ...)');
+  const flock = library.func('int flock(int fd, int operation)');
   const mlock = library.func('int mlock(void *address, size_t length)');
   const linux = process.platform === 'linux';
   const fallocate = linux ? library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') : undefined;
@@ -233,6 +239,12 @@ function bind(koffi: Koffi): Native {
       let cached = 0;
       for (const page of pages) cached += page & 1;
       return { cachedBytes: cached * pageBytes, dirtyBytes: undefined };
+    },
+    flock(fd, mode) {
+      if (flock(fd, (mode === 'exclusive' ? LOCK_EX : LOCK_SH) | LOCK_NB) === 0) return true;
+      const errno = koffi.errno();
+      if (getSystemErrorName(-errno) === 'EAGAIN') return false;
+      throw errnoError(errno, 'flock');
     },
     tryLock(fd, length) {
       if (fcntl(fd, flockLayout.F_SETLK, 'void *', writeLockRequest(length)) === 0) return true;

@@ -6,7 +6,6 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { rewriteDirectly } from './direct-rewrite.ts';
 import type {
   DiskSpace,
   FileStat,
@@ -15,10 +14,15 @@ import type {
   OpenMode,
   StoreFile,
   Traffic,
-} from './file-system.ts';
-import { type IoLane, PoolLane, writePieces } from './io-lane.ts';
+} from '../base/file-system.ts';
+import { errnoOf } from '../base/queue-failure.ts';
+import { rewriteDirectly } from './direct-rewrite.ts';
+import { type IoLane, PoolLane, stalledWriteError, writePieces } from './io-lane.ts';
 import { makeDirectory } from './make-directory.ts';
+import { FILE_MODE } from './modes.ts';
 import { loadNative, type Native } from './native.ts';
+import { checkIsFile, linkError, openRegular, readRegular } from './regular-file.ts';
+import { descriptorsInReserve } from './spare-descriptors.ts';
 
 const open = promisify(fs.open);
 const ftruncate = promisify(fs.ftruncate);
@@ -138,8 +142,21 @@ class NodeStoreFile implements StoreFile {
     const pieces = data instanceof Uint8Array ? [data] : data;
     if (this.#log) return this.#owner.lane.write(this.fd, this.path, pieces, position);
     return new Promise((resolve, reject) => {
-      writePieces(this.fd, this.path, pieces, position, (error) => (error ? reject(error) : resolve()));
+      writePieces(this.fd, this.path, pieces, position, (error) => {
+        this.#owner.doneCount++;
+        if (error) reject(error);
+        else resolve();
+      });
     });
+  }
+
+  writeNow(data: Uint8Array, position: number): boolean {
+    for (let done = 0; done < data.length; ) {
+      const written = fs.writeSync(this.fd, data, done, data.length - done, position + done);
+      if (written === 0) throw stalledWriteError(this.path);
+      done += written;
+    }
+    return true;
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
@@ -147,8 +164,10 @@ class NodeStoreFile implements StoreFile {
     return this.#owner.logReads.pass(() => readFully(this.fd, target, position));
   }
 
-  sync(): Promise<void> {
-    return this.#log ? this.#owner.lane.sync(this.fd, this.path) : fdatasync(this.fd);
+  async sync(): Promise<void> {
+    if (this.#log) return this.#owner.lane.sync(this.fd, this.path);
+    await fdatasync(this.fd);
+    this.#owner.doneCount++;
   }
 
   truncate(length: number): Promise<void> {
@@ -229,8 +248,10 @@ export class NodeFileSystem implements FileSystem {
   readonly lane: IoLane;
   readonly native: Native | undefined;
   readonly durableWrites: boolean;
+  readonly spareDescriptors = descriptorsInReserve;
   /** Shared by all log files. */
   readonly logReads = new Turnstile(LOG_READS_MAX);
+  doneCount = 0;
   readonly #tracked = new Set<{ operation: string; file: string; startMs: number }>();
 
   constructor(options: NodeFileSystemOptions = {}) {
@@ -240,7 +261,9 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: OpenMode, traffic: Traffic = 'other'): Promise<StoreFile> {
-    return new NodeStoreFile(this, path, await open(path, flags[mode], 0o644), traffic);
+    const fd = await this.spareDescriptors.with(() => openRegular(path, flags[mode], FILE_MODE));
+    this.doneCount++;
+    return new NodeStoreFile(this, path, fd, traffic);
   }
 
   /** fallocate where there is one, else a sparse file of that length. Does not look at free space. */
@@ -255,22 +278,25 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async stat(path: string): Promise<FileStat | undefined> {
-    const stat = await orMissing(fs.promises.stat(path));
+    const stat = await orMissing(fs.promises.stat(path)).catch((error: unknown) => {
+      throw errnoOf(error) === 'ELOOP' ? linkError(path) : error;
+    });
     if (stat === undefined) return undefined;
+    if (!stat.isDirectory()) checkIsFile(path, stat);
     return { size: stat.size, mtimeMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
   }
 
   async list(directory: string): Promise<string[]> {
-    const names = await orMissing(fs.promises.readdir(directory));
+    const names = await orMissing(this.spareDescriptors.with(() => fs.promises.readdir(directory)));
     return names === undefined ? [] : names.sort();
   }
 
   readFile(path: string): Promise<Buffer | undefined> {
-    return orMissing(fs.promises.readFile(path));
+    return orMissing(this.spareDescriptors.with(() => readRegular(path)));
   }
 
-  makeDirectory(path: string): Promise<void> {
-    return makeDirectory(path);
+  makeDirectory(path: string, within?: string): Promise<void> {
+    return makeDirectory(path, within);
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -282,15 +308,16 @@ export class NodeFileSystem implements FileSystem {
   }
 
   removeDirectory(path: string): Promise<void> {
-    return fs.promises.rm(path, { recursive: true, force: true });
+    return this.spareDescriptors.with(() => fs.promises.rm(path, { recursive: true, force: true }));
   }
 
   async syncDirectory(path: string): Promise<void> {
     // Windows opens no directories; its journal makes names durable by itself.
     if (process.platform === 'win32') return;
-    const fd = await open(path, fs.constants.O_RDONLY);
+    const fd = await this.spareDescriptors.with(() => open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY));
     try {
       await fsync(fd);
+      this.doneCount++;
     } finally {
       await close(fd);
     }

@@ -7,7 +7,7 @@
  * Append buffers are shared memory too: the thread is told of each once, by message, and reads it in place afterwards.
  */
 import { Worker } from 'node:worker_threads';
-import type { InFlightOperation } from './file-system.ts';
+import type { InFlightOperation } from '../base/file-system.ts';
 import { type IoLane, type LaneOperation, type LaneTimes, SerialCalls } from './io-lane.ts';
 import { BUFFER_SLOTS, Command, Control, controlBytes, type LaneMessage, Parameter } from './lane-message.ts';
 import { type LaneThreadData, laneThreadProgram } from './lane-thread.ts';

@@ -2,6 +2,7 @@
  * The channel engine (`writeWithoutMmap=true`): records are encoded into append buffers, a group reaches the file as one
  * positional write, and flush adds an fdatasync. The buffers serve readers at the tail until they are used again.
  */
+import type { StoreFile } from '../base/file-system.ts';
 import type { AppendBuffers, AppendPiece } from './append-buffers.ts';
 import { MappedFileBase, type MappedFilePlace } from './mapped-file-base.ts';
 
@@ -51,7 +52,9 @@ export class ChannelMappedFile extends MappedFileBase {
     this.wrotePosition += size;
     this.#appendedPosition = this.wrotePosition;
     if (end) this.wrotePosition = this.fileSize;
-    if (this.wrotePosition === this.fileSize) this.#closeCurrent();
+    // A piece of its own takes one record. While it is open it counts against the next such record, which it must not
+    // once it is written.
+    if (this.wrotePosition === this.fileSize || this.#current?.dedicated === true) this.#closeCurrent();
   }
 
   #closeCurrent(): void {
@@ -75,6 +78,17 @@ export class ChannelMappedFile extends MappedFileBase {
     for (let index = 0; index < pieces.length; index++) pieces[index]!.committed = ends[index]!;
     this.#dropWritten();
     return onDisk;
+  }
+
+  protected override writeOutNow(file: StoreFile, from: number): boolean {
+    const [piece] = this.#unwritten;
+    // The end of one piece and the beginning of the next are two calls, which is no small write.
+    if (piece === undefined || this.#unwritten.length > 1) return false;
+    const { used } = piece;
+    if (!file.writeNow!(piece.buffer.subarray(piece.committed, used), from)) return false;
+    piece.committed = used;
+    this.#dropWritten();
+    return true;
   }
 
   #dropWritten(): void {

@@ -9,11 +9,13 @@
  *
  * Only then may it be used. Whatever fails, what was made so far is removed before the error is reported.
  */
+
 import { basename, dirname, join } from 'node:path';
-import type { StoreContext } from '../context.ts';
-import { StoreError } from '../errors.ts';
-import type { StoreFile } from '../io/file-system.ts';
-import type { OpenFiles } from './open-files.ts';
+import type { StoreContext } from '../base/context.ts';
+import { StoreError } from '../base/errors.ts';
+import { offsetToFileName } from '../base/file-name.ts';
+import type { StoreFile } from '../base/file-system.ts';
+import type { OpenFiles } from '../io/open-files.ts';
 
 /** A file made and opened; whoever takes it releases it. */
 export interface AllocatedFile {
@@ -75,10 +77,14 @@ export class MappedFileAllocator {
     await this.#context.fileSystem.removeDirectory(join(this.#directory, STAGING));
   }
 
-  /** Waits for the file being made and removes it if nobody took it. */
+  /** Waits for the file being made and removes it if nobody took it. After a failure nothing is removed: recovery does. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#making?.done.catch(() => {});
+    if (this.#context.failure !== undefined) {
+      if (this.#ready !== undefined) this.#openFiles.release(this.#ready.file);
+      return;
+    }
     await this.#dropReady();
     await this.cleanUp();
   }
@@ -89,12 +95,12 @@ export class MappedFileAllocator {
     if (ready === undefined) return;
     this.#ready = undefined;
     this.#openFiles.release(ready.file);
-    await this.#openFiles.close(ready.path);
+    await this.#openFiles.closeFile(ready.path);
     await this.#context.fileSystem.remove(ready.path);
   }
 
   async #make(offset: number): Promise<void> {
-    const path = join(this.#directory, String(offset).padStart(20, '0'));
+    const path = join(this.#directory, offsetToFileName(offset));
     try {
       await this.#dropReady();
       await this.#makeDirectories();
@@ -114,7 +120,7 @@ export class MappedFileAllocator {
 
   async #makeDirectories(): Promise<void> {
     const { fileSystem } = this.#context;
-    await fileSystem.makeDirectory(join(this.#directory, STAGING));
+    await fileSystem.makeDirectory(join(this.#directory, STAGING), this.#directory);
     if (this.#directoryDurable) return;
     await fileSystem.syncDirectory(dirname(this.#directory));
     this.#directoryDurable = true;
@@ -142,6 +148,7 @@ export class MappedFileAllocator {
   }
 
   #wrap(path: string, cause: unknown): StoreError {
+    if (cause instanceof StoreError) return cause;
     const errno = (cause as NodeJS.ErrnoException).code ?? 'unknown';
     const details = { file: path, bytes: this.#fileSize, errno };
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -8,12 +8,13 @@
  *   after such a write resolved.
  * - The first failed write or force fails the store; afterwards neither is ever called again.
  */
-import type { StoreContext } from '../context.ts';
-import { StoreError, type StoreErrorCode } from '../errors.ts';
-import type { StoreFile } from '../io/file-system.ts';
-import { Coalesced } from './coalesced.ts';
+
+import { Coalesced } from '../base/coalesced.ts';
+import type { StoreContext } from '../base/context.ts';
+import { StoreError, type StoreErrorCode } from '../base/errors.ts';
+import type { StoreFile } from '../base/file-system.ts';
+import type { OpenFiles } from '../io/open-files.ts';
 import type { MappedFile } from './mapped-file.ts';
-import type { OpenFiles } from './open-files.ts';
 import { ZeroAhead } from './zero-ahead.ts';
 
 export const OS_PAGE_SIZE = 4096;
@@ -130,6 +131,34 @@ export abstract class MappedFileBase implements MappedFile {
   flush(flushLeastPages: number): Promise<number> {
     if (this.context.failure !== undefined) return Promise.reject(this.context.failure);
     return this.isAbleToFlush(flushLeastPages) ? this.#flushes.run() : Promise.resolve(this.flushedPosition);
+  }
+
+  /**
+   * commit() on this thread, over when it returns: for at most `bytesMax` bytes, when this file neither writes nor forces.
+   * False: not now, nothing was done. Throws as commit() rejects.
+   */
+  commitNow(bytesMax: number): boolean {
+    if (this.context.failure !== undefined) throw this.context.failure;
+    const file = this.pinned;
+    const from = this.committedPosition;
+    const to = this.wrotePosition;
+    if (file?.writeNow === undefined || !this.#available || to === this.fileSize || to - from > bytesMax) return false;
+    if (this.#commits.isRunning || this.#flushes.isRunning || this.#zeroAhead !== undefined) return false;
+    if (to === from) return true;
+    this.#commitAsked = true;
+    try {
+      if (!this.writeOutNow(file, from)) return false;
+    } catch (error) {
+      throw this.#fail('STORE_WRITE_FAILED', 'write', from, to, error);
+    }
+    this.committedPosition = to;
+    this.onCommitted();
+    return true;
+  }
+
+  /** writeOut() of everything appended, with writeNow(). False: not now. For engines that can. */
+  protected writeOutNow(_file: StoreFile, _from: number): boolean {
+    return false;
   }
 
   async #commitNow(): Promise<number> {
@@ -383,7 +412,7 @@ export abstract class MappedFileBase implements MappedFile {
     await this.#zeroAhead?.close();
     this.dropMemory(0);
     this.unpin();
-    await this.#openFiles.close(this.fileName);
+    await this.#openFiles.closeFile(this.fileName);
   }
 }
 

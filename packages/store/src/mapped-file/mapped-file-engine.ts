@@ -1,6 +1,7 @@
 /** Which way a log writes its files, and what its files share. */
-import type { StoreContext } from '../context.ts';
-import { StoreError } from '../errors.ts';
+import type { StoreContext } from '../base/context.ts';
+import { StoreError } from '../base/errors.ts';
+import { MMAP_APPEND_BYTES_MAX } from '../base/limits.ts';
 import { loadNative, mappingSupported, type Native } from '../io/native.ts';
 import { AppendBuffers } from './append-buffers.ts';
 import { ChannelMappedFile } from './channel-mapped-file.ts';
@@ -12,8 +13,12 @@ import { TransientStorePool } from './transient-store-pool.ts';
 
 export interface MappedFileEngine {
   readonly name: 'channel' | 'mmap' | 'transient-pool';
+  /** Bytes that reserve() can be asked for at once; what the file has left is another bound. */
+  readonly appendBytesMax: number;
   /** The object of one file, which exists with its full size. Does no I/O. */
   create(place: MappedFilePlace): MappedFileBase;
+  /** Buffers of the transient pool that are free; other engines have none. */
+  availableBufferCount?(): number;
   /** Gives up what the files shared; all of them are closed. */
   close(): void;
 }
@@ -37,7 +42,8 @@ export function createMappedFileEngine(
   const { config, logger } = context;
   if (!config.transientStorePoolEnable && config.writeWithoutMmap) {
     const buffers = new AppendBuffers(config.appendBufferSize, config.mappedFileSizeCommitLog);
-    return { name: 'channel', create: (place) => new ChannelMappedFile(place, buffers), close() {} };
+    const appendBytesMax = Number.POSITIVE_INFINITY;
+    return { name: 'channel', appendBytesMax, create: (place) => new ChannelMappedFile(place, buffers), close() {} };
   }
   const native = 'native' in options ? options.native : loadNative();
   if (config.transientStorePoolEnable) {
@@ -50,7 +56,9 @@ export function createMappedFileEngine(
     });
     return {
       name: 'transient-pool',
+      appendBytesMax: Number.POSITIVE_INFINITY,
       create: (place) => new TransientPoolMappedFile(place, pool),
+      availableBufferCount: () => pool.availableBufferNums,
       close: () => pool.destroy(),
     };
   }
@@ -63,5 +71,10 @@ export function createMappedFileEngine(
     );
   }
   const windows = new MmapWindows(native);
-  return { name: 'mmap', create: (place) => new MmapMappedFile(place, windows), close() {} };
+  return {
+    name: 'mmap',
+    appendBytesMax: MMAP_APPEND_BYTES_MAX,
+    create: (place) => new MmapMappedFile(place, windows),
+    close() {},
+  };
 }

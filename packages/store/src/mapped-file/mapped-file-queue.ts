@@ -9,15 +9,17 @@
  * One commit and one flush are under way at a time; each touches the one file that holds committedWhere or flushedWhere,
  * so a caller that wants everything calls again until nothing advances, as in RocketMQ.
  */
-import { dirname, join } from 'node:path';
-import type { StoreContext } from '../context.ts';
-import { StoreError } from '../errors.ts';
-import { Coalesced } from './coalesced.ts';
+import { dirname } from 'node:path';
+import { Coalesced } from '../base/coalesced.ts';
+import type { StoreContext } from '../base/context.ts';
+import { StoreError } from '../base/errors.ts';
+import { isPassingLack } from '../base/passing-lack.ts';
+import { OpenFiles } from '../io/open-files.ts';
+import { listMappedFiles } from './list-mapped-files.ts';
 import type { MappedFile } from './mapped-file.ts';
 import { MappedFileAllocator } from './mapped-file-allocator.ts';
 import type { MappedFileBase } from './mapped-file-base.ts';
 import type { MappedFileEngine } from './mapped-file-engine.ts';
-import { OpenFiles } from './open-files.ts';
 
 export interface MappedFileQueueOptions {
   /** The directory. */
@@ -27,12 +29,8 @@ export interface MappedFileQueueOptions {
   engine: MappedFileEngine;
 }
 
-const FILE_NAME = /^\d{20}$/;
-
-/** Offset in decimal, padded with zeros to 20 characters (RocketMQ UtilAll.offset2FileName). */
-export function offsetToFileName(offset: number): string {
-  return String(offset).padStart(20, '0');
-}
+/** Of a log's files those are open that are appended to or not flushed, and of the others so many at most. */
+const LOG_FILES_OPEN_MAX = 10;
 
 export class MappedFileQueue {
   readonly storePath: string;
@@ -41,6 +39,8 @@ export class MappedFileQueue {
   readonly openFiles: OpenFiles;
   /** storeTimestamp of the newest record that a flush with 0 pages covered; for the checkpoint. */
   storeTimestamp = 0;
+  /** When the last file was last changed, as load() found it; undefined without a file. */
+  newestMs: number | undefined;
 
   readonly #context: StoreContext;
   readonly #allocator: MappedFileAllocator;
@@ -53,8 +53,10 @@ export class MappedFileQueue {
   readonly #commits = new Coalesced(() => this.#commitNow());
   readonly #flushes = new Coalesced(() => this.#flushNow());
   #deleting: Promise<unknown> = Promise.resolve();
-  /** A file was removed, and whether its name is gone from the disk nobody knows. */
+  /** A file was removed, and whether its name is gone from the disk nobody knows: the sync of the directory failed. */
   #isRemovalUnsure = false;
+  /** A file was removed and the directory not synced since, for lack of a descriptor to do it with. */
+  #isRemovalUnsynced = false;
   #durableMinOffset = 0;
 
   constructor(context: StoreContext, options: MappedFileQueueOptions) {
@@ -62,7 +64,7 @@ export class MappedFileQueue {
     this.storePath = options.storePath;
     this.mappedFileSize = options.mappedFileSize;
     this.engine = options.engine;
-    this.openFiles = new OpenFiles(context.fileSystem);
+    this.openFiles = new OpenFiles(context.fileSystem, LOG_FILES_OPEN_MAX, 'log');
     this.#prepareFrom = Math.floor(this.mappedFileSize / 2);
     this.#allocator = new MappedFileAllocator(context, this.storePath, this.mappedFileSize, this.openFiles);
   }
@@ -110,50 +112,24 @@ export class MappedFileQueue {
   }
 
   /**
-   * Takes in the files that are there. A zero-length last file (made, never allocated) is deleted. Any other file that
-   * has not the configured size rejects with STORE_FILE_SIZE_MISMATCH, a gap between files with STORE_DAMAGED, a name
-   * that is no offset with STORE_NOT_A_STORE; nothing is touched then. Sub-directories are ignored. Afterwards every
-   * file counts as full and nothing as flushed (flushedWhere = minOffset): recovery decides.
+   * Takes in the files that are there. A zero-length last file (made, never allocated) is deleted. Rejects as
+   * listMappedFiles does; nothing is touched then. Afterwards every file counts as full and nothing as flushed
+   * (flushedWhere = minOffset): recovery decides.
    */
   async load(): Promise<void> {
-    const found: { path: string; offset: number; size: number }[] = [];
-    for (const name of await this.#context.fileSystem.list(this.storePath)) {
-      const path = join(this.storePath, name);
-      const stat = await this.#context.fileSystem.stat(path);
-      if (stat === undefined || stat.isDirectory) continue;
-      if (!FILE_NAME.test(name)) {
-        throw new StoreError('STORE_NOT_A_STORE', `${path} is not a file of a log: its name is no offset`, { path });
-      }
-      found.push({ path, offset: Number(name), size: stat.size });
-    }
-    const empty = found.at(-1)?.size === 0 ? found.pop() : undefined;
-    this.#checkSizes(found);
+    const { fileSystem, logger } = this.#context;
+    const { files, empty, newestMs } = await listMappedFiles(fileSystem, this.storePath, this.mappedFileSize);
+    this.newestMs = newestMs;
     if (empty !== undefined) {
-      this.#context.logger.warn({ file: empty.path }, 'an empty last file is deleted');
-      await this.#context.fileSystem.remove(empty.path);
+      logger.warn({ file: empty }, 'an empty last file is deleted');
+      await fileSystem.remove(empty);
     }
     await this.#allocator.cleanUp();
-    this.#files = found.map(({ path, offset }) => this.#newFile(path, offset));
+    this.#files = files.map(({ path, offset }) => this.#newFile(path, offset));
     for (const file of this.#files) file.setPositions(this.mappedFileSize);
     this.#last = this.#files.at(-1);
     this.#durableMinOffset = this.minOffset;
     this.#setWhere(this.minOffset, this.minOffset);
-  }
-
-  #checkSizes(found: readonly { path: string; offset: number; size: number }[]): void {
-    const expected = this.mappedFileSize;
-    let next = found[0]?.offset;
-    for (const { path, offset, size } of found) {
-      if (size !== expected) {
-        const message = `${path} has ${size} bytes, the configured file size is ${expected}`;
-        throw new StoreError('STORE_FILE_SIZE_MISMATCH', message, { file: path, expected, found: size });
-      }
-      if (offset !== next) {
-        const message = `${path} begins at ${offset}, but the file before it ends at ${next}`;
-        throw new StoreError('STORE_DAMAGED', message, { file: path, expected: next, found: offset });
-      }
-      next = offset + expected;
-    }
   }
 
   /** The last file, full or not; undefined without files. */
@@ -201,6 +177,15 @@ export class MappedFileQueue {
     await this.#allocator.whenReady(this.#nextOffset(startOffset));
   }
 
+  /**
+   * Opens the file that the next append goes to, if there is one already: a descriptor that could not be had when it is
+   * needed would be a failed flush. One made later comes with its descriptor.
+   */
+  async openLast(): Promise<void> {
+    const last = this.#last;
+    if (last !== undefined && !last.isFull) await last.pin();
+  }
+
   #nextOffset(startOffset: number): number {
     if (this.#last !== undefined) return this.#last.fileFromOffset + this.mappedFileSize;
     return startOffset - (startOffset % this.mappedFileSize);
@@ -239,6 +224,19 @@ export class MappedFileQueue {
     }
     await this.#commits.run();
     return this.#committedWhere === before;
+  }
+
+  /**
+   * commit() on this thread, over when it returns, for at most `bytesMax` bytes, when neither a write nor a force of the log
+   * is under way. False: not now, nothing was done. Throws as commit() rejects.
+   */
+  commitNow(bytesMax: number): boolean {
+    if (this.#commits.isRunning || this.#flushes.isRunning) return false;
+    const file = this.#find(this.#committedWhere);
+    if (file === undefined || !file.commitNow(bytesMax)) return false;
+    const where = file.fileFromOffset + file.committedPosition;
+    if (where > this.#committedWhere) this.#setWhere(this.#flushedWhere, where);
+    return true;
   }
 
   async #commitNow(): Promise<void> {
@@ -377,7 +375,7 @@ export class MappedFileQueue {
   }
 
   /**
-   * Deletes files from the oldest on whose last change is `expiredTimeMs` old, or all with cleanImmediately; never the
+   * Deletes files from the oldest on whose last change is `expiredTimeMs` old at `now` (Unix ms), or all with cleanImmediately; never the
    * last one, never one that is not flushed or ends above `limit`, at most `deleteFileBatchMax`, `intervalMs` apart. A file
    * that is held is waited for (forced after config.destroyMapedFileIntervalForcibly). Resolves with their number; gone
    * durably. When that failed once, no other file is deleted: a power cut that brought the older one back without the next
@@ -389,15 +387,17 @@ export class MappedFileQueue {
     intervalMs: number,
     cleanImmediately: boolean,
     limit = Number.POSITIVE_INFINITY,
+    now = this.#context.clock.now(),
   ): Promise<number> {
     return this.#exclusively(async () => {
       let count = 0;
+      await this.#syncRemoval();
       while (count < deleteFileBatchMax && !this.#isRemovalUnsure) {
         const file = this.#files[0];
         if (file === undefined || !this.#mayDelete(file, limit)) break;
         if (!cleanImmediately) {
-          const stat = await this.#context.fileSystem.stat(file.fileName);
-          if (stat !== undefined && stat.mtimeMs + expiredTimeMs > this.#context.clock.now()) break;
+          const changedMs = await this.#lastChangeMs(now);
+          if (changedMs === undefined || changedMs + expiredTimeMs > now) break;
         }
         if (count > 0 && intervalMs > 0) await this.#pause(intervalMs);
         await this.#removeFirst(this.#context.config.destroyMapedFileIntervalForcibly);
@@ -408,11 +408,25 @@ export class MappedFileQueue {
   }
 
   /**
+   * When the first file was last changed, or a later time. Its own time may lie in the future, written while the clock
+   * stood wrong; the file after it was begun when this one was full. Undefined while no file has a time that is past.
+   */
+  async #lastChangeMs(now: number): Promise<number | undefined> {
+    for (const file of this.#files) {
+      const stat = await this.#context.fileSystem.stat(file.fileName);
+      if (stat === undefined) return 0;
+      if (stat.mtimeMs <= now) return stat.mtimeMs;
+    }
+    return undefined;
+  }
+
+  /**
    * Once more for a first file that was to be deleted and could not be (its removal failed). Resolves with whether there
    * was one.
    */
   retryDeleteFirstFile(forceAfterMs: number): Promise<boolean> {
     return this.#exclusively(async () => {
+      await this.#syncRemoval();
       const file = this.#files[0];
       if (file === undefined || file.isAvailable || this.#isRemovalUnsure) return false;
       await this.#removeFirst(forceAfterMs);
@@ -429,9 +443,20 @@ export class MappedFileQueue {
     await file.destroy(forceAfterMs);
     // Only now: while somebody reads it, the file is part of the log.
     this.#files.shift();
-    this.#isRemovalUnsure = true;
-    await this.#context.fileSystem.syncDirectory(this.storePath);
-    this.#isRemovalUnsure = false;
+    this.#isRemovalUnsynced = true;
+    await this.#syncRemoval();
+  }
+
+  /** What could not be synced for a lack is synced now; after a sync that failed nobody knows, for good. */
+  async #syncRemoval(): Promise<void> {
+    if (!this.#isRemovalUnsynced || this.#isRemovalUnsure) return;
+    try {
+      await this.#context.fileSystem.syncDirectory(this.storePath);
+    } catch (error) {
+      this.#isRemovalUnsure = !isPassingLack(error);
+      throw error;
+    }
+    this.#isRemovalUnsynced = false;
     this.#durableMinOffset = this.#files[0]?.fileFromOffset ?? 0;
   }
 
@@ -452,7 +477,7 @@ export class MappedFileQueue {
     await this.#flushes.whenIdle();
     await this.#commits.whenIdle();
     await Promise.all(this.#files.map((file) => file.close()));
-    await this.openFiles.closeAll();
+    await this.openFiles.close();
     this.engine.close();
   }
 

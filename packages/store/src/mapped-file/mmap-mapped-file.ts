@@ -8,11 +8,9 @@
  * - Readers go through the file: a page fault or a bad sector is then an error of a read on another thread, and not a
  *   stop of the event loop or SIGBUS. reserve() is the only way to see the mapping.
  */
+import { MMAP_APPEND_BYTES_MAX } from '../base/limits.ts';
 import { MappedFileBase, type MappedFilePlace, OS_PAGE_SIZE } from './mapped-file-base.ts';
 import { type MappedWindow, type MmapWindows, WINDOW_BYTES } from './mmap-windows.ts';
-
-/** Largest record: a window less the page it may begin within. */
-export const MMAP_RECORD_BYTES_MAX = WINDOW_BYTES - OS_PAGE_SIZE;
 
 export class MmapMappedFile extends MappedFileBase {
   readonly #windows: MmapWindows;
@@ -38,7 +36,7 @@ export class MmapMappedFile extends MappedFileBase {
 
   #mapNext(size: number): boolean {
     if (size > this.fileSize - this.wrotePosition) throw new RangeError('reserve: more than the file has room for');
-    if (size > MMAP_RECORD_BYTES_MAX) throw new RangeError('reserve: more than a mapping window holds');
+    if (size > MMAP_APPEND_BYTES_MAX) throw new RangeError('reserve: more than a mapping window holds');
     const fd = this.pinned?.fd;
     if (fd === undefined) {
       // A file taken over from an earlier run is opened first; commit() waits for that, as it does for other reasons.

@@ -3,9 +3,12 @@
  * pointed at one part of a file after the other: a new view for each part would count as external memory and force full
  * collections, and a part that is unmapped while a view lives ends the process when the view is touched.
  */
+import { MMAP_APPEND_BYTES_MAX } from '../base/limits.ts';
 import type { Native, NativeWindow } from '../io/native.ts';
+import { OS_PAGE_SIZE } from './mapped-file-base.ts';
 
-export const WINDOW_BYTES = 32 * 1024 * 1024;
+/** Room for the largest put and for the page that it may begin within. */
+export const WINDOW_BYTES = MMAP_APPEND_BYTES_MAX + OS_PAGE_SIZE;
 /** Windows in use at once; more unflushed data than they hold is backpressure. */
 const WINDOWS_MAX = 8;
 

@@ -4,9 +4,9 @@
  * memory as far as RLIMIT_MEMLOCK allows; and it comes back when its file is fully committed.
  */
 import { freemem, totalmem } from 'node:os';
-import { StoreError } from '../errors.ts';
+import { StoreError } from '../base/errors.ts';
+import type { StoreLogger } from '../base/logger.ts';
 import type { Native } from '../io/native.ts';
-import type { StoreLogger } from '../logger.ts';
 
 export interface TransientStorePoolOptions {
   /** transientStorePoolSize. */

@@ -7,8 +7,8 @@
  * - A chunk begins at or behind wrotePosition as it is when the chunk begins: whatever is being written then lies before.
  * - A write that reaches into a chunk under way waits for it: clear().
  */
-import type { StoreContext } from '../context.ts';
-import type { StoreFile } from '../io/file-system.ts';
+import type { StoreContext } from '../base/context.ts';
+import type { StoreFile } from '../base/file-system.ts';
 
 const PAGE = 4096;
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;

@@ -1,9 +1,12 @@
-import { join } from 'node:path';
-import type { StoreContext } from '../context.ts';
-import { StoreError } from '../errors.ts';
-import { forEachLimited } from './limited.ts';
-import { OpenFiles } from './open-files.ts';
-import { errnoOf, failStore, toStoreError } from './queue-failure.ts';
+import { dirname, join } from 'node:path';
+import type { StoreContext } from '../base/context.ts';
+import { StoreError } from '../base/errors.ts';
+import { offsetToFileName } from '../base/file-name.ts';
+import { forEachLimited } from '../base/limited.ts';
+import { Lacks } from '../base/passing-lack.ts';
+import { errnoOf, failStore, failUnlessLack, toStoreError } from '../base/queue-failure.ts';
+import { OpenFiles } from '../io/open-files.ts';
+import { storePaths } from '../io/store-directory.ts';
 import { CQ_STORE_UNIT_SIZE, fillWithFiller } from './unit.ts';
 
 /** Blocking calls this part has under way at once; more would only queue up on the I/O lane, in front of the log's. */
@@ -16,7 +19,8 @@ export const LOAD_IO_CONCURRENCY = 32;
  * the queue in 20 digits. They are sparse: made by ftruncate, blocks appear where units are written.
  *
  * A file that is missing between two others reads as filler (a gap so wide that the file was never made).
- * Failed writes and syncs stop the store, once and for good; failed reads do not.
+ * A write or a making that fails for a lack which may pass (no descriptor, no room) rejects and may be tried again with
+ * the same bytes. Any other failed write, and every failed sync, stops the store, once and for good; failed reads do not.
  */
 export class ConsumeQueueFiles {
   /** Bytes of one file: mappedFileSizeConsumeQueue rounded up to whole units. */
@@ -26,6 +30,8 @@ export class ConsumeQueueFiles {
   readonly #files: OpenFiles;
   /** Paths written since their last fdatasync. */
   #unsynced = new Set<string>();
+  /** Paths whose making has begun and is not known to have got to its end: they may have any length. */
+  readonly #unfinished = new Set<string>();
   /** Directories with names that a power cut could still take. */
   #unsyncedDirectories = new Set<string>();
 
@@ -49,7 +55,7 @@ export class ConsumeQueueFiles {
   }
 
   filePath(topic: string, queueId: number, fileFromOffset: number): string {
-    return `${this.directory}/${topic}/${queueId}/${String(fileFromOffset).padStart(20, '0')}`;
+    return `${this.directory}/${topic}/${queueId}/${offsetToFileName(fileFromOffset)}`;
   }
 
   /** First byte of the file that holds byte `where` of a queue. */
@@ -62,16 +68,27 @@ export class ConsumeQueueFiles {
     const fileFromOffset = this.fileFromOffset(where);
     const path = this.filePath(topic, queueId, fileFromOffset);
     try {
-      this.#unsynced.add(path);
-      try {
-        await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
-      } catch (error) {
-        if (errnoOf(error) !== 'ENOENT') throw error;
-        await this.#create(topic, queueId, path);
-        await this.#files.use(path, (file) => file.write(chunks, where - fileFromOffset));
-      }
+      const isThere = !this.#unfinished.has(path) && (await this.#write(path, where - fileFromOffset, chunks));
+      if (isThere) return;
+      await this.#create(topic, queueId, path);
+      await this.#write(path, where - fileFromOffset, chunks);
     } catch (error) {
-      throw failStore(this.#context, 'STORE_WRITE_FAILED', 'writing consume queue file', path, error);
+      throw failUnlessLack(this.#context, 'STORE_WRITE_FAILED', 'writing consume queue file', path, error);
+    }
+  }
+
+  /** False when there is no such file. */
+  async #write(path: string, position: number, chunks: readonly Uint8Array[]): Promise<boolean> {
+    try {
+      await this.#files.use(path, (file) => {
+        // Before it is called: one that fails may have written a part.
+        this.#unsynced.add(path);
+        return file.write(chunks, position);
+      });
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false;
+      throw error;
     }
   }
 
@@ -129,39 +146,84 @@ export class ConsumeQueueFiles {
 
   /**
    * Resolves when everything written before the call is *on disk*, names of new files and directories included. A failed
-   * sync stops the store and is never tried again.
+   * sync stops the store and is never tried again; without a descriptor to sync with it rejects, what could not be synced
+   * is left for the next call, and the rest is synced all the same. What `checkTime` throws, asked in front of each file and
+   * directory, ends it there.
    */
-  async sync(): Promise<void> {
+  async sync(checkTime: () => void = () => {}): Promise<void> {
     const paths = this.#unsynced;
     this.#unsynced = new Set();
-    await forEachLimited(paths, QUEUE_IO_CONCURRENCY, (path) => this.#syncFile(path));
-    await this.syncDirectories();
+    const lacks = new Lacks(this.#context);
+    await this.#syncEach(
+      paths,
+      (path) => this.#syncFile(path),
+      (path) => this.#unsynced.add(path),
+      { lacks, checkTime },
+    );
+    await lacks.pass(() => this.syncDirectories(checkTime));
+    lacks.throwFirst();
   }
 
   /** Resolves when every name made or removed before the call is *on disk*. Of a new file the content is not. */
-  async syncDirectories(): Promise<void> {
+  async syncDirectories(checkTime: () => void = () => {}): Promise<void> {
     const directories = this.#unsyncedDirectories;
     this.#unsyncedDirectories = new Set();
-    await forEachLimited(directories, QUEUE_IO_CONCURRENCY, (directory) => this.#syncDirectory(directory));
+    const lacks = new Lacks(this.#context);
+    await this.#syncEach(
+      directories,
+      (directory) => this.#syncDirectory(directory),
+      (directory) => this.#unsyncedDirectories.add(directory),
+      { lacks, checkTime },
+    );
+    lacks.throwFirst();
+  }
+
+  /** `keep` is called for each that is to be synced the next time: where a lack came in between, or all after an error. */
+  async #syncEach(
+    paths: ReadonlySet<string>,
+    sync: (path: string) => Promise<void>,
+    keep: (path: string) => void,
+    { lacks, checkTime }: { lacks: Lacks; checkTime: () => void },
+  ): Promise<void> {
+    try {
+      await forEachLimited(paths, QUEUE_IO_CONCURRENCY, async (path) => {
+        checkTime();
+        await lacks.pass(
+          () => sync(path),
+          () => keep(path),
+        );
+      });
+    } catch (error) {
+      for (const path of paths) keep(path);
+      throw error;
+    }
   }
 
   async removeFile(topic: string, queueId: number, fileFromOffset: number): Promise<void> {
     const path = this.filePath(topic, queueId, fileFromOffset);
     this.#files.forget(path);
     this.#unsynced.delete(path);
+    this.#unfinished.delete(path);
     await this.#remove(path, () => this.#context.fileSystem.remove(path));
     this.#unsyncedDirectories.add(this.queueDirectory(topic, queueId));
   }
 
-  /** Removes a topic's directory, or that of one queue. */
+  /**
+   * Removes a topic's directory, or that of one queue. It is gone *on disk* when this resolves: one that came back after a
+   * power cut would pass for what is made in its place. Names of other files are not made durable with it.
+   */
   async removeDirectory(topic: string, queueId?: number): Promise<void> {
     const path = queueId === undefined ? `${this.directory}/${topic}` : this.queueDirectory(topic, queueId);
     this.#files.forget(`${path}/`);
-    for (const set of [this.#unsynced, this.#unsyncedDirectories]) {
+    for (const set of [this.#unsynced, this.#unsyncedDirectories, this.#unfinished]) {
       for (const name of set) if (name === path || name.startsWith(`${path}/`)) set.delete(name);
     }
     await this.#remove(path, () => this.#context.fileSystem.removeDirectory(path));
-    this.#unsyncedDirectories.add(queueId === undefined ? this.directory : `${this.directory}/${topic}`);
+    // What a Java broker kept besides the entries, where it did.
+    const extensions = storePaths(this.#context.config.storePathRootDir).consumeQueueExt;
+    const extended = queueId === undefined ? `${extensions}/${topic}` : `${extensions}/${topic}/${queueId}`;
+    await this.#remove(extended, () => this.#context.fileSystem.removeDirectory(extended));
+    await this.#syncDirectory(dirname(path));
   }
 
   async close(): Promise<void> {
@@ -171,29 +233,46 @@ export class ConsumeQueueFiles {
   /**
    * Makes a file at its full size. What was written to the queue's other files is wholly on disk first, names and lengths
    * included: a power cut must not leave a later file without the one before it, nor a name without its length. That
-   * costs two syncs each 300,000 entries.
+   * costs two syncs each 300,000 entries. May be called again for a file whose making was interrupted by a lack.
    */
   async #create(topic: string, queueId: number, path: string): Promise<void> {
     const directory = this.queueDirectory(topic, queueId);
-    if (this.#unsyncedDirectories.delete(directory)) {
+    if (this.#unsyncedDirectories.has(directory)) {
       for (const written of this.#unsynced) {
-        if (written === path || !written.startsWith(`${directory}/`)) continue;
-        this.#unsynced.delete(written);
-        await this.#syncFile(written);
+        if (written !== path && written.startsWith(`${directory}/`)) await this.#syncNow(written);
       }
-      await this.#syncDirectory(directory);
+      this.#unsyncedDirectories.delete(directory);
+      try {
+        await this.#syncDirectory(directory);
+      } catch (error) {
+        this.#unsyncedDirectories.add(directory);
+        throw error;
+      }
     } else {
       const previous = this.filePath(topic, queueId, Number(path.slice(-20)) - this.fileSize);
-      if (this.#unsynced.delete(previous)) await this.#syncFile(previous);
+      if (this.#unsynced.has(previous)) await this.#syncNow(previous);
     }
-    await this.#context.fileSystem.makeDirectory(directory);
+    await this.#context.fileSystem.makeDirectory(directory, this.#context.config.storePathRootDir);
+    this.#unfinished.add(path);
     const file = await this.#context.fileSystem.open(path, 'create');
     try {
       await file.truncate(this.fileSize);
     } finally {
       await file.close();
     }
+    this.#unfinished.delete(path);
     this.markNamesUnsynced(topic, queueId);
+  }
+
+  /** A write that comes meanwhile counts as unsynced. */
+  async #syncNow(path: string): Promise<void> {
+    this.#unsynced.delete(path);
+    try {
+      await this.#syncFile(path);
+    } catch (error) {
+      this.#unsynced.add(path);
+      throw error;
+    }
   }
 
   /** The names of a queue's files, and of the directories above, may be in the page cache alone. */
@@ -210,7 +289,7 @@ export class ConsumeQueueFiles {
     } catch (error) {
       // A topic deleted meanwhile has nothing left that should be on disk.
       if (errnoOf(error) === 'ENOENT') return;
-      throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fdatasync of consume queue file', path, error);
+      throw failUnlessLack(this.#context, 'STORE_FLUSH_FAILED', 'fdatasync of consume queue file', path, error);
     }
   }
 
@@ -219,7 +298,7 @@ export class ConsumeQueueFiles {
       await this.#context.fileSystem.syncDirectory(directory);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return;
-      throw failStore(this.#context, 'STORE_FLUSH_FAILED', 'fsync of directory', directory, error);
+      throw failUnlessLack(this.#context, 'STORE_FLUSH_FAILED', 'fsync of directory', directory, error);
     }
   }
 

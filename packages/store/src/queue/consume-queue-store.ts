@@ -1,11 +1,15 @@
-import type { StoreContext } from '../context.ts';
-import { StoreError } from '../errors.ts';
+import type { StoreContext } from '../base/context.ts';
+import { forEachLimited } from '../base/limited.ts';
+import { Lacks } from '../base/passing-lack.ts';
+import type { BatchTopics } from '../batch-queue/batch-topics.ts';
+import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { isTopicStorable } from '../record/topic-name.ts';
 import { ConsumeQueue, type ConsumeQueueOwner } from './consume-queue.ts';
 import { ConsumeQueueFiles, LOAD_IO_CONCURRENCY, QUEUE_IO_CONCURRENCY } from './consume-queue-files.ts';
-import type { DispatchRequest } from './dispatch-request.ts';
+import { ConsumeQueueListing } from './consume-queue-listing.ts';
+import { type Deletions, NEVER_DELETED } from './deletions.ts';
 import type { GatherSpace } from './gathered-units.ts';
-import { forEachLimited } from './limited.ts';
-import { errnoOf, toStoreError } from './queue-failure.ts';
+import { QueueRestarts } from './queue-restarts.ts';
 import { CQ_STORE_UNIT_SIZE } from './unit.ts';
 
 const OS_PAGE_SIZE = 4_096;
@@ -13,22 +17,33 @@ const BLOCK_PAGES_MAX = 16;
 /** Memory that gathered units may hold before they are written whatever the interval says: 8 MiB, 400,000 entries. */
 export const GATHERED_BYTES_MAX = 8 * 1024 * 1024;
 
+/** A flush was given up in the middle, for a shutdown does not wait for it. */
+export class TimeIsUp extends Error {}
+
 export interface ConsumeQueueRecovery {
   /** End in the log of the newest record that has an entry in any queue; -1 without one (RocketMQ dispatchFromPhyOffset). */
   maxPhysicOffset: number;
   /** Every record that ends at or below this offset has its entry on disk; dispatch has to go on from here at the latest. */
   completeWhere: number;
+  /** As completeWhere, of the queues alone that were taken away to be made anew; Infinity without one. */
+  rebuildFrom: number;
 }
 
-/** Files that may be missing between two of a queue. A gap that dispatch made lies within fewer; what is farther off is a
- * stray copy, and stepping over the files in between would take for ever. */
-const GAP_FILES_MAX = 1_000;
+/** What the queues ask about deleted topics. */
+export type KnownDeletions = Pick<Deletions, 'size' | 'lifeOf' | 'deadBelow'>;
+const NO_DELETIONS: KnownDeletions = { size: 0, lifeOf: () => NEVER_DELETED, deadBelow: () => 0 };
 
-/** Whether a topic's name can be the name of its directory: it must not lead anywhere else. */
-export function isTopicStorable(topic: string): boolean {
-  if (topic.length === 0 || topic === '.' || topic === '..' || Buffer.byteLength(topic) > 255) return false;
-  return !/[/\\\0]/.test(topic);
+/** A directory that has to go before anything is written below it; with what it still has in memory. */
+interface Removal {
+  topic: string;
+  /** Undefined: the whole topic's. */
+  queueId: number | undefined;
+  queues: readonly ConsumeQueue[];
 }
+
+/** Topics whose queues are of another kind. */
+type OtherQueues = Pick<BatchTopics, 'has' | 'isDeclared' | 'check'>;
+const NO_OTHER_QUEUES: OtherQueues = { has: () => false, isDeclared: () => false, check: () => {} };
 
 /**
  * All consume queues of a store (RocketMQ ConsumeQueueStore): `<root>/consumequeue/<topic>/<queueId>/`. Flush and
@@ -37,22 +52,46 @@ export function isTopicStorable(topic: string): boolean {
 export class ConsumeQueueStore {
   readonly #context: StoreContext;
   readonly #files: ConsumeQueueFiles;
+  readonly #listing: ConsumeQueueListing;
   readonly #space: GatherSpace;
   readonly #owner: ConsumeQueueOwner;
+  readonly #batchTopics: OtherQueues;
   readonly #topics = new Map<string, ConsumeQueue[]>();
+  /** Topics with batch queues that have a directory here all the same. */
+  #misplaced: string[] = [];
   /** Queues that hold something in memory. Only these are visited by a thorough flush. */
   readonly #dirty = new Set<ConsumeQueue>();
   /** Queues with at least one full block. Only these are visited by a flush with least pages. */
   readonly #ready = new Set<ConsumeQueue>();
+  readonly #deletions: KnownDeletions;
+  readonly #restarts: QueueRestarts;
+  #removals: Removal[] = [];
+  #newestWhere = -1;
+  #droppedCount = 0;
   #visitedCount = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   /** Called when a clean store gets its first gathered unit, a block fills up, or GATHERED_BYTES_MAX is passed. */
   onWork: (() => void) | undefined;
 
-  constructor(context: StoreContext) {
+  /** Asked between the queues of a flush: true ends it where it is. */
+  isTimeUp: () => boolean = () => false;
+
+  /** `batchTopics`: loaded before load(); for these topics there are no queues here. */
+  constructor(context: StoreContext, deletions = NO_DELETIONS, batchTopics: OtherQueues = NO_OTHER_QUEUES) {
     this.#context = context;
+    this.#deletions = deletions;
+    this.#restarts = new QueueRestarts(
+      {
+        find: (topic, queueId) => this.find(topic, queueId),
+        dispatch: (request) => this.dispatch(request),
+        dropQueue: (queue) => this.#dropQueue(queue),
+      },
+      context.logger,
+    );
+    this.#batchTopics = batchTopics;
     this.#files = new ConsumeQueueFiles(context);
+    this.#listing = new ConsumeQueueListing(context, this.#files);
     const pages = Math.min(BLOCK_PAGES_MAX, Math.max(1, context.config.flushConsumeQueueLeastPages));
     this.#space = {
       fileSize: this.#files.fileSize,
@@ -87,13 +126,32 @@ export class ConsumeQueueStore {
     return this.#space.bufferedBytes > GATHERED_BYTES_MAX;
   }
 
+  /** End in the log of the newest record that has an entry in a queue, -1 without one. */
+  get newestWhere(): number {
+    return this.#newestWhere;
+  }
+
+  /** The same of the queues that have nothing newer than `where`. */
+  newestBelow(where: number): number {
+    let newest = -1;
+    for (const { maxPhysicOffset } of this.queues()) {
+      if (maxPhysicOffset <= where) newest = Math.max(newest, maxPhysicOffset);
+    }
+    return newest;
+  }
+
+  /** Grows whenever queues are dropped. */
+  get droppedCount(): number {
+    return this.#droppedCount;
+  }
+
   get hasReady(): boolean {
     return this.#ready.size > 0;
   }
 
   /** Something is in memory or not yet on disk. */
   get isDirty(): boolean {
-    return this.#dirty.size > 0 || this.#files.hasUnsynced;
+    return this.#dirty.size > 0 || this.#removals.length > 0 || this.#files.hasUnsynced;
   }
 
   /** Queues looked at by flush() since the start, for tests and metrics. */
@@ -110,22 +168,16 @@ export class ConsumeQueueStore {
    * was made, is removed. Rejects with STORE_FILE_SIZE_MISMATCH when a file has another length than configured.
    */
   async load(): Promise<void> {
-    const names: { topic: string; queueId: number }[] = [];
-    const topics = await this.#list(this.#files.directory);
-    const namesOf = new Map<string, string[]>();
-    await forEachLimited(topics, LOAD_IO_CONCURRENCY, async (topic) => {
-      namesOf.set(topic, await this.#list(`${this.#files.directory}/${topic}`));
-    });
-    for (const topic of topics) {
-      for (const name of namesOf.get(topic)!) {
-        const queueId = Number(name);
-        if (/^\d{1,10}$/.test(name) && String(queueId) === name) names.push({ topic, queueId });
-        else this.#context.logger.warn({ topic, name }, 'not a queue directory, ignored');
-      }
-    }
+    const listed = await this.#listing.topics();
+    const topics = listed.filter((topic) => !this.#batchTopics.has(topic));
+    this.#misplaced = listed.filter((topic) => this.#batchTopics.has(topic));
+    const names = await this.#listing.queues(topics);
     // Queues are made in order of name, not in the order the disk answers.
     const queues = names.map(({ topic, queueId }) => this.findOrCreate(topic, queueId));
-    await forEachLimited(queues, LOAD_IO_CONCURRENCY, (queue) => this.#loadQueue(queue));
+    await forEachLimited(queues, LOAD_IO_CONCURRENCY, async (queue) => {
+      const offsets = await this.#listing.fileOffsets(queue.topic, queue.queueId);
+      if (offsets.length > 0) queue.attachFiles(offsets[0]!, offsets.at(-1)!);
+    });
   }
 
   /**
@@ -134,18 +186,67 @@ export class ConsumeQueueStore {
    * undefined when nobody knows, and then nothing counts as complete. Without a clean exit the newest files are taken out
    * of the page cache first: a page whose write-back failed shows entries that are not on disk, and would swallow those
    * made anew (docs/design/recovery.md).
+   *
+   * `newestWhere`: end of the newest record below durableWhere that had an entry; undefined when nobody knows. Where less
+   * is found, entries are missing.
+   *
+   * Queues of a deleted life are dropped here; their files go with truncateDirty() or the first flush.
    */
-  async recover(durableWhere: number | undefined, lastExitOk = true): Promise<ConsumeQueueRecovery> {
+  async recover(
+    durableWhere: number | undefined,
+    lastExitOk = true,
+    newestWhere?: number,
+  ): Promise<ConsumeQueueRecovery> {
     let maxPhysicOffset = -1;
     let undamagedWhere = durableWhere ?? 0;
+    let rebuildFrom = Number.POSITIVE_INFINITY;
+    const dropped: ConsumeQueue[] = [];
     await forEachLimited(this.queues(), LOAD_IO_CONCURRENCY, async (queue) => {
       const { isDamaged } = await queue.recover(durableWhere, lastExitOk);
       maxPhysicOffset = Math.max(maxPhysicOffset, queue.maxPhysicOffset);
-      if (isDamaged) undamagedWhere = Math.min(undamagedWhere, Math.max(0, queue.maxPhysicOffset));
+      const deadBelow = this.#deletions.deadBelow(queue.topic);
+      if (deadBelow > 0 && (await queue.firstPhyOffset()) < deadBelow) {
+        dropped.push(queue);
+        // Entries of two lives in one queue: a Java broker, which knows of no deletion, has been here. The log says what
+        // the later life has.
+        if (queue.maxPhysicOffset > deadBelow || isDamaged) rebuildFrom = Math.min(rebuildFrom, deadBelow);
+      } else if (isDamaged) undamagedWhere = Math.min(undamagedWhere, Math.max(0, queue.maxPhysicOffset));
     });
+    for (const queue of dropped) this.#dropQueue(queue);
     // A queue alone cannot tell whether it lacks entries or got none, so only the recorded offset says what is complete;
-    // with the directory removed by hand nothing is, hence the maximum as the upper bound.
-    return { maxPhysicOffset, completeWhere: Math.max(0, Math.min(undamagedWhere, maxPhysicOffset)) };
+    // with the directory removed by hand nothing is, hence the maximum as the upper bound, unless it is known that behind
+    // it there was nothing.
+    const isWhole = newestWhere !== undefined && maxPhysicOffset >= newestWhere;
+    const found = isWhole ? undamagedWhere : Math.min(undamagedWhere, maxPhysicOffset);
+    this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
+    const completeWhere = Math.max(0, Math.min(found, rebuildFrom));
+    return { maxPhysicOffset, completeWhere, rebuildFrom };
+  }
+
+  hasTopic(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
+  /**
+   * Removes the directories of topics that topics.json says have batch queues: RocketMQ does not start beside them. Vernier
+   * 0.1 made such directories.
+   */
+  async removeMisplaced(): Promise<void> {
+    const misplaced = this.#misplaced.filter((topic) => this.#batchTopics.isDeclared(topic));
+    this.#misplaced = [];
+    if (misplaced.length === 0) return;
+    for (const topic of misplaced) {
+      await this.#files.removeDirectory(topic);
+      this.#context.logger.warn({ topic }, 'consume queues of a topic with batch queues removed');
+    }
+    await this.#files.syncDirectories();
+  }
+
+  /** As find. Throws STORE_QUEUE_TYPE_UNSUPPORTED for a topic with batch queues. */
+  findReadable(topic: string, queueId: number): ConsumeQueue | undefined {
+    const queue = this.find(topic, queueId);
+    if (queue === undefined) this.#batchTopics.check(topic);
+    return queue;
   }
 
   find(topic: string, queueId: number): ConsumeQueue | undefined {
@@ -161,16 +262,33 @@ export class ConsumeQueueStore {
     }
     let queue = queues[queueId];
     if (queue === undefined) {
-      queue = new ConsumeQueue(this.#owner, topic, queueId);
+      queue = new ConsumeQueue(this.#owner, topic, queueId, this.#deletions.lifeOf(topic));
       queues[queueId] = queue;
     }
     return queue;
   }
 
-  /** Appends the entry of one record. The queue when it is new there; undefined when it was there already. */
+  /** Appends the entry of one record. The queue when it is new there; undefined when it was there already, or is of a
+   * deleted life of its topic. */
   dispatch(request: DispatchRequest): ConsumeQueue | undefined {
     const queue = this.#topics.get(request.topic)?.[request.queueId] ?? this.#admit(request);
-    return queue?.append(request) ? queue : undefined;
+    if (!queue?.append(request)) return undefined;
+    if (queue.maxPhysicOffset > this.#newestWhere) this.#newestWhere = queue.maxPhysicOffset;
+    return queue;
+  }
+
+  /** As dispatch, for records that recovery reads from the log: see QueueRestarts. After the last one endRecovery(). */
+  dispatchRecovered(request: DispatchRequest): void {
+    this.#restarts.dispatch(request);
+  }
+
+  endRecovery(): void {
+    this.#restarts.end();
+  }
+
+  /** In recovery: offset in the log of the first record that has no entry yet although it was dispatched; else Infinity. */
+  get heldFrom(): number {
+    return this.#restarts.heldFrom;
   }
 
   *queues(): IterableIterator<ConsumeQueue> {
@@ -191,19 +309,38 @@ export class ConsumeQueueStore {
    * With `leastPages` above 0: writes the queues that gathered at least a block (flushConsumeQueueLeastPages pages), or
    * all that hold something when too much is gathered. With 0: writes all that hold something, then fdatasyncs whatever
    * was written since the last time, names included; when that resolves, every entry appended before the call is *on
-   * disk*. A failure stops the store (STORE_WRITE_FAILED, STORE_FLUSH_FAILED, STORE_DISK_FULL) and rejects.
+   * disk*. A failure stops the store (STORE_WRITE_FAILED, STORE_FLUSH_FAILED, STORE_DISK_FULL) and rejects. A lack that may
+   * pass (base/passing-lack.ts) rejects alone: what could not be written stays in memory, and the call can be repeated; so it is
+   * with TimeIsUp, see isTimeUp.
    */
   flush(leastPages: number): Promise<void> {
     return this.#exclusive(async () => {
       if (this.#context.failure) throw this.#context.failure;
       const releaseAll = this.isOverfull;
-      const visit = leastPages > 0 && !releaseAll ? [...this.#ready] : [...this.#dirty];
-      await forEachLimited(visit, QUEUE_IO_CONCURRENCY, async (queue) => {
+      // One queue whose file cannot be made, or whose former one is still there, must not keep the others from being written.
+      const lacks = new Lacks(this.#context);
+      await lacks.pass(() => this.#removeDropped());
+      const visit = (leastPages > 0 && !releaseAll ? [...this.#ready] : [...this.#dirty]).filter(
+        (queue) => this.#removals.length === 0 || !this.#isWithheld(queue),
+      );
+      await forEachLimited(visit, QUEUE_IO_CONCURRENCY, (queue) => {
+        if (this.isTimeUp()) throw new TimeIsUp();
         this.#visitedCount++;
-        this.#ready.delete(queue);
-        await queue.writeGathered(releaseAll);
+        const wasReady = this.#ready.delete(queue);
+        return lacks.pass(
+          () => queue.writeGathered(releaseAll),
+          () => {
+            if (wasReady) this.#ready.add(queue);
+          },
+        );
       });
-      if (leastPages === 0) await this.#files.sync();
+      if (leastPages === 0)
+        await lacks.pass(() =>
+          this.#files.sync(() => {
+            if (this.isTimeUp()) throw new TimeIsUp();
+          }),
+        );
+      lacks.throwFirst();
     });
   }
 
@@ -211,9 +348,11 @@ export class ConsumeQueueStore {
    * Recovery only. */
   truncateDirty(phyOffset: number, inMemory = false): Promise<void> {
     return this.#exclusive(async () => {
+      if (!inMemory) await this.#removeDropped();
       await forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset, inMemory));
       // A removed file that came back beside one made anew would pass for the end of the queue.
       if (!inMemory) await this.#files.syncDirectories();
+      this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
     });
   }
 
@@ -234,27 +373,75 @@ export class ConsumeQueueStore {
     });
   }
 
-  /** Removes the queues of a topic at once, their directory by the time it resolves. Their records stay in the log. */
-  destroyTopic(topic: string): Promise<void> {
+  /**
+   * Takes the queues of a topic out of sight, at once; records of the topic make new ones. Nothing is written for those
+   * before removeDropped() has taken the files away. Says whether there was a queue.
+   */
+  dropTopic(topic: string): boolean {
     const queues = this.#topics.get(topic);
-    if (queues === undefined) return Promise.resolve();
+    if (queues === undefined) return false;
     this.#topics.delete(topic);
-    for (const queue of Object.values(queues)) this.#drop(queue);
-    return this.#exclusive(async () => {
-      // A flush that was under way may have marked them again.
-      for (const queue of Object.values(queues)) this.#drop(queue);
-      await this.#files.removeDirectory(topic);
-    });
+    const list = Object.values(queues);
+    const hadNewest = list.some((queue) => queue.maxPhysicOffset === this.#newestWhere);
+    for (const queue of list) this.#drop(queue);
+    if (hadNewest) this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
+    this.#droppedCount++;
+    this.#removals.push({ topic, queueId: undefined, queues: list });
+    this.onWork?.();
+    return true;
+  }
+
+  /** Resolves when the files of what was dropped are gone *on disk*. Rejects when one cannot be removed; each flush tries
+   * again, and writes nothing before. */
+  removeDropped(): Promise<void> {
+    return this.#exclusive(() => this.#removeDropped());
   }
 
   /** Removes every queue: the log has no file any more. */
   async destroy(): Promise<void> {
-    for (const topic of [...this.#topics.keys()]) await this.destroyTopic(topic);
+    for (const topic of [...this.#topics.keys()]) this.dropTopic(topic);
+    await this.removeDropped();
   }
 
   /** Waits for what is under way and closes the descriptors. Does not flush. */
   async close(): Promise<void> {
     await this.#exclusive(() => this.#files.close());
+  }
+
+  async #removeDropped(): Promise<void> {
+    let first: { error: unknown } | undefined;
+    for (const removal of [...this.#removals]) {
+      const { topic, queueId, queues } = removal;
+      // A flush that was under way may have marked them again.
+      for (const queue of queues) this.#drop(queue);
+      try {
+        await this.#files.removeDirectory(topic, queueId);
+        this.#removals = this.#removals.filter((each) => each !== removal);
+      } catch (error) {
+        first ??= { error };
+      }
+    }
+    if (first) throw first.error;
+  }
+
+  /** What it has may not be written yet: what stands in its place has to go first. */
+  #isWithheld({ topic, queueId }: ConsumeQueue): boolean {
+    return this.#removals.some((each) => each.topic === topic && (each.queueId ?? queueId) === queueId);
+  }
+
+  /** Recovery only: one queue, and its topic with the last one. */
+  #dropQueue(queue: ConsumeQueue): void {
+    const { topic, queueId } = queue;
+    const queues = this.#topics.get(topic);
+    if (queues?.[queueId] !== queue) return;
+    delete queues[queueId];
+    const isLast = Object.keys(queues).length === 0;
+    if (isLast) this.#topics.delete(topic);
+    const hadNewest = queue.maxPhysicOffset === this.#newestWhere;
+    this.#drop(queue);
+    if (hadNewest) this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
+    this.#droppedCount++;
+    this.#removals.push({ topic, queueId: isLast ? undefined : queueId, queues: [queue] });
   }
 
   #drop(queue: ConsumeQueue): void {
@@ -271,59 +458,11 @@ export class ConsumeQueueStore {
 
   #admit(request: DispatchRequest): ConsumeQueue | undefined {
     const { topic, queueId, commitLogOffset } = request;
+    if (this.#batchTopics.has(topic)) return undefined;
+    // Not even an empty queue: it would look like a topic.
+    if (commitLogOffset < this.#deletions.deadBelow(topic)) return undefined;
     if (isTopicStorable(topic) && Number.isInteger(queueId) && queueId >= 0) return this.findOrCreate(topic, queueId);
     this.#context.logger.error({ topic, queueId, commitLogOffset }, 'record names no possible queue, not dispatched');
     return undefined;
-  }
-
-  async #loadQueue(queue: ConsumeQueue): Promise<void> {
-    const { fileSystem, logger } = this.#context;
-    const directory = this.#files.queueDirectory(queue.topic, queue.queueId);
-    const offsets: number[] = [];
-    const names = await this.#list(directory);
-    for (const [index, name] of names.entries()) {
-      const path = `${directory}/${name}`;
-      const stat = await fileSystem.stat(path);
-      if (stat === undefined || stat.isDirectory) continue;
-      if (!/^\d{20}$/.test(name)) {
-        logger.warn({ path }, 'not a consume queue file, ignored');
-        continue;
-      }
-      const offset = Number(name);
-      if (!Number.isSafeInteger(offset)) {
-        logger.warn({ path }, 'no place of a queue has this number, ignored');
-        continue;
-      }
-      if (stat.size === 0 && index === names.length - 1) {
-        logger.warn({ path }, 'empty consume queue file removed, a crash interrupted its making');
-        await this.#files.removeFile(queue.topic, queue.queueId, offset);
-        continue;
-      }
-      if (stat.size !== this.#files.fileSize || offset % this.#files.fileSize !== 0) {
-        throw new StoreError(
-          'STORE_FILE_SIZE_MISMATCH',
-          `${path} has ${stat.size} bytes, expected ${this.#files.fileSize} (mappedFileSizeConsumeQueue) and a name that is a multiple of it`,
-          { path, expected: this.#files.fileSize, found: stat.size },
-        );
-      }
-      if (offset - (offsets.at(-1) ?? offset) > GAP_FILES_MAX * this.#files.fileSize) {
-        logger.warn({ path }, 'a file far behind the queue’s others, ignored');
-        continue;
-      }
-      offsets.push(offset);
-    }
-    if (offsets.length > 0) queue.attachFiles(offsets[0]!, offsets.at(-1)!);
-  }
-
-  async #list(directory: string): Promise<string[]> {
-    try {
-      return await this.#context.fileSystem.list(directory);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTDIR') {
-        this.#context.logger.warn({ path: directory }, 'not a directory, ignored');
-        return [];
-      }
-      throw toStoreError('STORE_DIRECTORY_UNUSABLE', 'listing', directory, error);
-    }
   }
 }

@@ -1,8 +1,9 @@
-import { RECORD_BYTES_MIN } from '../commit-log/message-decoder.ts';
-import type { StoreLogger } from '../logger.ts';
+import type { StoreLogger } from '../base/logger.ts';
+import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { RECORD_BYTES_MIN } from '../record/message-decoder.ts';
 import type { ConsumeQueueFiles } from './consume-queue-files.ts';
 import { recoverUnits } from './consume-queue-recovery.ts';
-import type { DispatchRequest } from './dispatch-request.ts';
+import { NEVER_DELETED, type TopicLife } from './deletions.ts';
 import { GatheredUnits, type GatherSpace } from './gathered-units.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize } from './unit.ts';
 
@@ -37,6 +38,7 @@ export class ConsumeQueue {
   readonly topic: string;
   readonly queueId: number;
   readonly #owner: ConsumeQueueOwner;
+  readonly #life: Readonly<TopicLife>;
   #gathered: GatheredUnits | undefined = undefined;
   #dirty = false;
   #firstWhere = -1;
@@ -48,8 +50,10 @@ export class ConsumeQueue {
   #minPhysicOffset = -1;
   #maxPhysicOffset = -1;
 
-  constructor(owner: ConsumeQueueOwner, topic: string, queueId: number) {
+  /** Records from before `life` began never get an entry here. */
+  constructor(owner: ConsumeQueueOwner, topic: string, queueId: number, life: Readonly<TopicLife> = NEVER_DELETED) {
     this.#owner = owner;
+    this.#life = life;
     this.topic = topic;
     this.queueId = queueId;
   }
@@ -80,13 +84,13 @@ export class ConsumeQueue {
   }
 
   /**
-   * Adds the entry of one record, in memory (RocketMQ putMessagePositionInfo). False when the queue has it already: the
-   * record ends at or below maxPhysicOffset, or its place is taken. A place beyond the end is an order error, logged;
-   * the gap becomes filler, so that every entry stands at its own number.
+   * Adds the entry of one record, in memory (RocketMQ putMessagePositionInfo). False when the queue has it already (the
+   * record ends at or below maxPhysicOffset, or its place is taken), and for a record of a deleted life of the topic. A
+   * place beyond the end is an order error, logged; the gap becomes filler, so that every entry stands at its own number.
    */
   append(request: DispatchRequest): boolean {
     const end = request.commitLogOffset + request.msgSize;
-    if (end <= this.#maxPhysicOffset) return false;
+    if (end <= this.#maxPhysicOffset || request.commitLogOffset < this.#life.deadBelow) return false;
     const where = request.consumeQueueOffset * CQ_STORE_UNIT_SIZE;
     if (where !== this.#endWhere && !this.#skipTo(where, request.commitLogOffset)) return false;
     const gathered = this.#gathered ?? this.#startGathering(where);
@@ -118,8 +122,8 @@ export class ConsumeQueue {
     const to = Math.min(this.#endWhere, from + maxCount * CQ_STORE_UNIT_SIZE);
     if (to <= from || from < this.#firstWhere) return NOTHING;
     const units = await this.#readWhere(from, to);
-    // Files deleted while the read was under way: what was asked for is gone, not filler.
-    return from < this.#firstWhere ? NOTHING : units;
+    // Files deleted while the read was under way: what was asked for is gone, not filler, nor the next life's.
+    return this.#firstWhere < 0 || from < this.#firstWhere ? NOTHING : units;
   }
 
   /**
@@ -195,6 +199,18 @@ export class ConsumeQueue {
     for (let file = oldest; file < this.#endWhere; file += files.fileSize) {
       await files.dropCache(this.topic, this.queueId, file);
     }
+  }
+
+  /** The queue has entries, all of records in front of this one. Nothing is behind records of a deleted life. */
+  isBehindEntries({ commitLogOffset, msgSize }: DispatchRequest): boolean {
+    const end = commitLogOffset + msgSize;
+    return this.#maxPhysicOffset >= 0 && end > this.#maxPhysicOffset && commitLogOffset >= this.#life.deadBelow;
+  }
+
+  /** Offset in the log of the oldest entry's record; -1 without an entry. */
+  async firstPhyOffset(): Promise<number> {
+    if (this.#firstWhere < 0) return -1;
+    return (await this.#nextEntry(Math.max(this.#minWhere, this.#firstWhere), this.#endWhere))?.phyOffset ?? -1;
   }
 
   /** minOffsetInQueue goes to the first entry whose record starts at or above `minPhyOffset`; to the end when there is

@@ -1,4 +1,4 @@
-import type { BoundaryType } from '../types.ts';
+import type { BoundaryType } from '../base/types.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize } from './unit.ts';
 
 /** What the search needs of a queue. */
@@ -14,7 +14,8 @@ export type StoreTimestampOf = (phyOffset: number, size: number) => Promise<numb
 /**
  * The entry that belongs to a time (RocketMQ getOffsetInQueueByTime). LOWER: the first entry with storeTimestamp ≥
  * `timestamp`, one past the last when all are older. UPPER: the last entry with storeTimestamp ≤ `timestamp`. Within
- * [min offset, max offset]; 0 for an empty queue. Takes as many record reads as the queue's length has binary digits.
+ * [min offset, max offset], of an emptied queue too. Where the clock was set back, a time may be found on either side of the
+ * step. Takes as many record reads as the queue's length has binary digits.
  */
 export async function offsetInQueueByTime(
   queue: TimedQueue,
@@ -24,7 +25,7 @@ export async function offsetInQueueByTime(
 ): Promise<number> {
   const min = queue.minOffsetInQueue;
   const max = queue.maxOffsetInQueue;
-  if (max <= min) return 0;
+  if (max <= min) return max;
   // UPPER is the place before the first entry that is newer.
   const isBefore = (time: number): boolean => (boundary === 'UPPER' ? time <= timestamp : time < timestamp);
   let low = min;

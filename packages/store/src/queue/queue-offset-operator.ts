@@ -11,6 +11,11 @@ export class QueueOffsetOperator {
     return this.#topics.get(topic)?.[queueId] ?? 0;
   }
 
+  /** A message of the topic was appended, or recovered. */
+  has(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
   /** Moves the queue on by `count` messages. */
   increase(topic: string, queueId: number, count: number): void {
     const offsets = this.#topics.get(topic);

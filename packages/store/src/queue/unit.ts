@@ -1,4 +1,4 @@
-import { readInt32, readInt64, writeInt32, writeInt64 } from '../int64.ts';
+import { readInt32, readInt64, writeInt32, writeInt64 } from '../base/int64.ts';
 
 /**
  * The consume queue's unit (RocketMQ ConsumeQueue), 20 bytes, big-endian. Entry n of a queue lives at byte n × 20.

@@ -2,10 +2,14 @@ import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 
 const BLOCK_SIZE = 256 * 1024;
 
-interface Block {
-  start: number;
-  size: number;
-  bytes: Buffer;
+/** A part of the log in memory. Its bytes are another block's once somebody else was waited for. */
+export interface LogBlock {
+  readonly start: number;
+  readonly size: number;
+  readonly bytes: Buffer;
+}
+
+interface Block extends LogBlock {
   /** Set while the block is being read. */
   reading: Promise<void> | undefined;
   /** Copies that wait for the read; the memory is not used again before they are made. */
@@ -42,12 +46,10 @@ export class LogBlockCache {
     return Math.min(start + BLOCK_SIZE, fileEnd);
   }
 
-  /** Copies [offset, offset + size), which lies in one block, if the block is in memory. */
-  copyHot(offset: number, size: number, target: Buffer, at: number): boolean {
+  /** The block that holds [offset, offset + size), if it is in memory and holds all of it. Valid until the next await. */
+  find(offset: number, size: number): LogBlock | undefined {
     const block = this.#blocks.get(this.blockStart(offset));
-    if (!block || block.reading || offset + size > block.start + block.size) return false;
-    block.bytes.copy(target, at, offset - block.start, offset - block.start + size);
-    return true;
+    return block && !block.reading && offset + size <= block.start + block.size ? block : undefined;
   }
 
   /** The same, reading the block first. It must be written to its end. Rejects STORE_READ_FAILED. */
@@ -62,6 +64,12 @@ export class LogBlockCache {
     } finally {
       block.users--;
     }
+  }
+
+  /** Blocks with bytes of [from, to) are read anew when they are next asked for. */
+  forget(from: number, to: number): void {
+    // Their memory is left to the garbage collector: somebody may be copying from it.
+    for (let start = this.blockStart(from); start < to; start = this.blockEnd(start)) this.#blocks.delete(start);
   }
 
   clear(): void {

@@ -1,8 +1,9 @@
-import type { StoreLogger } from '../logger.ts';
+import { argumentError } from '../base/arguments.ts';
+import type { StoreLogger } from '../base/logger.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
-import { LogBlockCache } from './log-block-cache.ts';
-import { isRecordAtPlace, isRecordNumbered, soundTopicPosition } from './record-check.ts';
-import { isTombstone } from './tombstone.ts';
+import { isRecordAtPlace, isRecordNumbered, type RecordPlace, soundTopicPosition } from '../record/record-check.ts';
+import { isTombstone } from '../record/tombstone.ts';
+import { type LogBlock, LogBlockCache } from './log-block-cache.ts';
 
 /** 8 MiB: what a few consumers that catch up on different places need, little beside the process itself. */
 const CACHED_BLOCKS = 32;
@@ -72,37 +73,17 @@ export class LogReader {
   /** Copies the records into one buffer, a fresh one or what `allocate` gives. Rejects STORE_READ_FAILED. */
   async readRecords(list: RecordList, allocate: Allocate = Buffer.allocUnsafe): Promise<ReadRecords> {
     const buffer = allocate(list.totalSize);
-    const bad: number[] = [];
-    const tombstones: number[] = [];
-    /** Their files were deleted meanwhile. */
-    const gone: number[] = [];
-    const { queue } = list;
-    // One object for all: a record costs little more than its checksum here.
-    const place = queue && { topic: queue.topic, queueId: queue.queueId, queueOffset: 0 };
-    let at = 0;
-    for (let i = 0; i < list.count; i++) {
-      const offset = list.offsets[i]!;
-      const size = list.sizes[i]!;
-      if (place) place.queueOffset = queue!.queueOffsets[i]!;
-      const memory = this.#copyFromMemory(offset, size, buffer, at);
-      if (memory === 'appended') {
-        if (place && !isRecordNumbered(buffer, at, place.queueId, place.queueOffset)) bad.push(i);
-      } else {
-        let topicLengthAt = memory === 'cached' ? soundTopicPosition(buffer, at, size, offset) : -1;
-        if (topicLengthAt < 0) {
-          if (!(await this.#copyFromFile(offset, size, buffer, at))) {
-            gone.push(i);
-            at += size;
-            continue;
-          }
-          topicLengthAt = soundTopicPosition(buffer, at, size, offset);
-        }
-        if (topicLengthAt < 0 || (place && !isRecordAtPlace(buffer, at, topicLengthAt, place))) bad.push(i);
-      }
-      // It keeps a number in use for a message that a repair took out; a consumer has nothing to get there.
-      if (place && isTombstone(buffer, at, size)) tombstones.push(i);
-      at += size;
+    if (!Buffer.isBuffer(buffer) || buffer.length !== list.totalSize) {
+      throw argumentError(
+        'getMessage',
+        'allocate',
+        `must give a Buffer of the ${list.totalSize} bytes asked for`,
+        buffer,
+      );
     }
+    const read = new Reading(list, buffer);
+    while (!this.#takeFromMemory(read)) await this.#takeFromFile(read);
+    const { bad, tombstones, gone } = read;
     if (bad.length === 0 && tombstones.length === 0 && gone.length === 0) return new ReadRecords(buffer, list.sizes);
     this.#reportBad(list, bad);
     return without(buffer, list, new Set([...bad, ...tombstones, ...gone]));
@@ -119,22 +100,75 @@ export class LogReader {
   }
 
   /**
-   * `appended`: the log's own memory had it, which nothing has damaged. `cached`: a block that came from the disk had it.
-   * Undefined: neither.
+   * Takes records up to the next one that is not in memory, or whose block in memory is bad. True: there is none. Without
+   * an await, because a block is only there until somebody is waited for, and because an async function is slower.
    */
-  #copyFromMemory(offset: number, size: number, target: Buffer, at: number): 'appended' | 'cached' | undefined {
-    const hot = this.#queue.selectHot(offset, size);
-    if (hot) {
-      target.set(hot, at);
-      return 'appended';
+  #takeFromMemory(read: Reading): boolean {
+    const { list, buffer, place } = read;
+    const { count, offsets, sizes, queue } = list;
+    let { at } = read;
+    let i = read.next;
+    /** The block in hand: the next record lies mostly in it too. */
+    let block: LogBlock | undefined;
+    for (; i < count; i++) {
+      const offset = offsets[i]!;
+      const size = sizes[i]!;
+      if (place) place.queueOffset = queue!.queueOffsets[i]!;
+      const isInHand = block !== undefined && offset >= block.start && offset + size <= block.start + block.size;
+      // The log's own memory, which nothing has damaged, or a block that came from the disk.
+      const hot = isInHand ? undefined : this.#queue.selectHot(offset, size);
+      if (hot !== undefined) {
+        buffer.set(hot, at);
+        if (place && !isRecordNumbered(buffer, at, place.queueId, place.queueOffset)) read.bad.push(i);
+      } else {
+        if (!isInHand) block = this.#blocks.find(offset, size);
+        if (block === undefined) break;
+        block.bytes.copy(buffer, at, offset - block.start, offset - block.start + size);
+        if (!isGoodRecord(buffer, at, size, offset, place)) break;
+      }
+      if (place && isTombstone(buffer, at, size)) read.tombstones.push(i);
+      at += size;
     }
-    return this.#blocks.copyHot(offset, size, target, at) ? 'cached' : undefined;
+    read.next = i;
+    read.at = at;
+    return i === count;
+  }
+
+  /**
+   * Takes the next record. Blocks that are bad in memory, as after a read that went wrong once, must not stand for the disk:
+   * a pull that leaves a record out goes on behind it. So first as the cache has it, then from the file alone.
+   */
+  async #takeFromFile(read: Reading): Promise<void> {
+    const { list, buffer, place, next, at } = read;
+    const offset = list.offsets[next]!;
+    const size = list.sizes[next]!;
+    if (place) place.queueOffset = list.queue!.queueOffsets[next]!;
+    let isGood = false;
+    for (const pastBlocks of [false, true]) {
+      if (!(await this.#copyFromFile(offset, size, buffer, at, pastBlocks))) {
+        read.gone.push(next);
+        break;
+      }
+      isGood = isGoodRecord(buffer, at, size, offset, place);
+      if (isGood) break;
+    }
+    if (read.gone.at(-1) !== next) {
+      if (!isGood) read.bad.push(next);
+      if (place && isTombstone(buffer, at, size)) read.tombstones.push(next);
+    }
+    read.next = next + 1;
+    read.at = at + size;
   }
 
   /** False when the log does not have the record any more. */
-  async #copyFromFile(offset: number, size: number, target: Buffer, at: number): Promise<boolean> {
+  async #copyFromFile(offset: number, size: number, target: Buffer, at: number, pastBlocks: boolean): Promise<boolean> {
     const end = offset + size;
     try {
+      if (pastBlocks) {
+        this.#blocks.forget(offset, end);
+        await this.#queue.read(offset, size, target.subarray(at));
+        return true;
+      }
       for (let position = offset; position < end; ) {
         const blockEnd = this.#blocks.blockEnd(this.#blocks.blockStart(position));
         const take = Math.min(end, blockEnd) - position;
@@ -167,6 +201,40 @@ export class LogReader {
       this.#logger.error({ offset, size, damagedCount: this.damagedCount, ...place }, message);
     }
   }
+}
+
+/** A list of records that is being read. */
+class Reading {
+  readonly list: RecordList;
+  readonly buffer: Buffer;
+  /** One object for all: a record costs little more than its checksum here. */
+  readonly place: RecordPlace | undefined;
+  /** Numbers in the list of those that are left out. */
+  readonly bad: number[] = [];
+  /** They keep a number in use for a message that a repair took out; a consumer has nothing to get there. */
+  readonly tombstones: number[] = [];
+  /** Their files were deleted meanwhile. */
+  readonly gone: number[] = [];
+  /** The next one to take, and where its bytes go. */
+  next = 0;
+  at = 0;
+
+  constructor(list: RecordList, buffer: Buffer) {
+    this.list = list;
+    this.buffer = buffer;
+    this.place = list.queue && { topic: list.queue.topic, queueId: list.queue.queueId, queueOffset: 0 };
+  }
+}
+
+function isGoodRecord(
+  buffer: Buffer,
+  at: number,
+  size: number,
+  offset: number,
+  place: RecordPlace | undefined,
+): boolean {
+  const topicLengthAt = soundTopicPosition(buffer, at, size, offset);
+  return topicLengthAt >= 0 && (place === undefined || isRecordAtPlace(buffer, at, topicLengthAt, place));
 }
 
 function without(buffer: Buffer, list: RecordList, leftOut: ReadonlySet<number>): ReadRecords {

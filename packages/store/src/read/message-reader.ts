@@ -1,24 +1,39 @@
-import { RECORD_BYTES_MIN } from '../commit-log/message-decoder.ts';
-import type { StoreContext } from '../context.ts';
+import type { StoreContext } from '../base/context.ts';
+import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../base/types.ts';
 import type { MappedFileQueue } from '../mapped-file/mapped-file-queue.ts';
 import type { ConsumeQueue } from '../queue/consume-queue.ts';
 import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
+import { ExtTagsCodes } from '../queue/ext-tags-codes.ts';
+import { isExtAddress } from '../queue/ext-unit.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
-import type { GetMessageResult, GetMessageStatus, MessageFilter } from '../types.ts';
+import { RECORD_BYTES_MIN } from '../record/message-decoder.ts';
+import { dispatchRequestOfRecord } from '../record/record-dispatch.ts';
 import { type Allocate, type LogReader, ReadRecords, type RecordList } from './log-reader.ts';
+import type { RecordLookup } from './record-lookup.ts';
 import { UnitReadAhead } from './unit-read-ahead.ts';
 
-/** RocketMQ maxFilterMessageSize: bytes of consume-queue entries that one call looks at, when the filter drops many. */
-const FILTER_BYTES = 16_000;
+/** RocketMQ maxFilterMessageSize in entries: what one call looks at, when the filter drops many. */
+const FILTER_ENTRIES = 16_000 / CQ_STORE_UNIT_SIZE;
 
 /** Queues of RocketMQ's light topics: their entries point to records of other topics. */
 const LMQ_PREFIX = '%LMQ%';
+
+/** Who has to have room for what a call reads. */
+export interface RoomForRecords {
+  /**
+   * Called once, when it is known how many bytes the records have: nothing is allocated or read for them before what it
+   * gives back resolves. Undefined: at once. What it rejects with, the call rejects with.
+   */
+  reserve(bytes: number): Promise<void> | undefined;
+}
 
 export interface GetMessageOptions {
   maxBytes?: number;
   filter?: MessageFilter;
   /** Where the result's buffer comes from; by default each result has a fresh one. */
   allocate?: Allocate;
+  /** Says when there is room for the records; by default there always is. */
+  room?: RoomForRecords;
 }
 
 /** Reads messages of one queue (RocketMQ DefaultMessageStore.getMessage). */
@@ -27,9 +42,10 @@ export class MessageReader {
   readonly #log: MappedFileQueue;
   readonly #reader: LogReader;
   readonly #queues: ConsumeQueueStore;
+  readonly #lookup: Pick<RecordLookup, 'confirmsSize'>;
   readonly #units = new UnitReadAhead();
   /** Bytes from the end of the log that count as being in memory. */
-  readonly #memoryBytes: number;
+  readonly #totalMemoryBytes: number;
   /** Entries that point to no record there could be. */
   damagedEntryCount = 0;
   timesTotal = 0;
@@ -42,13 +58,15 @@ export class MessageReader {
     log: MappedFileQueue,
     reader: LogReader,
     queues: ConsumeQueueStore,
+    lookup: Pick<RecordLookup, 'confirmsSize'>,
     totalMemoryBytes: number,
   ) {
     this.#context = context;
     this.#log = log;
     this.#reader = reader;
     this.#queues = queues;
-    this.#memoryBytes = (totalMemoryBytes * context.config.accessMessageInMemoryMaxRatio) / 100;
+    this.#lookup = lookup;
+    this.#totalMemoryBytes = totalMemoryBytes;
   }
 
   async getMessage(
@@ -59,7 +77,7 @@ export class MessageReader {
     options: GetMessageOptions,
   ): Promise<GetMessageResult> {
     this.timesTotal++;
-    const queue = this.#queues.find(topic, queueId);
+    const queue = this.#queues.findReadable(topic, queueId);
     if (!queue) return nothing('NO_MATCHED_LOGIC_QUEUE', 0, 0, 0);
     const minOffset = queue.minOffsetInQueue;
     const maxOffset = queue.maxOffsetInQueue;
@@ -68,15 +86,21 @@ export class MessageReader {
     if (offset === maxOffset) return nothing('OFFSET_OVERFLOW_ONE', offset, minOffset, maxOffset);
     if (offset > maxOffset) return nothing('OFFSET_OVERFLOW_BADLY', maxOffset, minOffset, maxOffset);
 
-    const wanted = Math.max(FILTER_BYTES / CQ_STORE_UNIT_SIZE, maxMsgNums);
     // Without a filter nothing is dropped, and no more entries than messages are looked at.
-    const count = Math.min(options.filter ? wanted : maxMsgNums, maxOffset - offset);
+    const wanted = options.filter ? Math.max(FILTER_ENTRIES, maxMsgNums) : maxMsgNums;
+    const count = Math.min(wanted, this.#entriesMax(), maxOffset - offset);
     const units = this.#units.peek(queue, offset, count) ?? (await this.#units.read(queue, offset, count));
     if (units.length === 0) {
       // The files under the offset were deleted since the bounds were read: go on with what is there now.
       return nothing('OFFSET_FOUND_NULL', Math.max(offset, queue.minOffsetInQueue), minOffset, maxOffset);
     }
     return this.#collect(queue, units, offset, maxMsgNums, options);
+  }
+
+  /** Entries that a call has a use for, whatever it asks for: it gives no more messages than the transfer limits. */
+  #entriesMax(): number {
+    const { maxTransferCountOnMessageInMemory, maxTransferCountOnMessageInDisk } = this.#context.config;
+    return Math.max(FILTER_ENTRIES, maxTransferCountOnMessageInMemory, maxTransferCountOnMessageInDisk);
   }
 
   async #collect(
@@ -88,9 +112,18 @@ export class MessageReader {
   ): Promise<GetMessageResult> {
     const { filter } = options;
     const { config } = this.#context;
-    const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     const maxPhyOffset = this.#log.maxOffset;
     const minPhyOffset = this.#log.minOffset;
+    const memoryBytes = (this.#totalMemoryBytes * config.accessMessageInMemoryMaxRatio) / 100;
+    const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
+    const inMemory = {
+      bytes: Math.min(maxBytes, config.maxTransferBytesOnMessageInMemory),
+      count: Math.min(maxMsgNums, config.maxTransferCountOnMessageInMemory),
+    };
+    const onDisk = {
+      bytes: Math.min(maxBytes, config.maxTransferBytesOnMessageInDisk),
+      count: Math.min(maxMsgNums, config.maxTransferCountOnMessageInDisk),
+    };
     const list: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
     const queueOffsets: number[] = [];
     if (!queue.topic.startsWith(LMQ_PREFIX)) {
@@ -99,6 +132,9 @@ export class MessageReader {
     let status: GetMessageStatus = 'NO_MATCHED_MESSAGE';
     let nextBeginOffset = offset;
     let fromDisk = false;
+    let extensions: ExtTagsCodes | undefined;
+    // Of some entry nothing but its record says what tags it has.
+    let isAnyUnknown = false;
 
     for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
       const phyOffset = unitPhyOffset(units, at);
@@ -113,23 +149,33 @@ export class MessageReader {
         continue;
       }
       // Nothing may be allocated, or looked for, on the word of a damaged entry.
-      if (size < RECORD_BYTES_MIN || phyOffset + size > maxPhyOffset || !this.#fitsFile(phyOffset, size)) {
+      const isPossible =
+        size >= RECORD_BYTES_MIN && phyOffset + size <= maxPhyOffset && this.#fitsFile(phyOffset, size);
+      const confirmed = isPossible ? this.#lookup.confirmsSize(phyOffset, size) : undefined;
+      if (!isPossible || (confirmed !== undefined && !(await confirmed))) {
         this.#leaveOut(queue, nextBeginOffset, phyOffset, size);
         nextBeginOffset++;
         continue;
       }
-      fromDisk = maxPhyOffset - phyOffset > this.#memoryBytes;
-      const byteLimit = fromDisk ? config.maxTransferBytesOnMessageInDisk : config.maxTransferBytesOnMessageInMemory;
-      const countLimit = fromDisk ? config.maxTransferCountOnMessageInDisk : config.maxTransferCountOnMessageInMemory;
+      fromDisk = maxPhyOffset - phyOffset > memoryBytes;
       // The first match is returned whatever its size, or a large message could never be consumed.
       if (list.count > 0) {
-        const bytes = list.totalSize + size;
-        const full = list.count >= Math.min(maxMsgNums, countLimit) || bytes > Math.min(byteLimit, maxBytes);
-        if (full) break;
+        const most = fromDisk ? onDisk : inMemory;
+        if (list.count >= most.count || list.totalSize + size > most.bytes) break;
       }
       const queueOffset = nextBeginOffset;
       nextBeginOffset++;
-      if (filter && !filter.isMatchedByConsumeQueue(unitTagsCode(units, at))) continue;
+      if (filter) {
+        const tagsCode = unitTagsCode(units, at);
+        if (!isExtAddress(tagsCode)) {
+          if (!filter.isMatchedByConsumeQueue(tagsCode)) continue;
+        } else {
+          extensions ??= new ExtTagsCodes(this.#context, queue.topic, queue.queueId);
+          const extended = await extensions.of(units, at);
+          if (extended === undefined) isAnyUnknown = true;
+          else if (!filter.isMatchedByConsumeQueue(extended)) continue;
+        }
+      }
       list.offsets.push(phyOffset);
       list.sizes.push(size);
       queueOffsets.push(queueOffset);
@@ -137,9 +183,17 @@ export class MessageReader {
       list.totalSize += size;
     }
 
+    if (list.count > 0 && options.room !== undefined) {
+      const room = options.room.reserve(list.totalSize);
+      if (room !== undefined) await room;
+    }
     let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
-    if (filter?.isMatchedByCommitLog) {
-      const matched = read.records.filter((record) => filter.isMatchedByCommitLog!(record));
+    if (filter && (isAnyUnknown || filter.isMatchedByCommitLog)) {
+      const matched = read.records.filter(
+        (record) =>
+          (!isAnyUnknown || filter.isMatchedByConsumeQueue(tagsCodeOfRecord(record))) &&
+          (filter.isMatchedByCommitLog?.(record) ?? true),
+      );
       const sizes = matched.map((record) => record.length);
       read = new ReadRecords(Buffer.concat(matched), sizes);
     }
@@ -167,6 +221,11 @@ export class MessageReader {
       `damaged entry in a consume queue, left out: ${topic} queue ${queueId} offset ${queueOffset}`,
     );
   }
+}
+
+/** As the queue has it of a record whose entry says nothing. */
+function tagsCodeOfRecord(record: Buffer): number {
+  return dispatchRequestOfRecord(record)?.tagsCode ?? 0;
 }
 
 const NO_RECORDS = new ReadRecords(Buffer.alloc(0), []);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { MessageStoreConfig } from '../../src/base/config.ts';
 import { CleanCommitLogService, isTimeToDelete } from '../../src/clean/clean-commit-log-service.ts';
 import { DiskSpaceWatch } from '../../src/clean/disk-space-watch.ts';
-import type { MessageStoreConfig } from '../../src/config.ts';
 import { HOUR, makeLog, TEN } from './clean-fixture.ts';
 
 const FOUR = new Date(2026, 5, 15, 4, 59, 59).getTime();
@@ -206,4 +206,61 @@ test('a disk that does not say how full it is counts as short of space and not a
   assert.equal(await run(), 1);
   assert.equal(service.diskFull, undefined);
   assert.ok(logged.some((line) => line.level === 'warn'));
+});
+
+test('a clock that jumps ahead removes nothing within a day, one that is right again nothing at all', async (t) => {
+  const { run, names, clock, fileSystem, logged } = await make(t, { newestAgeHours: 1 });
+  fileSystem.usedPercent.set('/store', 80);
+  assert.equal(await run(), 0);
+  clock.stepWallClock(100 * HOUR);
+  for (let round = 0; round < 100; round++) {
+    assert.equal(await run(), 0, `round ${round}`);
+    await clock.advance(10_000);
+  }
+  const warned = logged.filter(({ level }) => level === 'warn');
+  assert.equal(warned.length, 1, 'said once, not each round');
+  assert.deepEqual([warned[0]?.fields.aheadMs, warned[0]?.fields.waitMs], [100 * HOUR, 24 * HOUR]);
+  clock.stepWallClock(-100 * HOUR);
+  assert.equal(await run(), 0);
+  assert.equal((await names()).length, 5);
+});
+
+test('after a day the clock is believed', async (t) => {
+  const { run, names, clock, fileSystem } = await make(t, { newestAgeHours: 1 });
+  fileSystem.usedPercent.set('/store', 80);
+  await run();
+  clock.stepWallClock(100 * HOUR);
+  await run();
+  await clock.advance(24 * HOUR);
+  assert.equal(await run(), 4);
+  assert.deepEqual(await names(), [4]);
+});
+
+test('a machine that begins with a wrong clock removes nothing for an hour, unless an operator asks for it', async (t) => {
+  const { run, service, clock, fileSystem } = await make(t, { newestAgeHours: 100 });
+  fileSystem.usedPercent.set('/store', 80);
+  service.opened(clock.now() - 100 * HOUR);
+  assert.equal(await run(), 0);
+  await clock.advance(HOUR - 10_000);
+  assert.equal(await run(), 0);
+  service.executeDeleteFilesManually();
+  assert.equal(await run(), 4);
+});
+
+test('a file that was written while the clock stood in the future goes when the one after it is old enough', async (t) => {
+  const { run, names, clock, fileSystem, context } = await make(t, { newestAgeHours: 0 });
+  fileSystem.usedPercent.set('/store', 80);
+  // Five files of 4, 3, 2, 1 and 0 hours; the first two are of a year that has not come.
+  const stat = fileSystem.stat.bind(fileSystem);
+  fileSystem.stat = async (path) => {
+    const found = await stat(path);
+    const index = Number(path.slice(-20)) / 4096;
+    return found && index < 2 ? { ...found, mtimeMs: found.mtimeMs + 24 * 365 * 24 * HOUR } : found;
+  };
+  assert.equal(context.config.fileReservedTime, 72);
+  await clock.advance(69 * HOUR);
+  assert.equal(await run(), 0);
+  await clock.advance(HOUR);
+  assert.equal(await run(), 3, 'the third is 72 hours old, and so are those before it at least');
+  assert.deepEqual(await names(), [3, 4]);
 });

@@ -1,11 +1,11 @@
 import type { TestContext } from 'node:test';
-import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/config.ts';
-import type { StoreContext } from '../../src/context.ts';
-import type { StoreError } from '../../src/errors.ts';
+import { ManualClock, SimulatedFileSystem } from '@vernier/torture';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/base/config.ts';
+import type { StoreContext } from '../../src/base/context.ts';
+import type { StoreError } from '../../src/base/errors.ts';
 import { createMappedFileEngine } from '../../src/mapped-file/mapped-file-engine.ts';
 import { MappedFileQueue } from '../../src/mapped-file/mapped-file-queue.ts';
-import { ManualClock } from '../../src/testing/manual-clock.ts';
-import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.ts';
 
 export const HOUR = 3_600_000;
 export const FILE_SIZE = 4096;
@@ -79,7 +79,7 @@ export async function makeLog(
   });
   await queue.load();
   queue.setFlushedWhere(files * FILE_SIZE);
-  t.after(() => queue.shutdown());
+  cleanUp(t, () => queue.shutdown());
   const names = async (): Promise<number[]> => {
     const found = await fileSystem.list(config.storePathCommitLog);
     return found.filter((name) => /^\d{20}$/.test(name)).map((name) => Number(name) / FILE_SIZE);

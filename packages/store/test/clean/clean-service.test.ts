@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { settle } from '@vernier/torture';
+import { StoreError } from '../../src/base/errors.ts';
+import { silentLogger } from '../../src/base/logger.ts';
 import { CleanConsumeQueueService } from '../../src/clean/clean-consume-queue-service.ts';
 import { CleanService } from '../../src/clean/clean-service.ts';
-import { StoreError } from '../../src/errors.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { settle } from '../../src/testing/manual-clock.ts';
 import { FILE_SIZE, makeLog } from './clean-fixture.ts';
 
 function spies() {
@@ -89,6 +89,23 @@ test('the service runs at its start and each cleanResourceInterval, and not afte
   assert.equal(clock.timerCount, 0);
 });
 
+test('a shorter cleanResourceInterval counts at once, and not after the wait that the longer one began', async (t) => {
+  const made = await makeLog(t, { newestAgeHours: 100, config: { deleteFileBatchMax: 1 } });
+  const { queues } = spies();
+  const { context, queue, clock, fileSystem, names } = made;
+  const service = cleanService({ context, queue }, queues);
+  fileSystem.usedPercent.set('/store', 80);
+  await service.start();
+  await settle();
+  context.config.cleanResourceInterval = 100;
+  service.configChanged();
+  await clock.advance(100);
+  assert.deepEqual(await names(), [2, 3, 4]);
+  await service.shutdown();
+  service.configChanged();
+  assert.equal(clock.timerCount, 0, 'and none begins after the end');
+});
+
 test('shutdown ends a round at the file it is at', async (t) => {
   const { context, queue, fileSystem, names } = await makeLog(t, { newestAgeHours: 1_000, files: 9 });
   const { queues } = spies();
@@ -159,4 +176,31 @@ test('a round that fails is logged and the next one tries again', async (t) => {
   await clock.advance(300_000);
   assert.deepEqual(await names(), [4]);
   await service.shutdown();
+});
+
+test('expired files asked for by an operator go at once whatever the hour, younger ones never', async (t) => {
+  // Four files are older than fileReservedTime, of 72 hours; nothing else asks for their removal.
+  const made = await makeLog(t, { newestAgeHours: 69, files: 7, config: { deleteFileBatchMax: 1 } });
+  const { context, queue, clock, names } = made;
+  const service = cleanService({ context, queue }, spies().queues);
+  service.deleteExpiredFiles();
+  await settle();
+  assert.equal((await names()).length, 7, 'not before it was started');
+  const started = await makeLog(t, { newestAgeHours: 69, files: 7, config: { deleteFileBatchMax: 1 } });
+  const second = cleanService(started, spies().queues);
+  await second.start();
+  await started.clock.advance(60_000);
+  assert.equal((await started.names()).length, 7);
+  second.deleteExpiredFiles();
+  await settle();
+  assert.deepEqual(await started.names(), [1, 2, 3, 4, 5, 6]);
+  second.deleteExpiredFiles();
+  second.deleteExpiredFiles();
+  await settle();
+  assert.equal(started.clock.timerCount, 1, 'one timer, however often one asks');
+  await started.clock.advance(60_000);
+  assert.deepEqual(await started.names(), [4, 5, 6]);
+  await Promise.all([service.shutdown(), second.shutdown()]);
+  second.deleteExpiredFiles();
+  assert.equal(started.clock.timerCount + clock.timerCount, 0, 'and none begins after the end');
 });

@@ -1,4 +1,5 @@
-import { StoreError } from '../../src/errors.ts';
+import { StoreError } from '../../src/base/errors.ts';
+import { internalError } from '../../src/base/queue-failure.ts';
 import type { FlushListener, FlushTarget } from '../../src/flush/flush-target.ts';
 
 /** A log whose flushes and commits the test releases one by one, or lets through. Files of `fileSize` bytes. */
@@ -15,6 +16,12 @@ export class FakeLog implements FlushTarget, FlushListener {
   /** When set, each flush waits until release() is called. */
   held = false;
   failNext: StoreError | undefined;
+  /** flush() and commit() report success and move nothing. */
+  isStuck = false;
+  /** onFlushed() throws it: a fault of the program. */
+  faultOnFlushed: Error | undefined;
+  /** What the services reported; the first one is the store's failure. */
+  thrown: unknown[] = [];
   /** Pages of 4,096 bytes below which flush and commit do nothing, as MappedFile.isAbleToFlush has it. */
   #waiting: (() => void)[] = [];
   #entered: (() => void)[] = [];
@@ -30,6 +37,7 @@ export class FakeLog implements FlushTarget, FlushListener {
     for (const entered of this.#entered.splice(0)) entered();
     if (this.held) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if (this.failNext) throw this.failNext;
+    if (this.isStuck) return true;
     const full = end === fileEnd;
     if (!full && Math.floor(end / 4096) - Math.floor(this.flushedWhere / 4096) < leastPages) return true;
     if (end === this.flushedWhere) return true;
@@ -41,6 +49,7 @@ export class FakeLog implements FlushTarget, FlushListener {
   async commit(leastPages: number): Promise<boolean> {
     this.commitCalls.push(leastPages);
     if (this.failNext) throw this.failNext;
+    if (this.isStuck) return true;
     const pages = Math.floor(this.maxOffset / 4096) - Math.floor(this.committedWhere / 4096);
     if (pages < leastPages || this.committedWhere === this.maxOffset) return true;
     this.committedWhere = this.maxOffset;
@@ -56,7 +65,13 @@ export class FakeLog implements FlushTarget, FlushListener {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
+  onThrown(error: unknown): StoreError {
+    this.thrown.push(error);
+    const first = this.thrown[0];
+    return first instanceof StoreError ? first : internalError('the flush', first);
+  }
   onFlushed(): void {
+    if (this.faultOnFlushed) throw this.faultOnFlushed;
     this.flushedEvents.push(this.flushedWhere);
   }
   onCommitted(): void {

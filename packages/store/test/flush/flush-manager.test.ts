@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/config.ts';
+import { ManualClock, settle } from '@vernier/torture';
+import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/base/config.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import type { Durability } from '../../src/base/types.ts';
 import { FlushManager } from '../../src/flush/flush-manager.ts';
 import { FlushRealTimeService } from '../../src/flush/flush-real-time-service.ts';
 import { GroupCommitService } from '../../src/flush/group-commit-service.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { ManualClock, settle } from '../../src/testing/manual-clock.ts';
-import type { Durability } from '../../src/types.ts';
 import { emptyResult, FakeLog } from './fake-log.ts';
 
 function manager(settings: Partial<MessageStoreConfig>) {
@@ -27,7 +27,7 @@ function manager(settings: Partial<MessageStoreConfig>) {
     log.maxOffset += 100;
     return flushManager.submitFlushRequest(result, waits, durability);
   };
-  return { clock, log, flushManager, submit };
+  return { clock, log, flushManager, submit, config };
 }
 
 test('flush manager: the services that each pair of settings makes', () => {
@@ -101,5 +101,46 @@ test('flush manager: waiters are counted over all services', async () => {
   log.release();
   await Promise.all(puts);
   assert.equal(flushManager.waiterCount, 0);
+  await flushManager.shutdown();
+});
+
+test('flush manager: a timeout that changes counts for the next append, in the order in which they came', async () => {
+  const { clock, log, flushManager, submit, config } = manager({
+    flushDiskType: 'SYNC_FLUSH',
+    syncFlushTimeout: 1_000,
+  });
+  log.held = true;
+  const statuses: string[] = [];
+  const put = (name: string) =>
+    submit().then(({ status }) => statuses.push(`${name} ${status} at ${clock.monotonic()}`));
+  put('first');
+  await settle();
+  config.syncFlushTimeout = 300;
+  await clock.advance(100);
+  put('second');
+  config.syncFlushTimeout = 5_000;
+  put('third');
+  await clock.advance(899);
+  assert.deepEqual(statuses, []);
+  await clock.advance(1);
+  assert.deepEqual(statuses, ['first FLUSH_DISK_TIMEOUT at 1000', 'second FLUSH_DISK_TIMEOUT at 1000']);
+  await clock.advance(4_100);
+  assert.equal(statuses[2], 'third FLUSH_DISK_TIMEOUT at 5100');
+  log.held = false;
+  log.release();
+  await flushManager.shutdown();
+});
+
+test('flush manager: a wait under the old interval ends when the interval changes', async () => {
+  const { clock, log, flushManager, submit, config } = manager({
+    flushDiskType: 'ASYNC_FLUSH',
+    flushIntervalCommitLog: 3_600_000,
+  });
+  submit();
+  await settle();
+  config.flushIntervalCommitLog = 10;
+  flushManager.configChanged();
+  await clock.advance(10);
+  assert.equal(log.flushedWhere, 100);
   await flushManager.shutdown();
 });

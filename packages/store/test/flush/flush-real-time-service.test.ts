@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock, settle } from '@vernier/torture';
+import { silentLogger } from '../../src/base/logger.ts';
 import { CommitRealTimeService } from '../../src/flush/commit-real-time-service.ts';
 import { FlushRealTimeService } from '../../src/flush/flush-real-time-service.ts';
 import { GroupWriteService } from '../../src/flush/group-write-service.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { ManualClock, settle } from '../../src/testing/manual-clock.ts';
 import { emptyResult, FakeLog, injected } from './fake-log.ts';
 
 const defaults = {
@@ -182,5 +182,43 @@ test('group write: a failed write acknowledges nothing, now or later', async () 
   log.maxOffset = 20;
   assert.equal((await service.submit(20, emptyResult())).status, 'UNKNOWN_ERROR');
   assert.equal(log.commitCalls.length, 1);
+  await service.shutdown();
+});
+
+test('flush real time: a fault of the program is reported, and does not end interval flushing without a word', async () => {
+  const { clock, log, service, append } = flushService();
+  const fault = new TypeError('not a flush failure');
+  log.faultOnFlushed = fault;
+  append(20_000);
+  await clock.advance(500);
+  assert.deepEqual(log.thrown, [fault]);
+  await service.shutdown();
+});
+
+test('flush real time: a flush that claims success but moves nothing is reported, and the shutdown ends', async () => {
+  const { log, service, append } = flushService();
+  log.isStuck = true;
+  append(20_000);
+  await service.shutdown();
+  assert.match(String(log.thrown[0]), /nothing advanced/);
+});
+
+test('commit real time: a commit that claims success but moves nothing is reported, and the shutdown ends', async () => {
+  const { log, service, append } = commitService();
+  log.isStuck = true;
+  append(100);
+  await service.shutdown();
+  assert.match(String(log.thrown[0]), /nothing advanced/);
+});
+
+test('group write: a write that claims success but moves nothing acknowledges nothing and is reported', async () => {
+  const clock = new ManualClock();
+  const log = new FakeLog();
+  const service = new GroupWriteService(log, log, { clock, logger: silentLogger, putMessageTimeout: 8_000 });
+  service.start();
+  log.isStuck = true;
+  log.maxOffset = 10;
+  assert.equal((await service.submit(10, emptyResult())).status, 'UNKNOWN_ERROR');
+  assert.match(String(log.thrown[0]), /nothing advanced/);
   await service.shutdown();
 });

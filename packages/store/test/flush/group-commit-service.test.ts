@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock, settle } from '@vernier/torture';
+import { type StoreLogger, silentLogger } from '../../src/base/logger.ts';
+import type { PutMessageResult } from '../../src/base/types.ts';
 import { GroupCommitRequest } from '../../src/flush/group-commit-request.ts';
 import { GroupCommitService } from '../../src/flush/group-commit-service.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { ManualClock, settle } from '../../src/testing/manual-clock.ts';
-import type { PutMessageResult } from '../../src/types.ts';
 import { emptyResult, FakeLog, injected } from './fake-log.ts';
 
-function setUp(options: { fileSize?: number; onlyOnRequest?: boolean } = {}) {
+function setUp(options: { fileSize?: number; onlyOnRequest?: boolean; logger?: StoreLogger } = {}) {
   const clock = new ManualClock();
   const log = new FakeLog(options.fileSize);
   const service = new GroupCommitService(log, log, {
     clock,
-    logger: silentLogger,
+    logger: options.logger ?? silentLogger,
     syncFlushTimeout: 5_000,
     onlyOnRequest: options.onlyOnRequest,
   });
@@ -113,6 +113,31 @@ test('group commit: FLUSH_DISK_TIMEOUT on time while the flush hangs; the flush 
   await service.shutdown();
 });
 
+test('group commit: a thousand requests that time out are answered each, and are one line a second with their number', async () => {
+  const lines: { timedOutBefore?: number }[] = [];
+  const logger = { ...silentLogger, warn: (fields: object) => void lines.push(fields) };
+  const { clock, log, service, append, answers } = setUp({ logger });
+  log.held = true;
+  service.start();
+  for (let round = 0; round < 10; round++) {
+    for (let request = 0; request < 100; request++) void append(1);
+    await clock.advance(10);
+  }
+  await clock.advance(5_000);
+  assert.equal(answers.length, 1_000);
+  assert.ok(answers.every((status) => status === 'FLUSH_DISK_TIMEOUT'));
+  assert.equal(lines.length, 1);
+  void append(1);
+  await clock.advance(5_000);
+  assert.deepEqual(
+    lines.map(({ timedOutBefore }) => timedOutBefore),
+    [0, 999],
+  );
+  log.held = false;
+  log.release();
+  await service.shutdown();
+});
+
 test('group commit: requests of both lists time out in order, each at its own deadline', async () => {
   const { clock, log, service, append, answers } = setUp();
   log.held = true;
@@ -157,9 +182,26 @@ test('group commit: after a failed flush nobody is ever acknowledged and the dis
 
 test('group commit: a flush that claims success but moves nothing acknowledges nothing', async () => {
   const { log, service, append } = setUp();
-  log.flush = async () => true;
+  log.isStuck = true;
   service.start();
   assert.equal((await append(10)).status, 'UNKNOWN_ERROR');
+  assert.match(String(log.thrown[0]), /nothing advanced/, 'the store is told, and not this service alone');
+  await service.shutdown();
+});
+
+test('group commit: a fault of the program during a round is reported as what it is and acknowledges nothing', async () => {
+  const { log, service, append, answers } = setUp();
+  const fault = new TypeError('not a flush failure');
+  log.faultOnFlushed = fault;
+  service.start();
+  const { status, cause } = await append(10);
+  assert.equal(status, 'UNKNOWN_ERROR');
+  assert.deepEqual(log.thrown, [fault]);
+  assert.equal(cause?.code, 'STORE_INTERNAL_ERROR');
+  assert.equal(cause?.cause, fault);
+  log.faultOnFlushed = undefined;
+  assert.equal((await append(10)).status, 'UNKNOWN_ERROR');
+  assert.ok(!answers.includes('PUT_OK'));
   await service.shutdown();
 });
 

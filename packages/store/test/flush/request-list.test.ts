@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ManualClock } from '@vernier/torture';
 import { GroupCommitRequest } from '../../src/flush/group-commit-request.ts';
 import { RequestList } from '../../src/flush/request-list.ts';
-import { ManualClock } from '../../src/testing/manual-clock.ts';
 import { emptyResult } from './fake-log.ts';
 
 const request = (nextOffset: number, deadline = 1_000) => new GroupCommitRequest(nextOffset, deadline, emptyResult());
@@ -62,4 +62,20 @@ test('request lists: one timer for all, none when nothing waits', async () => {
   await clock.advance(150);
   assert.deepEqual(timedOut, [1, 2, 3]);
   assert.equal(clock.timerCount, 0);
+});
+
+test('request lists: a request that comes late, for what was appended earlier, holds up nobody', () => {
+  const list = new RequestList(new ManualClock(), () => {});
+  const [late, early] = [request(100), request(200)];
+  list.putRequest(early);
+  list.putRequest(late);
+  list.swapRequests();
+  assert.equal(list.groupEnd, 200);
+  // The flush of one file ends between the two.
+  assert.equal(list.answerUpTo(100), 1);
+  assert.ok(late.isAnswered);
+  assert.ok(!early.isAnswered);
+  assert.equal(list.answerUpTo(200), 1);
+  assert.equal(list.size, 0);
+  list.close();
 });

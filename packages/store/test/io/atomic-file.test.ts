@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SimulatedFileSystem } from '@vernier/torture';
 import { readAtomic, writeAtomic } from '../../src/io/atomic-file.ts';
-import { SimulatedFileSystem } from '../../src/testing/index.ts';
 import { recordingLogger } from '../mapped-file/harness.ts';
 
 const PATH = '/store/config/topics.json';

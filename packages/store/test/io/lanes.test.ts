@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { type IoLane, PoolLane, piecesAfter, SerialCalls } from '../../src/io/io-lane.ts';
 import { WorkerLane } from '../../src/io/worker-lane.ts';
 
@@ -19,7 +20,7 @@ function file(t: TestContext): { fd: number; path: string } {
   const directory = mkdtempSync(join(tmpdir(), 'vernier-lane-'));
   const path = join(directory, 'file');
   const fd = openSync(path, 'w+');
-  t.after(() => {
+  cleanUp(t, () => {
     closeSync(fd);
     rmSync(directory, { recursive: true });
   });
@@ -29,7 +30,7 @@ function file(t: TestContext): { fd: number; path: string } {
 for (const { name, make } of lanes) {
   test(`${name}: pieces of shared and of ordinary memory are written in order at the position`, async (t) => {
     const lane = make();
-    t.after(() => lane.close());
+    cleanUp(t, () => lane.close());
     const { fd, path } = file(t);
     const shared = Buffer.from(new SharedArrayBuffer(100)).fill('s');
     const pieces = [shared.subarray(10, 15), Buffer.from('hello'), shared.subarray(0, 3), Buffer.from('!')];
@@ -45,7 +46,7 @@ for (const { name, make } of lanes) {
 
   test(`${name}: more pieces, and more buffers, than one command names`, async (t) => {
     const lane = make();
-    t.after(() => lane.close());
+    cleanUp(t, () => lane.close());
     const { fd, path } = file(t);
     const pieces = Array.from({ length: 150 }, (_, index) => Buffer.from(new SharedArrayBuffer(3)).fill(index));
     await lane.write(fd, path, pieces, 0);
@@ -56,7 +57,7 @@ for (const { name, make } of lanes) {
 
   test(`${name}: writes asked for together happen in that order`, async (t) => {
     const lane = make();
-    t.after(() => lane.close());
+    cleanUp(t, () => lane.close());
     const { fd, path } = file(t);
     const writes: Promise<void>[] = [];
     for (let index = 0; index < 50; index++) {
@@ -68,10 +69,10 @@ for (const { name, make } of lanes) {
 
   test(`${name}: an error carries errno and does not stop the lane`, async (t) => {
     const lane = make();
-    t.after(() => lane.close());
+    cleanUp(t, () => lane.close());
     const { fd, path } = file(t);
     const readOnly = openSync(path, 'r');
-    t.after(() => closeSync(readOnly));
+    cleanUp(t, () => closeSync(readOnly));
     await assert.rejects(lane.write(readOnly, path, [Buffer.from('x')], 0), { code: 'EBADF' });
     await assert.rejects(lane.sync(1_000_000, path), { code: 'EBADF' });
     await lane.write(fd, path, [Buffer.from('x')], 0);
@@ -81,7 +82,7 @@ for (const { name, make } of lanes) {
 
   test(`${name}: what has not returned is named with its file and age`, async (t) => {
     const lane = make();
-    t.after(() => lane.close());
+    cleanUp(t, () => lane.close());
     const { fd, path } = file(t);
     const first = lane.write(fd, path, [Buffer.alloc(1000)], 0);
     const second = lane.write(fd, `${path}-2`, [Buffer.alloc(1000)], 0);
@@ -175,7 +176,7 @@ test('worker lane: idle threads use no CPU', async (t) => {
     }, 1000);
   `;
   const child = spawn(process.execPath, node(program), { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
+  cleanUp(t, () => child.kill('SIGKILL'));
   const [used] = (await once(child.stdout, 'data')) as [Buffer];
   // A thread that polled would use the whole second; what is seen is the runtime's own start-up trailing off.
   assert.ok(Number(used) < 300_000, `${used} µs of CPU in a second`);

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { makeDirectory, makeDirectorySync } from '../../src/io/make-directory.ts';
 
 const ways = { makeDirectory: makeDirectory, makeDirectorySync: async (path: string) => makeDirectorySync(path) };
 
 for (const [name, make] of Object.entries(ways)) {
   test(`${name}: what is missing above is made too, what is there stays`, async (t) => {
-    const root = await mkdtemp(join(tmpdir(), 'vernier-directory-'));
-    t.after(() => rm(root, { recursive: true, force: true }));
+    const root = await temporaryFolder(t, 'directory');
     const path = join(root, 'a', 'b', 'c');
     await make(path);
     await make(path);
@@ -18,8 +17,7 @@ for (const [name, make] of Object.entries(ways)) {
   });
 
   test(`${name}: a file in the way is EEXIST, below a file ENOTDIR`, async (t) => {
-    const root = await mkdtemp(join(tmpdir(), 'vernier-directory-'));
-    t.after(() => rm(root, { recursive: true, force: true }));
+    const root = await temporaryFolder(t, 'directory');
     const file = join(root, 'file');
     await writeFile(file, '');
     await assert.rejects(make(file), { code: 'EEXIST' });
@@ -35,3 +33,13 @@ for (const [name, make] of Object.entries(ways)) {
     await assert.rejects(make('/proc/nowhere/a/b'), { code: 'ENOENT' });
   });
 }
+
+test('makeDirectory within a directory: nothing is made when that one is missing', async (t) => {
+  const root = await temporaryFolder(t, 'directory');
+  const gone = join(root, 'gone');
+  await assert.rejects(makeDirectory(join(gone, 'a', 'b'), gone), { code: 'ENOENT' });
+  await assert.rejects(makeDirectory(join(gone, 'a'), gone), { code: 'ENOENT' });
+  await assert.rejects(stat(gone), { code: 'ENOENT' });
+  await makeDirectory(join(root, 'a', 'b', 'c'), root);
+  assert.ok((await stat(join(root, 'a', 'b', 'c'))).isDirectory());
+});

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { loadNative, mappingSupported } from '../../src/io/native.ts';
 
 const native = loadNative()!;
@@ -24,7 +25,7 @@ function file(t: TestContext, size: number): number {
   const path = join(directory, 'file');
   writeFileSync(path, Buffer.alloc(size, 1));
   const fd = openSync(path, 'r+');
-  t.after(() => {
+  cleanUp(t, () => {
     closeSync(fd);
     rmSync(directory, { recursive: true });
   });
@@ -33,7 +34,7 @@ function file(t: TestContext, size: number): number {
 
 test('native: errors carry the errno of their own call, whatever else runs at the time', skip, async (t) => {
   const readOnly = openSync(process.execPath, 'r');
-  t.after(() => closeSync(readOnly));
+  cleanUp(t, () => closeSync(readOnly));
   const fd = file(t, 100);
   const outcomes = await Promise.all(
     Array.from({ length: 30 }, (_, index) => {

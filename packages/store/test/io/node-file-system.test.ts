@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { type IoLane, PoolLane } from '../../src/io/io-lane.ts';
 import { errnoError, loadNative, type Native } from '../../src/io/native.ts';
 import { NodeFileSystem } from '../../src/io/node-file-system.ts';
@@ -12,7 +13,7 @@ const needsNative = { skip: native === undefined || process.platform !== 'linux'
 
 function directory(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'vernier-fs-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  cleanUp(t, () => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -56,7 +57,7 @@ for (const [variant, fileSystem] of [
   test(`${variant}: allocate makes the length and keeps the content; never shortens`, async (t) => {
     const path = join(directory(t), 'file');
     const file = await fileSystem.open(path, 'create');
-    t.after(() => file.close());
+    cleanUp(t, () => file.close());
     await file.write(Buffer.from('abc'), 0);
     await file.allocate(1024 * 1024);
     assert.equal(await file.size(), 1024 * 1024);
@@ -72,7 +73,7 @@ for (const [variant, fileSystem] of [
     const root = directory(t);
     const path = join(root, 'file');
     const file = await fileSystem.open(path, 'create');
-    t.after(() => file.close());
+    cleanUp(t, () => file.close());
     const { freeBytes } = await fileSystem.space(root);
     await assert.rejects(file.allocate(1024 * 1024, freeBytes), { code: 'ENOSPC' });
     assert.equal(await file.size(), 0);
@@ -85,7 +86,7 @@ for (const [variant, fileSystem] of [
     const size = 3 * 1024 * 1024 + 100;
     writeFileSync(path, Buffer.alloc(size, 7));
     const file = await fileSystem.open(path, 'write');
-    t.after(() => file.close());
+    cleanUp(t, () => file.close());
     await file.zeroRange(1000, size - 1010);
     await file.zeroRange(10, 0);
     const expected = Buffer.alloc(size, 7).fill(0, 1000, size - 10);
@@ -105,7 +106,7 @@ test('a failed allocation is undone: length and blocks as before', needsNative, 
     },
   };
   const file = await new NodeFileSystem({ native: halfway }).open(path, 'create');
-  t.after(() => file.close());
+  cleanUp(t, () => file.close());
   await file.write(Buffer.from('kept'), 0);
   await assert.rejects(file.allocate(8 * 1024 * 1024), { code: 'ENOSPC' });
   assert.equal(readFileSync(path, 'latin1'), 'kept');
@@ -118,7 +119,7 @@ test('a file system without fallocate gets a file of that length anyway', async 
     Promise.reject(errnoError(process.platform === 'darwin' ? 102 : 95, 'fallocate'));
   const without = { ...native!, fallocate: unsupported, zeroRange: unsupported };
   const file = await new NodeFileSystem({ native: without }).open(path, 'create');
-  t.after(() => file.close());
+  cleanUp(t, () => file.close());
   await file.allocate(4096);
   await file.write(Buffer.alloc(4096, 1), 0);
   await file.zeroRange(1000, 1000);

@@ -1,7 +1,7 @@
+import { SimulatedFileSystem } from '@vernier/torture';
 import { PoolLane } from '../../src/io/io-lane.ts';
 import { loadNative, mappingSupported } from '../../src/io/native.ts';
 import { WorkerLane } from '../../src/io/worker-lane.ts';
-import { SimulatedFileSystem } from '../../src/testing/index.ts';
 import { conformance } from './conformance.ts';
 
 const native = loadNative();

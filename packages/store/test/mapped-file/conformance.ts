@@ -1,7 +1,8 @@
 /** One suite for every write engine, run through a factory (conformance.test.ts). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { StoreError } from '../../src/errors.ts';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { StoreError } from '../../src/base/errors.ts';
 import type { IoLane } from '../../src/io/io-lane.ts';
 import { append, FILE_SIZE, flushAll, type Log, type LogSettings, lastFile, openLog, patterned } from './harness.ts';
 
@@ -26,7 +27,7 @@ export function conformance(engine: EngineUnderTest): void {
     test(`${engine.name}: ${name}`, options, async (t) => {
       const settings = engine.settings();
       const lane: IoLane | undefined = settings.lane;
-      if (lane !== undefined) t.after(() => lane.close());
+      if (lane !== undefined) cleanUp(t, () => lane.close());
       await body(await openLog(t, { ...settings, config: { ...settings.config, ...config } }));
     });
   };

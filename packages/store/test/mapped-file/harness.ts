@@ -3,15 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type Clock, systemClock } from '../../src/clock.ts';
-import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/config.ts';
-import type { StoreContext } from '../../src/context.ts';
-import type { StoreError } from '../../src/errors.ts';
-import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../src/io/file-system.ts';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/base/config.ts';
+import type { StoreContext } from '../../src/base/context.ts';
+import type { StoreError } from '../../src/base/errors.ts';
+import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../src/base/file-system.ts';
+import type { StoreLogger } from '../../src/base/logger.ts';
 import type { IoLane } from '../../src/io/io-lane.ts';
 import type { Native } from '../../src/io/native.ts';
 import { NodeFileSystem } from '../../src/io/node-file-system.ts';
-import type { StoreLogger } from '../../src/logger.ts';
 import type { MappedFile } from '../../src/mapped-file/mapped-file.ts';
 import { createMappedFileEngine, type MappedFileEngineOptions } from '../../src/mapped-file/mapped-file-engine.ts';
 import { MappedFileQueue } from '../../src/mapped-file/mapped-file-queue.ts';
@@ -170,7 +171,7 @@ export function makeContext(fileSystem: FileSystem, root: string, config: Partia
 
 export function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'vernier-log-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  cleanUp(t, () => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -193,9 +194,10 @@ export async function openLog(t: TestContext, settings: LogSettings = {}): Promi
     mappedFileSize: context.config.mappedFileSizeCommitLog,
     engine: createMappedFileEngine(context, engineOptions),
   });
+  await context.fileSystem.makeDirectory(context.config.storePathCommitLog);
   await queue.load();
   let open = true;
-  t.after(async () => {
+  cleanUp(t, async () => {
     if (open) await queue.shutdown();
   });
   return {

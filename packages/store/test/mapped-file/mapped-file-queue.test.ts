@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ManualClock, SimulatedFileSystem } from '@vernier/torture';
 import { createMappedFileEngine } from '../../src/mapped-file/mapped-file-engine.ts';
 import { MappedFileQueue } from '../../src/mapped-file/mapped-file-queue.ts';
-import { ManualClock, SimulatedFileSystem } from '../../src/testing/index.ts';
 import {
   append,
   FILE_SIZE,
@@ -215,6 +215,28 @@ test('deleteExpiredFileByTime: when a removed file’s name may still be on the 
   await queue.shutdown();
 });
 
+test('deleteExpiredFileByTime: no descriptor to sync a removal with: it is synced before the next file goes, and files go on going', async () => {
+  const fileSystem = new SimulatedFileSystem();
+  const { context } = makeContext(fileSystem, '/store');
+  const settings = { storePath: '/store/commitlog', mappedFileSize: FILE_SIZE };
+  const queue = new MappedFileQueue(context, { ...settings, engine: createMappedFileEngine(context) });
+  await queue.load();
+  while (queue.mappedFiles.length < 5) await append(queue, 30_000);
+  await flushAll(queue);
+  fileSystem.inject({ operation: 'syncDirectory', path: /commitlog$/, code: 'EMFILE', times: 2 });
+  await assert.rejects(queue.deleteExpiredFileByTime(0, 10, 0, true), { code: 'EMFILE' });
+  assert.equal(queue.durableMinOffset, 0);
+  await assert.rejects(queue.deleteExpiredFileByTime(0, 10, 0, true), { code: 'EMFILE' });
+  assert.equal(
+    queue.getFirstMappedFile()!.fileFromOffset,
+    FILE_SIZE,
+    'no second file goes before the first is gone for good',
+  );
+  assert.equal(await queue.deleteExpiredFileByTime(0, 10, 0, true), 3);
+  assert.equal(queue.durableMinOffset, 4 * FILE_SIZE);
+  await queue.shutdown();
+});
+
 test('retryDeleteFirstFile: a removal that failed is tried again', async () => {
   const fileSystem = new SimulatedFileSystem();
   const { context } = makeContext(fileSystem, '/store');
@@ -263,12 +285,12 @@ test('many old files are read with few descriptors', async (t) => {
   for (let file = 0; file < 29; file++) {
     assert.deepEqual(await log.queue.read(file * FILE_SIZE, 1000), patterned(file * FILE_SIZE, 1000));
   }
-  assert.ok(log.queue.openFiles.count <= 10, `${log.queue.openFiles.count} descriptors`);
+  assert.ok(log.queue.openFiles.openCount <= 10, `${log.queue.openFiles.openCount} descriptors`);
   const reads = Array.from({ length: 29 }, (_, file) => log.queue.read(file * FILE_SIZE + 7, 100));
   for (const [file, bytes] of (await Promise.all(reads)).entries()) {
     assert.deepEqual(bytes, patterned(file * FILE_SIZE + 7, 100));
   }
-  assert.ok(log.queue.openFiles.count <= 10, `${log.queue.openFiles.count} descriptors`);
+  assert.ok(log.queue.openFiles.openCount <= 10, `${log.queue.openFiles.openCount} descriptors`);
 });
 
 test('a file that lost its end is STORE_READ_FAILED with the numbers', async (t) => {

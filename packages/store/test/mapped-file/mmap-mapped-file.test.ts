@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MMAP_APPEND_BYTES_MAX } from '../../src/base/limits.ts';
 import { loadNative, mappingSupported, type Native, type NativeWindow } from '../../src/io/native.ts';
 import { NodeFileSystem } from '../../src/io/node-file-system.ts';
 import { createMappedFileEngine } from '../../src/mapped-file/mapped-file-engine.ts';
-import { MMAP_RECORD_BYTES_MAX } from '../../src/mapped-file/mmap-mapped-file.ts';
 import { WINDOW_BYTES } from '../../src/mapped-file/mmap-windows.ts';
 import { append, flushAll, lastFile, makeContext, openLog, patterned } from './harness.ts';
 
@@ -155,7 +155,7 @@ test('mmap: a record larger than a window is refused as a mistake of the caller'
   const config = { writeWithoutMmap: false, mappedFileSizeCommitLog: 80 * MiB };
   const { queue } = await openLog(t, { config, native: native! });
   const file = await lastFile(queue);
-  assert.throws(() => file.reserve(MMAP_RECORD_BYTES_MAX + 1), RangeError);
+  assert.throws(() => file.reserve(MMAP_APPEND_BYTES_MAX + 1), RangeError);
 });
 
 test('mmap: without koffi it is STORE_NATIVE_UNAVAILABLE, with the remedy', () => {

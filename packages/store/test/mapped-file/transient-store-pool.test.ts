@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SimulatedFileSystem, settle } from '@vernier/torture';
 import type { Native } from '../../src/io/native.ts';
 import { createMappedFileEngine } from '../../src/mapped-file/mapped-file-engine.ts';
 import { TransientStorePool } from '../../src/mapped-file/transient-store-pool.ts';
-import { SimulatedFileSystem, settle } from '../../src/testing/index.ts';
 import { append, FILE_SIZE, flushAll, lastFile, makeContext, openLog, recordingLogger } from './harness.ts';
 
 function pool(options: { locked?: number; native?: boolean; available?: number; poolSize?: number } = {}) {

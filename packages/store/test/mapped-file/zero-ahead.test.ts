@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { StoreError } from '../../src/errors.ts';
-import { SimulatedFileSystem, settle } from '../../src/testing/index.ts';
+import { SimulatedFileSystem, settle } from '@vernier/torture';
+import { StoreError } from '../../src/base/errors.ts';
 import { append, FILE_SIZE, flushAll, openLog, patterned } from './harness.ts';
 
 const FIRST = '0'.padStart(20, '0');

@@ -238,7 +238,7 @@ test('queue recovery: a file left behind the place where the queue begins after 
 
 test('queue recovery: with the consumequeue directory removed by hand nothing counts as complete', async () => {
   const { result } = await recovered(memoryContext(settings), 1e9);
-  assert.deepEqual(result, { maxPhysicOffset: -1, completeWhere: 0 });
+  assert.deepEqual(result, { maxPhysicOffset: -1, completeWhere: 0, rebuildFrom: Number.POSITIVE_INFINITY });
 });
 
 test('queue recovery: after a power cut anywhere, recovery and dispatch from the durable point give the whole queue', async () => {

@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { ConsumeQueueStore, GATHERED_BYTES_MAX, isTopicStorable } from '../../src/queue/consume-queue-store.ts';
+import { ConsumeQueueStore, GATHERED_BYTES_MAX } from '../../src/queue/consume-queue-store.ts';
 import { unitPhyOffset } from '../../src/queue/unit.ts';
+import { isTopicStorable } from '../../src/record/topic-name.ts';
 import { diskContext, memoryContext, reopened, request } from './harness.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
@@ -170,9 +171,10 @@ test('consume queue store: a thorough flush makes files and the names of new dir
 
 for (const [kind, errno, code] of [
   ['write', 'EIO', 'STORE_WRITE_FAILED'],
-  ['write', 'ENOSPC', 'STORE_DISK_FULL'],
-  ['truncate', 'ENOSPC', 'STORE_DISK_FULL'],
+  ['truncate', 'EIO', 'STORE_WRITE_FAILED'],
   ['sync', 'EIO', 'STORE_FLUSH_FAILED'],
+  // A sync is never made again, whatever its error.
+  ['sync', 'ENOSPC', 'STORE_DISK_FULL'],
   ['syncDirectory', 'EIO', 'STORE_FLUSH_FAILED'],
 ] as const) {
   test(`consume queue store: ${errno} at ${kind} stops the store with ${code}; nothing is tried again, reads go on`, async () => {
@@ -195,6 +197,86 @@ for (const [kind, errno, code] of [
     assert.equal((await store.find('T', 0)!.read(0, 5)).length, 100);
   });
 }
+
+for (const [kind, errno] of [
+  ['open', 'EMFILE'],
+  ['open', 'ENFILE'],
+  ['open', 'ENOSPC'],
+  ['makeDirectory', 'ENOSPC'],
+  ['makeDirectory', 'EDQUOT'],
+  ['truncate', 'ENOSPC'],
+  ['write', 'ENOSPC'],
+  ['write', 'ENOMEM'],
+] as const) {
+  test(`consume queue store: ${errno} at ${kind} is late and not fatal: other queues are written, the flush can be repeated`, async () => {
+    const context = memoryContext(small);
+    const store = new ConsumeQueueStore(context);
+    // Over the end of a file, so that two have to be made for each.
+    for (const queueId of [0, 1, 2]) fill(store, queueId, 0, 15);
+    const lacking = '/store/consumequeue/T/1';
+    context.fileSystem.fault = (operation) =>
+      operation.kind === kind && `${operation.path}/`.startsWith(`${lacking}/`) ? errno : undefined;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await assert.rejects(store.flush(0), {
+        code: errno === 'ENOSPC' || errno === 'EDQUOT' ? 'STORE_DISK_FULL' : 'STORE_WRITE_FAILED',
+      });
+    }
+    assert.equal(context.failure, undefined);
+    assert.ok(store.isDirty);
+    assert.equal(store.find('T', 1)!.hasUnwritten, true);
+    for (const queueId of [0, 2]) {
+      assert.equal(store.find('T', queueId)!.hasUnwritten, false);
+      const name = `/store/consumequeue/T/${queueId}/00000000000000000000`;
+      assert.ok(
+        context.fileSystem.operations.some(({ kind, path }) => kind === 'sync' && path === name),
+        'and synced',
+      );
+    }
+    // Readers are served from memory, new entries are taken.
+    assert.equal((await store.find('T', 1)!.read(0, 15)).length, 300);
+    fill(store, 1, 15, 5);
+    context.fileSystem.fault = undefined;
+    await store.flush(0);
+    await store.flush(0);
+    assert.equal(store.isDirty, false);
+    const again = new ConsumeQueueStore(reopened(context));
+    await again.load();
+    await again.recover(Number.POSITIVE_INFINITY);
+    assert.deepEqual(
+      [0, 1, 2].map((queueId) => again.find('T', queueId)!.maxOffsetInQueue),
+      [15, 20, 15],
+    );
+  });
+}
+
+test('consume queue store: no descriptor to sync with: what is not synced is synced by the next flush, and not forgotten', async () => {
+  const context = memoryContext({ ...small, consumeQueueOpenFilesMax: 1 });
+  const store = new ConsumeQueueStore(context);
+  for (const queueId of [0, 1, 2]) fill(store, queueId, 0, 5);
+  await store.flush(1);
+  for (const queue of store.queues()) await queue.writeGathered(true);
+  const { fileSystem } = context;
+  fileSystem.fault = ({ kind }) => (kind === 'open' || kind === 'syncDirectory' ? 'EMFILE' : undefined);
+  await assert.rejects(store.flush(0), { code: 'STORE_FLUSH_FAILED' });
+  assert.equal(context.failure, undefined);
+  fileSystem.fault = undefined;
+  const before = fileSystem.operations.length;
+  await store.flush(0);
+  const synced = fileSystem.operations.filter(({ kind }) => kind === 'sync').map(({ path }) => path);
+  assert.deepEqual(
+    [0, 1, 2].map((queueId) => synced.includes(`/store/consumequeue/T/${queueId}/00000000000000000000`)),
+    [true, true, true],
+  );
+  const names = fileSystem.operations.slice(before).filter(({ kind }) => kind === 'syncDirectory');
+  assert.deepEqual(
+    new Set(names.map(({ path }) => path)),
+    new Set(
+      [0, 1, 2]
+        .map((id) => `/store/consumequeue/T/${id}`)
+        .concat('/store/consumequeue/T', '/store/consumequeue', '/store'),
+    ),
+  );
+});
 
 test('consume queue store: a failed read is that reader’s error and stops nothing', async () => {
   const context = memoryContext(small);
@@ -228,7 +310,8 @@ test('consume queue store: a deleted topic is gone at once, on disk when it reso
   await store.flush(0);
   fill(store, 0, 5, 5);
   const flushing = store.flush(0);
-  const destroying = store.destroyTopic('T');
+  store.dropTopic('T');
+  const destroying = store.removeDropped();
   assert.equal(store.find('T', 0), undefined);
   await Promise.all([flushing, destroying]);
   assert.deepEqual([...context.fileSystem.files.keys()], [PATH.replace('/T/', '/TT/')]);
@@ -236,12 +319,10 @@ test('consume queue store: a deleted topic is gone at once, on disk when it reso
   fill(store, 0, 0, 1);
   await store.flush(0);
   assert.equal(store.find('T', 0)!.maxOffsetInQueue, 1);
-  await store.destroyTopic('never there');
+  assert.equal(store.dropTopic('never there'), false);
   await store.destroy();
   assert.equal(context.fileSystem.files.size, 0);
-  assert.equal(store.isDirty, true, 'the removal of the names has to reach the disk');
-  await store.flush(0);
-  assert.equal(store.isDirty, false);
+  assert.equal(store.isDirty, false, 'the removal is on disk');
 });
 
 test('consume queue store: a topic that leads out of the directory gets no queue', () => {

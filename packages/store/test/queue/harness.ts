@@ -1,14 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type Clock, systemClock } from '../../src/clock.ts';
-import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/config.ts';
-import type { StoreContext } from '../../src/context.ts';
-import type { StoreError } from '../../src/errors.ts';
-import type { FileSystem } from '../../src/io/file-system.ts';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { defaultMessageStoreConfig, type MessageStoreConfig } from '../../src/base/config.ts';
+import type { StoreContext } from '../../src/base/context.ts';
+import type { StoreError } from '../../src/base/errors.ts';
+import type { FileSystem } from '../../src/base/file-system.ts';
 import { NodeFileSystem } from '../../src/io/node-file-system.ts';
-import type { DispatchRequest } from '../../src/queue/dispatch-request.ts';
+import type { DispatchRequest } from '../../src/record/dispatch-request.ts';
+import { keyHashesOf } from '../../src/record/property-scan.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
 export interface LogLine {
@@ -59,8 +59,7 @@ export async function diskContext(
   config: Partial<MessageStoreConfig> = {},
   clock?: Clock,
 ): Promise<TestStoreContext> {
-  const root = await mkdtemp(join(tmpdir(), 'vernier-queue-'));
-  t.after(() => rm(root, { recursive: true, force: true }));
+  const root = await temporaryFolder(t, 'queue');
   return makeContext(new NodeFileSystem(), root, config, clock);
 }
 
@@ -81,7 +80,19 @@ export function reopened<T extends TestStoreContext>(context: T): T {
   return makeContext(context.fileSystem, context.config.storePathRootDir, context.config, context.clock) as T;
 }
 
-export function request(fields: Partial<DispatchRequest> = {}): DispatchRequest {
+/** The keys as texts, for which the request has their hashes. */
+export interface KeyTexts {
+  uniqKey?: string | undefined;
+  keys?: string;
+  tags?: string;
+}
+
+export function request({
+  uniqKey,
+  keys = '',
+  tags = '',
+  ...fields
+}: Partial<DispatchRequest> & KeyTexts = {}): DispatchRequest {
   return {
     topic: 'T',
     queueId: 0,
@@ -90,8 +101,7 @@ export function request(fields: Partial<DispatchRequest> = {}): DispatchRequest 
     tagsCode: 0,
     storeTimestamp: 1_700_000_000_000,
     consumeQueueOffset: 0,
-    keys: '',
-    uniqKey: undefined,
+    keyHashes: keyHashesOf(uniqKey, keys, tags),
     sysFlag: 0,
     preparedTransactionOffset: 0,
     ...fields,

@@ -6,7 +6,7 @@ import type {
   InFlightOperation,
   OpenMode,
   StoreFile,
-} from '../../src/io/file-system.ts';
+} from '../../src/base/file-system.ts';
 
 /** What was done to the disk, in order. `sync` covers the writes and truncates of its file that come before it. */
 export type Operation =
@@ -21,8 +21,8 @@ export type Files = Map<string, Buffer>;
 
 const SECTOR = 512;
 
-function failure(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${path}`), { code });
+function failure(code: string, path: string, syscall = 'open'): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code, syscall });
 }
 
 /** Files in memory that keep a journal of all operations, can be told to fail, and can be cut at any operation. */
@@ -205,7 +205,7 @@ export class MemoryFileSystem implements FileSystem {
 
   #check(kind: string, path: string): void {
     const code = this.fault?.({ kind, path });
-    if (code) throw failure(code, path);
+    if (code) throw failure(code, path, kind);
   }
 
   #addParents(path: string): void {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { BoundaryType } from '../../src/base/types.ts';
 import { offsetInQueueByTime } from '../../src/queue/offset-by-time.ts';
 import { FILLER_UNIT, writeUnit } from '../../src/queue/unit.ts';
-import type { BoundaryType } from '../../src/types.ts';
 
 /** A queue whose entry n is a record at n × 100 with times[n]; undefined stands for filler. */
 function search(
@@ -48,9 +48,9 @@ for (const [timestamp, boundary, expected] of table) {
   });
 }
 
-test('offset by time: an empty queue answers 0, also one that starts later', async () => {
+test('offset by time: an empty queue answers its one place, 0 or where its next message goes', async () => {
   assert.equal((await search([], 0, 5, 'LOWER')).offset, 0);
-  assert.equal((await search([1, 1, 1], 3, 5, 'UPPER')).offset, 0);
+  for (const boundary of ['LOWER', 'UPPER'] as const) assert.equal((await search([1, 1, 1], 3, 5, boundary)).offset, 3);
 });
 
 test('offset by time: equals a linear search, within [min, max], in log2(n) reads', async () => {
@@ -64,7 +64,7 @@ test('offset by time: equals a linear search, within [min, max], in log2(n) read
         const sorted = unsorted.toSorted((a, b) => a - b);
         const all = [...new Array<undefined>(gap).fill(undefined), ...sorted];
         const { offset, reads } = await search(all, gap, timestamp, boundary);
-        let expected = 0;
+        let expected = gap;
         if (sorted.length > 0) {
           const count = sorted.filter((time) => (boundary === 'LOWER' ? time < timestamp : time <= timestamp)).length;
           expected = gap + (boundary === 'LOWER' ? count : Math.max(0, count - 1));
@@ -79,4 +79,16 @@ test('offset by time: equals a linear search, within [min, max], in log2(n) read
 test('offset by time: records that are gone and filler count as older', async () => {
   assert.equal((await search([undefined, -1, -1, 10, 20], 0, 10, 'LOWER')).offset, 3);
   assert.equal((await search([undefined, -1, -1, 10, 20], 0, 10, 'UPPER')).offset, 3);
+});
+
+test('offset by time: with the clock set back in between, the place found is one of the queue', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(30), { maxLength: 40 }), fc.nat(10), fc.nat(32), async (times, gap, timestamp) => {
+      const all = [...new Array<undefined>(gap).fill(undefined), ...times];
+      for (const boundary of ['LOWER', 'UPPER'] as const) {
+        const { offset } = await search(all, gap, timestamp, boundary);
+        assert.ok(offset >= gap && offset <= all.length, `${offset} of ${gap} to ${all.length}`);
+      }
+    }),
+  );
 });

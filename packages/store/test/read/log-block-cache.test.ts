@@ -45,8 +45,10 @@ test('block cache: blocks are read once, do not cross files, and the next one is
   await cache.copy(1_000, 100, target, 0);
   assert.ok(target.equals(bytes(1_000, 100)));
   assert.deepEqual(reads, [0, BLOCK]);
-  assert.equal(cache.copyHot(2_000, 100, target, 0), true);
-  assert.ok(target.equals(bytes(2_000, 100)));
+  const inHand = cache.find(2_000, 100)!;
+  assert.ok(inHand.bytes.subarray(2_000 - inHand.start, 2_100 - inHand.start).equals(bytes(2_000, 100)));
+  assert.equal(cache.find(BLOCK - 50, 100), undefined, 'not all of it lies in the block');
+  assert.equal(cache.find(5 * BLOCK, 100), undefined, 'nobody read that block');
   await cache.copy(BLOCK, 100, target, 0);
   assert.deepEqual(reads, [0, BLOCK, 2 * BLOCK], 'the block read ahead is there, and the one after it is asked for');
   await cache.copy(FILE - 10, 10, target, 90);
@@ -91,4 +93,21 @@ test('block cache: a failed read is reported to who waits, and tried again by th
   state.fail = false;
   await cache.copy(0, 10, target, 0);
   assert.ok(target.equals(bytes(0, 10)));
+});
+
+test('block cache: what is forgotten is read anew, the blocks beside it are not', async () => {
+  const { queue, reads } = fakeLog();
+  const cache = new LogBlockCache(queue, 8);
+  const target = Buffer.alloc(100);
+  await cache.copy(0, 100, target, 0);
+  await cache.copy(BLOCK, 100, target, 0);
+  cache.forget(BLOCK - 1, BLOCK);
+  reads.length = 0;
+  await cache.copy(BLOCK, 100, target, 0);
+  assert.deepEqual(reads, []);
+  await cache.copy(0, 100, target, 0);
+  assert.deepEqual(reads, [0]);
+  cache.forget(BLOCK - 1, BLOCK + 1);
+  assert.equal(cache.find(0, 10), undefined);
+  assert.equal(cache.find(BLOCK, 10), undefined);
 });

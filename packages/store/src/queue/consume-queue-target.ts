@@ -1,0 +1,70 @@
+import type { DispatchRequest } from '../record/dispatch-request.ts';
+import type { DispatchTarget, TargetPoint, TargetRecovery } from '../record/dispatch-target.ts';
+import { hasQueueEntry, INNER_BATCH_FLAG } from '../record/sys-flag.ts';
+import type { ConsumeQueueStore } from './consume-queue-store.ts';
+
+/** The consume queues as a target of dispatch (RocketMQ CommitLogDispatcherBuildConsumeQueue). */
+export class ConsumeQueueTarget implements DispatchTarget {
+  readonly name = 'queues';
+  readonly #queues: ConsumeQueueStore;
+  #point: TargetPoint = { durableWhere: 0, newestWhere: undefined };
+
+  constructor(queues: ConsumeQueueStore) {
+    this.#queues = queues;
+  }
+
+  get point(): TargetPoint {
+    return this.#point;
+  }
+
+  dispatch(request: DispatchRequest): boolean {
+    return isQueued(request) && this.#queues.dispatch(request) !== undefined;
+  }
+
+  dispatchRecovered(request: DispatchRequest): void {
+    if (isQueued(request)) this.#queues.dispatchRecovered(request);
+  }
+
+  endRecovery(): void {
+    this.#queues.endRecovery();
+  }
+
+  async makeDurable(dispatchedWhere: number): Promise<void> {
+    // Taken first: what is dispatched while the flush runs may miss it. What is held back has no entry yet.
+    const durableWhere = Math.min(dispatchedWhere, this.#queues.heldFrom);
+    const newestWhere = this.#queues.newestWhere;
+    const { droppedCount } = this.#queues;
+    await this.#queues.flush(0);
+    this.#point = { durableWhere, newestWhere };
+    if (this.#queues.droppedCount !== droppedCount) this.noteDropped();
+  }
+
+  /** Queues were dropped: their entries are not to be looked for at the next start. */
+  noteDropped(): void {
+    const { durableWhere, newestWhere } = this.#point;
+    if (newestWhere === undefined) return;
+    this.#point = { durableWhere, newestWhere: Math.min(newestWhere, this.#queues.newestBelow(durableWhere)) };
+  }
+
+  recover(point: TargetPoint | undefined, lastExitOk: boolean): Promise<TargetRecovery> {
+    return this.#queues.recover(point?.durableWhere, lastExitOk, point?.newestWhere);
+  }
+
+  async truncateDirty(where: number, inMemory: boolean): Promise<void> {
+    await this.#queues.truncateDirty(where, inMemory);
+    this.#point = { durableWhere: where, newestWhere: this.#queues.newestWhere };
+  }
+
+  async destroy(): Promise<void> {
+    await this.#queues.destroy();
+    this.#point = { durableWhere: 0, newestWhere: -1 };
+  }
+}
+
+/**
+ * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several
+ * messages, which an entry of a consume queue cannot: it is one of a topic that had batch queues once.
+ */
+function isQueued({ sysFlag }: DispatchRequest): boolean {
+  return hasQueueEntry(sysFlag) && (sysFlag & INNER_BATCH_FLAG) === 0;
+}

@@ -1,0 +1,18 @@
+import type { KeyHashes } from '../base/types.ts';
+
+/** What the consume queues and the index need of one record (RocketMQ DispatchRequest). */
+export interface DispatchRequest {
+  topic: string;
+  queueId: number;
+  commitLogOffset: number;
+  msgSize: number;
+  /** Java hash of TAGS, 0 without; a delivery time for delayed messages. An exact integer, may exceed 32 bits. */
+  tagsCode: number;
+  storeTimestamp: number;
+  /** Entry number in the queue. */
+  consumeQueueOffset: number;
+  /** Of UNIQ_KEY, KEYS and TAGS. */
+  keyHashes: KeyHashes;
+  sysFlag: number;
+  preparedTransactionOffset: number;
+}
