@@ -1,0 +1,175 @@
+import { LifeWatch } from './life-watch.ts';
+import { walkLog } from './log-walk.ts';
+import { isQueued } from './queue-kinds.ts';
+import { blockUnitsFor, type OpenFileCache, QueueReader } from './queue-reader.ts';
+import { topicOf } from './record-facts.ts';
+import { queuesCompleteBelow } from './recovery-start.ts';
+import type { StoreLayout } from './store-layout.ts';
+
+/**
+ * What a queue has: the entries of its files, and behind them the records of the log that have none yet. A broker writes
+ * entries up to a minute after their records, and a crash leaves the next start to make the last of them.
+ */
+export class QueueEntries {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly files: number;
+  /** First entry whose record is still in the log and of the topic's last life, and the exclusive end. */
+  readonly start: number;
+  readonly end: number;
+  readonly #reader: QueueReader | undefined;
+  /** Where the entries in files end, and the offsets in the log of the records behind them. */
+  readonly #storedEnd: number;
+  readonly #pending: readonly number[];
+
+  constructor(
+    place: { topic: string; queueId: number },
+    reader: QueueReader | undefined,
+    pending: Pending | undefined,
+    minPhyOffset: number,
+  ) {
+    this.topic = place.topic;
+    this.queueId = place.queueId;
+    this.#reader = reader;
+    this.#pending = pending?.phyOffsets ?? [];
+    this.#storedEnd = reader?.end() ?? pending?.from ?? 0;
+    this.files = reader?.files.length ?? 0;
+    this.start = reader?.firstAtOrAbove(minPhyOffset, reader.first, this.#storedEnd) ?? this.#storedEnd;
+    this.end = this.#storedEnd + this.#pending.length;
+  }
+
+  /** Offset in the log; undefined for filler and for what is not there. */
+  phyOffset(index: number): number | undefined {
+    if (index >= this.#storedEnd) return this.#pending[index - this.#storedEnd];
+    const entry = this.#reader?.entry(index);
+    return entry === undefined || entry.filler ? undefined : entry.phyOffset;
+  }
+}
+
+interface Pending {
+  /** Number of the first one in its queue. */
+  from: number;
+  phyOffsets: number[];
+}
+
+export interface StoreEntries {
+  /** By topic and queue. */
+  queues: QueueEntries[];
+  /** Offset in the log behind the newest record; undefined after a clean exit, which needs no look. */
+  logEnd: number | undefined;
+  /** End of the record behind the newest entry in a file, -1 without. */
+  maxPhysicOffset: number;
+}
+
+/** Gathers the entries of all queues, or of those `wanted`. `blockUnits` of each are held in memory; `cache` has their files. */
+export async function readQueueEntries(
+  layout: StoreLayout,
+  cache: OpenFileCache,
+  blockUnits = blockUnitsFor(layout.queueCount),
+  wanted: (topic: string, queueId: number) => boolean = () => true,
+): Promise<StoreEntries> {
+  // After a clean exit the files have everything; else all of them say together how far they go.
+  const isLookedAt = layout.state === 'clean' ? wanted : () => true;
+  const readers = new Map<string, QueueReader>();
+  let maxPhysicOffset = -1;
+  for (const byId of layout.queues.values()) {
+    for (const queue of byId.values()) {
+      if (!isLookedAt(queue.topic, queue.queueId)) continue;
+      const reader = new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
+      readers.set(keyOf(queue.topic, queue.queueId), reader);
+      const end = reader.end();
+      const last = end > reader.first ? reader.entry(end - 1) : undefined;
+      if (last !== undefined && !last.filler) maxPhysicOffset = Math.max(maxPhysicOffset, last.phyOffset + last.size);
+      reader.forget();
+    }
+  }
+  const { pending, logEnd } = await readPending(layout, readers, maxPhysicOffset);
+  const minPhyOffset = layout.logFiles[0]?.from ?? 0;
+  const queues = [...new Set([...readers.keys(), ...pending.keys()])].map((key) => {
+    const at = key.indexOf('/');
+    const place = { topic: key.slice(at + 1), queueId: Number(key.slice(0, at)) };
+    const deadBelow = layout.deletions.get(place.topic) ?? 0;
+    return new QueueEntries(place, readers.get(key), pending.get(key), Math.max(minPhyOffset, deadBelow));
+  });
+  queues.sort((a, b) => (a.topic === b.topic ? a.queueId - b.queueId : a.topic < b.topic ? -1 : 1));
+  return { queues, logEnd, maxPhysicOffset };
+}
+
+/** A queue while the records without an entry are gathered. */
+interface Gathering {
+  readonly watch: LifeWatch;
+  /** End of the record behind the newest entry in a file, -1 without: records in front of it are not waiting for one. */
+  readonly maxPhysicOffset: number;
+  pending: Pending | undefined;
+  /** A number 0 behind others, which may begin the next life. */
+  held: number;
+}
+
+async function readPending(
+  layout: StoreLayout,
+  readers: Map<string, QueueReader>,
+  maxPhysicOffset: number,
+): Promise<{ pending: Map<string, Pending>; logEnd: number | undefined }> {
+  dropDead(layout, readers);
+  const pending = new Map<string, Pending>();
+  const [first] = layout.logFiles;
+  const completeBelow = await queuesCompleteBelow(layout, maxPhysicOffset);
+  if (first === undefined || completeBelow === Number.POSITIVE_INFINITY) return { pending, logEnd: undefined };
+  const gatherings = new Map<string, Gathering>();
+  const restart = (key: string, gathering: Gathering): void => {
+    readers.delete(key);
+    gathering.pending = { from: 0, phyOffsets: [gathering.held] };
+  };
+  const add = (gathering: Gathering, number: number, phyOffset: number): void => {
+    gathering.pending ??= { from: number, phyOffsets: [] };
+    gathering.pending.phyOffsets.push(phyOffset);
+  };
+  const { tail } = await walkLog(
+    layout.logFiles,
+    { checkCrc: true, live: layout.state === 'live', from: Math.max(first.from, completeBelow) },
+    {
+      onRecord(view, record) {
+        const topic = topicOf(view, record);
+        if (!isQueued(layout.batchTopics, topic, record.sysFlag)) return;
+        const { physicalOffset, size, queueOffset } = record;
+        if (physicalOffset < (layout.deletions.get(topic) ?? 0)) return;
+        const key = keyOf(topic, record.queueId);
+        const gathering = gatherings.get(key) ?? gatheringOf(readers.get(key));
+        gatherings.set(key, gathering);
+        if (physicalOffset + size <= gathering.maxPhysicOffset) return;
+        const step = gathering.watch.take(queueOffset);
+        if (step === 'held') gathering.held = physicalOffset;
+        if (step === 'restart') restart(key, gathering);
+        if (step === 'restart' || step === 'goes-on') add(gathering, queueOffset, physicalOffset);
+      },
+    },
+  );
+  for (const [key, gathering] of gatherings) {
+    if (gathering.watch.isHeld) restart(key, gathering);
+    if (gathering.pending !== undefined) pending.set(key, gathering.pending);
+  }
+  return { pending, logEnd: tail.from };
+}
+
+/** Queues that have nothing but entries of deleted messages: the next start removes them. */
+function dropDead({ deletions }: StoreLayout, readers: Map<string, QueueReader>): void {
+  for (const [key, reader] of readers) {
+    const deadBelow = deletions.get(reader.topic) ?? 0;
+    if (deadBelow === 0) continue;
+    const end = reader.end();
+    if (reader.firstAtOrAbove(deadBelow, reader.first, end) >= end) readers.delete(key);
+  }
+}
+
+function gatheringOf(reader: QueueReader | undefined): Gathering {
+  const end = reader?.end() ?? 0;
+  const last = reader !== undefined && end > reader.first ? reader.entry(end - 1) : undefined;
+  reader?.forget();
+  const maxPhysicOffset = last === undefined || last.filler ? -1 : last.phyOffset + last.size;
+  return { watch: new LifeWatch(end), maxPhysicOffset, pending: undefined, held: -1 };
+}
+
+/** A topic's name may hold any character but not a number in front of a slash. */
+function keyOf(topic: string, queueId: number): string {
+  return `${queueId}/${topic}`;
+}

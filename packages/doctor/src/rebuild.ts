@@ -1,0 +1,253 @@
+import * as fs from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { silentLogger, systemClock } from '@vernier/store';
+import type { IndexShape } from '@vernier/store/internal';
+import {
+  CQ_STORE_UNIT_SIZE,
+  FILE_MODE,
+  IndexService,
+  keyHashesOf,
+  makeDirectory,
+  offsetToFileName,
+  resolveConfig,
+  type StoreContext,
+  writeUnit,
+} from '@vernier/store/internal';
+import { LifeWatch } from './life-watch.ts';
+import { walkLog } from './log-walk.ts';
+import { isQueued } from './queue-kinds.ts';
+import { type RecordFacts, RecordFactsReader, type TagsCodes, topicOf } from './record-facts.ts';
+import { type DataFile, doctorFileSystem } from './store-layout.ts';
+
+const FILLER_SIZE = 0x7fff_ffff;
+/** Entries gathered of one queue before they are written. */
+const GATHERED_UNITS = 1_024;
+
+/** Makes one queue's files anew, in a directory of their own. */
+export class QueueBuilder {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly directory: string;
+  readonly #fileSize: number;
+  #next = -1;
+  #gathered: Buffer = Buffer.alloc(GATHERED_UNITS * CQ_STORE_UNIT_SIZE);
+  #gatheredFrom = 0;
+  #count = 0;
+  #paths = new Set<string>();
+  readonly #watch = new LifeWatch();
+  #held: { phyOffset: number; size: number; tagsCode: number } | undefined;
+
+  constructor(topic: string, queueId: number, directory: string, fileSize: number) {
+    this.topic = topic;
+    this.queueId = queueId;
+    this.directory = directory;
+    this.#fileSize = fileSize;
+  }
+
+  /** Number behind the last entry, -1 without one. */
+  get end(): number {
+    return this.#next;
+  }
+
+  /** Adds the entry of a record. One whose number was taken repeats; where numbers start again, the later life counts. */
+  async add(index: number, phyOffset: number, size: number, tagsCode: number): Promise<void> {
+    const step = this.#watch.take(index);
+    if (step === 'held') this.#held = { phyOffset, size, tagsCode };
+    if (step === 'held' || step === 'repeated') return;
+    if (step === 'restart') await this.#restart();
+    const unitsPerFile = this.#fileSize / CQ_STORE_UNIT_SIZE;
+    const fileStart = index - (index % unitsPerFile);
+    if (this.#next < 0) this.#next = fileStart;
+    else if (this.#next < fileStart && index - this.#next > unitsPerFile) this.#next = fileStart;
+    while (this.#next < index) await this.#put(this.#next, 0, FILLER_SIZE, 0);
+    await this.#put(index, phyOffset, size, tagsCode);
+  }
+
+  /** Resolves when everything is on disk. */
+  async finish(): Promise<void> {
+    if (this.#watch.isHeld) await this.#restart();
+    await this.#write();
+    for (const path of this.#paths) {
+      const file = await fs.open(path, 'r+');
+      await file.sync().finally(() => file.close());
+    }
+    if (this.#paths.size > 0) await syncUpwards(this.directory, 3);
+  }
+
+  async #put(index: number, phyOffset: number, size: number, tagsCode: number): Promise<void> {
+    const unitsPerFile = this.#fileSize / CQ_STORE_UNIT_SIZE;
+    const full = this.#count === GATHERED_UNITS;
+    const jumps = this.#count > 0 && index !== this.#gatheredFrom + this.#count;
+    const crosses = this.#count > 0 && index % unitsPerFile === 0;
+    if (full || jumps || crosses) await this.#write();
+    if (this.#count === 0) this.#gatheredFrom = index;
+    writeUnit(this.#gathered, this.#count * CQ_STORE_UNIT_SIZE, phyOffset, size, tagsCode);
+    this.#count++;
+    this.#next = index + 1;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#count === 0) return;
+    const where = this.#gatheredFrom * CQ_STORE_UNIT_SIZE;
+    const from = where - (where % this.#fileSize);
+    const path = join(this.directory, offsetToFileName(from));
+    await makeDirectory(this.directory);
+    const file = await fs.open(path, this.#paths.has(path) ? 'r+' : 'w+', FILE_MODE);
+    try {
+      if (!this.#paths.has(path)) await file.truncate(this.#fileSize);
+      await file.write(this.#gathered, 0, this.#count * CQ_STORE_UNIT_SIZE, where - from);
+    } finally {
+      await file.close();
+    }
+    this.#paths.add(path);
+    this.#count = 0;
+  }
+
+  async #restart(): Promise<void> {
+    this.#count = 0;
+    this.#next = -1;
+    this.#paths = new Set();
+    await fs.rm(this.directory, { recursive: true, force: true });
+    const { phyOffset, size, tagsCode } = this.#held!;
+    this.#next = 0;
+    await this.#put(0, phyOffset, size, tagsCode);
+  }
+}
+
+export interface RebuildRequest {
+  logFiles: readonly DataFile[];
+  queueFileSize: number;
+  /** Below it the queues are made, `TOPIC/QUEUE/`. */
+  queueDirectory: string;
+  queues: readonly { topic: string; queueId: number }[];
+  /** As StoreLayout has them. */
+  deletions: ReadonlyMap<string, number>;
+  /** Topics whose records have no entries. */
+  batchTopics: ReadonlySet<string>;
+  /** Make the index too, in `index/` of this directory. */
+  index: { root: string; shape: IndexShape } | undefined;
+  tags: TagsCodes;
+  onProgress?: ((bytes: number, totalBytes: number) => void) | undefined;
+}
+
+export interface Rebuilt {
+  /** Queues that have at least one entry; the others have no record in the log. */
+  queues: QueueBuilder[];
+  indexEntries: number;
+}
+
+/** Reads the log once and makes queues and index of it. On disk when it resolves. */
+export async function rebuild(request: RebuildRequest): Promise<Rebuilt> {
+  const builders = new Map<string, QueueBuilder>();
+  for (const { topic, queueId } of request.queues) {
+    const directory = join(request.queueDirectory, topic, String(queueId));
+    builders.set(`${topic}/${queueId}`, new QueueBuilder(topic, queueId, directory, request.queueFileSize));
+  }
+  const index = request.index === undefined ? undefined : new IndexBuilder(request.index);
+  const factsReader = new RecordFactsReader();
+  const { tags } = request;
+  const total = request.logFiles.reduce((sum, { size }) => sum + size, 0);
+  let pending: (() => Promise<void>)[] = [];
+  const options = { checkCrc: false, live: false };
+  let offset: number | undefined;
+  for (let done = false; !done; ) {
+    // A stretch at a time: the visitor cannot wait for the disk, so its writes are done in between.
+    const until = (offset ?? request.logFiles[0]?.from ?? 0) + STRETCH_BYTES;
+    const walk = await walkLog(
+      request.logFiles,
+      { ...options, until, ...(offset === undefined ? {} : { from: offset }) },
+      {
+        onRecord(view, record) {
+          const topic = topicOf(view, record);
+          const facts = factsReader.read(view, record);
+          index?.add(topic, record.physicalOffset, record.storeTimestamp, record.sysFlag, facts);
+          if (!isQueued(request.batchTopics, topic, record.sysFlag)) return;
+          const { physicalOffset, size, storeTimestamp, queueOffset } = record;
+          const code = tags.expected(topic, facts, storeTimestamp, undefined);
+          for (const [name, number] of placesOf(topic, record.queueId, queueOffset, facts)) {
+            const builder = builders.get(name);
+            if (builder === undefined || physicalOffset < (request.deletions.get(builder.topic) ?? 0)) continue;
+            pending.push(() => builder.add(number, physicalOffset, size, code));
+          }
+        },
+        onProgress: (bytes) => request.onProgress?.((offset ?? 0) + bytes, total),
+      },
+    );
+    for (const work of pending) await work();
+    pending = [];
+    await index?.flushWhenFull();
+    done = walk.tail.from < until;
+    offset = walk.tail.from;
+  }
+  for (const builder of builders.values()) await builder.finish();
+  await index?.finish();
+  return { queues: [...builders.values()].filter(({ end }) => end >= 0), indexEntries: index?.entries ?? 0 };
+}
+
+/** Log that is read between two rounds of writing. */
+const STRETCH_BYTES = 32 * 1024 * 1024;
+
+export function placesOf(topic: string, queueId: number, queueOffset: number, facts: RecordFacts): [string, number][] {
+  const places: [string, number][] = [[`${topic}/${queueId}`, queueOffset]];
+  if (facts.multiDispatch === '') return places;
+  const offsets = facts.multiOffsets.split(',');
+  for (const [at, name] of facts.multiDispatch.split(',').entries()) {
+    const offset = Number(offsets[at]);
+    if (name !== '' && Number.isSafeInteger(offset)) places.push([`${name}/0`, offset]);
+  }
+  return places;
+}
+
+/** The store's own index, in a directory of its own. */
+class IndexBuilder {
+  readonly #service: IndexService;
+  entries = 0;
+
+  constructor({ root, shape }: NonNullable<RebuildRequest['index']>) {
+    const config = resolveConfig({ storePathRootDir: root, maxHashSlotNum: shape.slots, maxIndexNum: shape.units });
+    const context: StoreContext = {
+      config,
+      logger: silentLogger,
+      clock: systemClock,
+      fileSystem: doctorFileSystem,
+      fail: (error) => error,
+      failure: undefined,
+    };
+    this.#service = new IndexService(context);
+  }
+
+  add(topic: string, commitLogOffset: number, storeTimestamp: number, sysFlag: number, facts: RecordFacts): void {
+    if (facts.uniqKey === '' && facts.keys === '' && facts.tags === '') return;
+    this.#service.buildIndex({
+      topic,
+      queueId: 0,
+      commitLogOffset,
+      msgSize: 0,
+      tagsCode: 0,
+      storeTimestamp,
+      consumeQueueOffset: 0,
+      keyHashes: keyHashesOf(facts.uniqKey, facts.keys, facts.tags),
+      sysFlag,
+      preparedTransactionOffset: 0,
+    });
+    this.entries++;
+  }
+
+  async flushWhenFull(): Promise<void> {
+    if (this.#service.isOverfull) await this.#service.flush();
+  }
+
+  async finish(): Promise<void> {
+    await this.#service.flush();
+    await this.#service.close();
+  }
+}
+
+/** Makes the names of a directory and of `levels` above it durable. */
+export async function syncUpwards(directory: string, levels: number): Promise<void> {
+  let path = directory;
+  for (let level = 0; level <= levels; level++) {
+    await doctorFileSystem.syncDirectory(path);
+    path = dirname(path);
+  }
+}
