@@ -1,7 +1,6 @@
 /**
  * Operating errors of the wire. Match on `code`, not on the class. What the protocol itself knows (a broker that says
- * TOPIC_NOT_EXIST) is a response code in a RemotingCommand; only the client helpers that promise a result turn one into
- * REMOTING_RESPONSE. Every code has a heading in docs/reference/errors.md; a test keeps the two equal.
+ * TOPIC_NOT_EXIST) is a response code in a RemotingCommand. Every code has a heading in docs/reference/errors.md; a test keeps the two equal.
  */
 export const REMOTING_ERROR_CODES = [
   // listening
@@ -15,7 +14,6 @@ export const REMOTING_ERROR_CODES = [
   'REMOTING_CONNECTION_CLOSED',
   'REMOTING_TIMEOUT',
   'REMOTING_TOO_MANY_REQUESTS',
-  'REMOTING_RESPONSE',
   // decoding
   'REMOTING_FRAME_INVALID',
   'REMOTING_FRAME_TOO_LARGE',

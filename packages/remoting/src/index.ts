@@ -1,42 +1,23 @@
-export {
-  createPullRequest,
-  fetchMaxOffset,
-  fetchMinOffset,
-  type PullOptions,
-  type PullResult,
-  type PullStatus,
-  pullMessage,
-  pullResult,
-  queryConsumerOffset,
-  searchOffset,
-  updateConsumerOffset,
-} from './client/pull.ts';
-export { expectSuccess, integerField, responseError } from './client/response.ts';
-export {
-  fetchClusterInfo,
-  fetchTopicList,
-  fetchTopicRoute,
-  type RoutedQueue,
-  readableQueues,
-  writableQueues,
-} from './client/route.ts';
-export {
-  createBatchSendRequest,
-  createSendRequest,
-  type OutgoingMessage,
-  type SendResult,
-  type SendStatus,
-  type SendTarget,
-  sendBatch,
-  sendMessage,
-  sendResult,
-} from './client/send.ts';
+/**
+ * RocketMQ's wire: frames, headers and bodies as bytes, a server and a client for them.
+ *
+ * `RemotingServer` calls a `RequestHandler` for each request; `RemotingClient` connects and calls `invoke`. A frame is a
+ * `RemotingCommand`. The encoders and decoders of bodies stand beside it (routes, heartbeats, topic tables …), and small
+ * client calls that need no group membership (`sendMessage`, `pullMessage`, `fetchTopicRoute` …).
+ *
+ * Caveats:
+ * - `body` of a received command is a view into what the socket delivered: use it before the first await, or copy it.
+ * - A sent command belongs to the connection until it has been written; do not change its body before.
+ * - There is no TLS and no access control. Listeners bind to loopback until another address is given.
+ * - Errors of operation are `RemotingError`; a response with another code than SUCCESS is an answer and no error.
+ */
 export { type Clock, systemClock, type TimerHandle } from './clock.ts';
 export { LanguageCode, languageFromName, languageName } from './codes/language-code.ts';
 export { CURRENT_VERSION, MQVersion, versionDescription } from './codes/mq-version.ts';
 export { RequestCode, type RequestCodeName, requestCodeName } from './codes/request-code.ts';
 export { ResponseCode, type ResponseCodeName, responseCodeName } from './codes/response-code.ts';
 export { REMOTING_ERROR_CODES, RemotingError, type RemotingErrorCode } from './errors.ts';
+export { LineLimit } from './line-limit.ts';
 export { type RemotingLogger, silentLogger } from './logger.ts';
 export { type BatchMessage, decodeBatchBody, encodeBatchBody } from './message/batch.ts';
 export {
@@ -63,14 +44,17 @@ export { formatAddress, parseAddress, plainHost, type SocketAddress } from './ne
 export { RemotingClient } from './net/client.ts';
 export { notSupported } from './net/processor-table.ts';
 export { RemotingServer, type RemotingServerEvents } from './net/server.ts';
+export { Slices } from './net/slices.ts';
 export type {
   ConnectionLimits,
   HandlerResult,
   ListenOptions,
+  ProcessorOptions,
   RemotingClientOptions,
   RemotingConnection,
   RemotingServerOptions,
   RequestHandler,
+  ServerLimits,
 } from './net/types.ts';
 export {
   type ClientConnection,
@@ -88,8 +72,11 @@ export {
   nextDataVersion,
   sameDataVersion,
 } from './protocol/data-version.ts';
-export { decodeFrame, FRAME_BYTES_MAX, FrameDecoder } from './protocol/frame-decoder.ts';
+export { writeHex32 } from './protocol/digits.ts';
+export { FRAME_BYTES_MAX } from './protocol/frame-bytes.ts';
+export { decodeFrame, FrameDecoder } from './protocol/frame-decoder.ts';
 export { encodeFrame } from './protocol/frame-encoder.ts';
+export { HeaderReader } from './protocol/header-reader.ts';
 export {
   type ConsumerData,
   type ConsumeType,
@@ -104,6 +91,13 @@ export {
   tagSubscription,
 } from './protocol/heartbeat.ts';
 export {
+  type ByteRange,
+  type PullFields,
+  pullFieldsOf,
+  type SendFields,
+  sendFieldsOf,
+} from './protocol/hot-fields.ts';
+export {
   type JavaJsonOptions,
   javaMapEntries,
   parseJavaJson,
@@ -116,6 +110,8 @@ export {
   asStrings,
   bodyObject,
   booleanMember,
+  choiceMember,
+  countMember,
   integerMember,
   type JsonObject,
   numberMember,
@@ -130,6 +126,12 @@ export {
   type LockBatchRequest,
 } from './protocol/lock-batch.ts';
 export { type MessageQueue, messageQueueFromJson, messageQueueJson } from './protocol/message-queue.ts';
+export {
+  decodeProperties,
+  encodeProperties,
+  type PropertyAssignment,
+  parseProperties,
+} from './protocol/properties-text.ts';
 export {
   bodyCrc32,
   decodeRegisterBrokerBody,
@@ -158,10 +160,12 @@ export {
   encodeClusterInfo,
   encodeTopicRouteData,
   type IntegerKeys,
+  QUEUE_NUMS_MAX,
   type QueueData,
   selectBrokerAddr,
   type TopicRouteData,
 } from './protocol/route.ts';
+export { isPlainKey, SendAnswer, SendAnswerForm } from './protocol/send-answer.ts';
 export {
   type ConsumeStats,
   decodeConsumeStats,
@@ -176,11 +180,9 @@ export {
 export {
   decodeConsumerList,
   decodeKVTable,
-  decodeProperties,
   decodeTopicList,
   encodeConsumerList,
   encodeKVTable,
-  encodeProperties,
   encodeTopicList,
   type TopicList,
 } from './protocol/tables.ts';
@@ -200,3 +202,4 @@ export {
   topicConfigTableFromJson,
   topicConfigTableJson,
 } from './protocol/topic-config.ts';
+export { shortened } from './shortened.ts';

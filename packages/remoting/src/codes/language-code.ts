@@ -24,8 +24,11 @@ export function languageName(language: number): string {
   return names[language] ?? 'OTHER';
 }
 
-/** Number of a language name as it stands in a JSON header; OTHER (7) for an unknown one, JAVA (0) for a missing one. */
+/**
+ * Number of a language name as it stands in a JSON header or body; OTHER (7) for an unknown one and for what is no name,
+ * JAVA (0) for a missing one.
+ */
 export function languageFromName(name: unknown): number {
   if (name === undefined || name === null) return LanguageCode.JAVA;
-  return codes.get(String(name)) ?? LanguageCode.OTHER;
+  return (typeof name === 'string' ? codes.get(name) : undefined) ?? LanguageCode.OTHER;
 }

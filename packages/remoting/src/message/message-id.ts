@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { RemotingError } from '../errors.ts';
 import { formatAddress } from '../net/address.ts';
+import { shortened } from '../shortened.ts';
 
 /** What an offset message id says (RocketMQ MessageDecoder.decodeMessageId). */
 export interface OffsetMessageId {
@@ -15,7 +16,9 @@ export function hostBytes(host: string): Buffer {
   if (isIPv6(host)) return ipv6Bytes(host);
   const parts = host.split('.').map(Number);
   if (parts.length !== 4 || !parts.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)) {
-    throw new RemotingError('REMOTING_ADDRESS_INVALID', `'${host}' is not an IP address`, { host });
+    throw new RemotingError('REMOTING_ADDRESS_INVALID', `'${shortened(host)}' is not an IP address`, {
+      host: shortened(host),
+    });
   }
   return Buffer.from(parts);
 }
@@ -77,14 +80,18 @@ export function offsetHex(commitLogOffset: number): string {
 /** Throws REMOTING_MESSAGE_INVALID. */
 export function parseOffsetMessageId(messageId: string): OffsetMessageId {
   if (!/^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{56})$/.test(messageId)) {
-    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${messageId}' is not an offset message id`, { messageId });
+    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${shortened(messageId)}' is not an offset message id`, {
+      messageId: shortened(messageId),
+    });
   }
   const bytes = Buffer.from(messageId, 'hex');
   const addressBytes = bytes.length - 12;
   const commitLogOffset = Number(bytes.readBigInt64BE(addressBytes + 4));
   const port = bytes.readInt32BE(addressBytes);
   if (!Number.isSafeInteger(commitLogOffset) || commitLogOffset < 0 || port < 0 || port > 65_535) {
-    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${messageId}' is not an offset message id`, { messageId });
+    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${shortened(messageId)}' is not an offset message id`, {
+      messageId: shortened(messageId),
+    });
   }
   return { host: hostText(bytes.subarray(0, addressBytes)), port, commitLogOffset };
 }

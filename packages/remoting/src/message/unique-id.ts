@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { RemotingError } from '../errors.ts';
+import { shortened } from '../shortened.ts';
 import { hostBytes, hostText } from './message-id.ts';
 
 /** What a client-made unique id says (RocketMQ MessageClientIDSetter). */
@@ -59,7 +60,9 @@ export class UniqueIdGenerator {
 /** Throws REMOTING_MESSAGE_INVALID. */
 export function parseUniqueId(uniqueId: string): UniqueId {
   if (!/^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{56})$/.test(uniqueId)) {
-    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${uniqueId}' is not a unique message id`, { uniqueId });
+    throw new RemotingError('REMOTING_MESSAGE_INVALID', `'${shortened(uniqueId)}' is not a unique message id`, {
+      uniqueId: shortened(uniqueId),
+    });
   }
   const bytes = Buffer.from(uniqueId, 'hex');
   const addressBytes = bytes.length - 12;

@@ -1,4 +1,5 @@
 import { RemotingError } from '../errors.ts';
+import { shortened } from '../shortened.ts';
 
 export interface SocketAddress {
   host: string;
@@ -23,7 +24,8 @@ export function parseAddress(address: string): SocketAddress {
   const digits = address.slice(colon + 1);
   const port = /^\d{1,5}$/.test(digits) ? Number(digits) : 0;
   if (host === '' || port < 1 || port > 65535) {
-    throw new RemotingError('REMOTING_ADDRESS_INVALID', `'${address}' is not HOST:PORT`, { address });
+    const shown = shortened(address);
+    throw new RemotingError('REMOTING_ADDRESS_INVALID', `'${shown}' is not HOST:PORT`, { address: shown });
   }
   return { host, port };
 }

@@ -1,14 +1,16 @@
 import { connect, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../clock.ts';
 import { RemotingError } from '../errors.ts';
+import { PeerLog } from '../line-limit.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
+import { FrameEncoder } from '../protocol/frame-encoder.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
 import { parseAddress } from './address.ts';
-import { Connection, type ConnectionHost, defaultConnectionLimits } from './connection.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
 import { IdleWatch } from './idle-watch.ts';
+import { Budgets, defaultConnectionLimits, defaultServerLimits, limitsFrom } from './limits.ts';
 import { ProcessorTable } from './processor-table.ts';
-import { definedLimits } from './server.ts';
 import type {
   ConnectionLimits,
   HandlerResult,
@@ -23,8 +25,12 @@ import type {
  */
 export class RemotingClient implements ConnectionHost {
   readonly limits: ConnectionLimits;
+  readonly budgets: Budgets;
+  readonly servesPeers = false;
   readonly logger: RemotingLogger;
+  readonly peerLog: PeerLog;
   readonly deadlines: Deadlines;
+  readonly encoder = new FrameEncoder();
   readonly #processors: ProcessorTable;
   readonly #connectTimeoutMs: number;
   readonly #localHost: string | undefined;
@@ -37,11 +43,14 @@ export class RemotingClient implements ConnectionHost {
   #allClosed: (() => void) | undefined;
 
   constructor(options: RemotingClientOptions = {}) {
-    this.limits = { ...defaultConnectionLimits, ...definedLimits(options) };
+    // What a server answers is not for us to choose.
+    this.limits = limitsFrom({ ...defaultConnectionLimits, headerBytesMax: 0xffffff }, options);
+    this.budgets = new Budgets(defaultServerLimits());
     this.logger = options.logger ?? silentLogger;
     const clock: Clock = options.clock ?? systemClock;
     this.deadlines = new Deadlines(clock);
-    this.#processors = new ProcessorTable(this.logger);
+    this.peerLog = new PeerLog(this.logger, clock);
+    this.#processors = new ProcessorTable(this.peerLog);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
     this.#localHost = options.localHost;
     this.#idleWatch = new IdleWatch(clock, options.idleTimeoutMs ?? 120_000, this.#connections);
@@ -94,7 +103,7 @@ export class RemotingClient implements ConnectionHost {
   async #connectAndInvoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
     const started = performance.now();
     const connection = await this.#connect(address, Math.min(timeoutMs, this.#connectTimeoutMs));
-    return connection.invoke(request, Math.max(1, timeoutMs - (performance.now() - started)));
+    return connection.invoke(request, Math.max(1, Math.ceil(timeoutMs - (performance.now() - started))));
   }
 
   #connect(address: string, timeoutMs: number): Promise<Connection> {
@@ -155,7 +164,7 @@ export class RemotingClient implements ConnectionHost {
   }
 
   /** @internal */
-  dispatch(request: RemotingCommand, connection: RemotingConnection): HandlerResult {
+  dispatch(request: RemotingCommand, connection: Connection): HandlerResult {
     return this.#processors.dispatch(request, connection);
   }
 
@@ -166,6 +175,9 @@ export class RemotingClient implements ConnectionHost {
 
   /** @internal */
   settled(): void {}
+
+  /** @internal */
+  waits(): void {}
 
   /** @internal */
   closed(connection: Connection, reason: string): void {

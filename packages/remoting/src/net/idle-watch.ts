@@ -35,6 +35,8 @@ export class IdleWatch {
   #tick(): void {
     this.#timer = undefined;
     for (const connection of this.#connections) {
+      // What we do not read is no silence of the peer's.
+      if (connection.isPaused) continue;
       if (connection.idleTicks++ >= STEPS) connection.destroy(`idle for ${this.#idleTimeoutMs} ms`);
     }
     this.update();

@@ -5,17 +5,27 @@ import { type Clock, systemClock, type TimerHandle } from '../clock.ts';
 import { MQVersion } from '../codes/mq-version.ts';
 import { ResponseCode } from '../codes/response-code.ts';
 import { RemotingError, type RemotingErrorCode } from '../errors.ts';
+import { PeerLog } from '../line-limit.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
+import { FrameEncoder } from '../protocol/frame-encoder.ts';
+import { HeaderReader } from '../protocol/header-reader.ts';
 import { createResponse, type RemotingCommand } from '../protocol/remoting-command.ts';
 import { formatAddress, type SocketAddress } from './address.ts';
-import { Connection, type ConnectionHost, defaultConnectionLimits, PauseReason } from './connection.ts';
+import { Connection, type ConnectionHost, PauseReason } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
+import { AcceptedSockets } from './descriptors.ts';
 import { IdleWatch } from './idle-watch.ts';
+import { Budgets, defaultConnectionLimits, defaultServerLimits, limitsFrom } from './limits.ts';
 import { ProcessorTable } from './processor-table.ts';
+import { ReadBuffer } from './read-buffer.ts';
+import { Slices } from './slices.ts';
+import { StallWatch } from './stall-watch.ts';
+import { TurnBudget } from './turn-budget.ts';
 import type {
   ConnectionLimits,
   HandlerResult,
   ListenOptions,
+  ProcessorOptions,
   RemotingConnection,
   RemotingServerOptions,
   RequestHandler,
@@ -23,7 +33,10 @@ import type {
 
 export interface RemotingServerEvents {
   connection: [connection: RemotingConnection];
-  /** The connection is gone; its `remoteAddress` and `id` are still readable. */
+  /**
+   * The connection is gone; its `remoteAddress` and `id` are still readable. When thousands go at once it comes some turns
+   * of the event loop later, and before `shutdown` resolves.
+   */
   close: [connection: RemotingConnection, reason: string];
 }
 
@@ -35,6 +48,9 @@ const LISTEN_ERRORS: Record<string, [RemotingErrorCode, string]> = {
   EAI_AGAIN: ['REMOTING_ADDRESS_UNAVAILABLE', 'is not a host name that resolves'],
 };
 
+/** Ends of connections told in one turn of the event loop: who hears of one may have a good deal to forget. */
+const CLOSES_A_TURN = 64;
+
 /** One warning about refused connections a minute, with their count. */
 const REFUSED_LOG_INTERVAL_MS = 60_000;
 
@@ -44,13 +60,25 @@ const REFUSED_LOG_INTERVAL_MS = 60_000;
  */
 export class RemotingServer extends EventEmitter<RemotingServerEvents> implements ConnectionHost {
   readonly limits: ConnectionLimits;
+  readonly budgets: Budgets;
+  readonly servesPeers = true;
   readonly logger: RemotingLogger;
+  readonly peerLog: PeerLog;
   readonly deadlines: Deadlines;
+  readonly headerReader: HeaderReader | undefined;
+  readonly encoder = new FrameEncoder();
+  readonly readBuffer = new ReadBuffer();
+  readonly turn: TurnBudget;
+  readonly #closes = new Slices<[Connection, string]>(CLOSES_A_TURN, ([connection, reason]) => {
+    this.emit('close', connection, reason);
+  });
   readonly #clock: Clock;
   readonly #processors: ProcessorTable;
   readonly #connections = new Set<Connection>();
   readonly #idleWatch: IdleWatch;
+  readonly #stallWatch: StallWatch;
   readonly #connectionsMax: number;
+  readonly #accepted: AcceptedSockets;
   readonly #servers: Server[] = [];
   #open = true;
   #shutdown: Promise<void> | undefined;
@@ -60,13 +88,26 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
 
   constructor(options: RemotingServerOptions = {}) {
     super();
-    this.limits = { ...defaultConnectionLimits, ...definedLimits(options) };
+    this.limits = limitsFrom(defaultConnectionLimits, options);
+    const serverLimits = limitsFrom(defaultServerLimits(), options);
+    this.budgets = new Budgets(serverLimits);
     this.logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
     this.deadlines = new Deadlines(this.#clock);
-    this.#processors = new ProcessorTable(this.logger);
-    this.#connectionsMax = options.connectionsMax ?? 50_000;
+    this.turn = new TurnBudget(this.#clock);
+    this.headerReader = options.hotFields ? new HeaderReader() : undefined;
+    this.peerLog = new PeerLog(this.logger, this.#clock);
+    this.#processors = new ProcessorTable(this.peerLog);
+    this.#accepted = new AcceptedSockets(options.descriptorLimit);
+    this.#connectionsMax = Math.min(options.connectionsMax ?? 50_000, this.#accepted.max);
     this.#idleWatch = new IdleWatch(this.#clock, options.idleTimeoutMs ?? 120_000, this.#connections);
+    this.#stallWatch = new StallWatch(
+      this.#clock,
+      serverLimits.stallTimeoutMs,
+      this.#connections,
+      this.budgets,
+      (connection, reason) => this.#onStalled(connection, reason),
+    );
   }
 
   /** Live connections. */
@@ -82,8 +123,8 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 
   /** Sets the handler of a request code; the last one set counts. */
-  registerProcessor(code: number, handler: RequestHandler): void {
-    this.#processors.register(code, handler);
+  registerProcessor(code: number, handler: RequestHandler, options?: ProcessorOptions): void {
+    this.#processors.register(code, handler, options);
   }
 
   /** Sets the handler of every code without one of its own. Without it they get REQUEST_CODE_NOT_SUPPORTED. */
@@ -106,9 +147,10 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     } catch (cause) {
       throw listenError(cause, host, options.port);
     }
-    server.on('error', (error) =>
-      this.logger.error({ err: error, host }, `accepting on ${host} failed: ${error.message}`),
-    );
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      const cause = `accept ${error.code}`;
+      this.peerLog.write('error', cause, { code: error.code, host }, `accepting on ${host} failed: ${error.message}`);
+    });
     this.#servers.push(server);
     const bound = server.address();
     if (bound === null || typeof bound === 'string') {
@@ -126,6 +168,10 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
 
   /** Serves a stream that something else accepted: an in-memory pair, or a socket whose first bytes were looked at. */
   accept(socket: Duplex, remote: SocketAddress, local: SocketAddress): RemotingConnection {
+    return this.#accept(socket, remote, local);
+  }
+
+  #accept(socket: Duplex, remote: SocketAddress, local: SocketAddress): Connection {
     const connection = new Connection(this, socket, remote, local, !this.#open);
     this.#connections.add(connection);
     this.#idleWatch.update();
@@ -157,8 +203,21 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       this.#clock.clearTimer(timer);
     }
     await Promise.all(unbound);
+    this.#closes.finish();
     this.#idleWatch.update();
+    this.#stallWatch.close();
     this.deadlines.close();
+  }
+
+  #onStalled(connection: Connection, reason: string): void {
+    const { remoteAddress, id, outgoingBytes } = connection;
+    this.peerLog.write(
+      'warn',
+      'stalled',
+      { remoteAddress, connection: id, outgoingBytes },
+      `closing the connection of ${remoteAddress}: ${reason}`,
+    );
+    connection.destroy(reason);
   }
 
   #endWhenQuiet(connection: Connection): void {
@@ -170,10 +229,18 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     // A peer that is gone by now has no address any more.
     if (remoteAddress === undefined || localAddress === undefined) {
       socket.destroy();
-    } else if (this.#connections.size >= this.#connectionsMax) {
+    } else if (this.#connections.size >= this.#connectionsMax || this.#accepted.isFull) {
       this.#refuse(socket);
     } else {
-      this.accept(socket, { host: remoteAddress, port: remotePort ?? 0 }, { host: localAddress, port: localPort ?? 0 });
+      // It does not read yet, so the connection is there before any bytes are.
+      const adopted = this.readBuffer.adopt(socket, (chunk) => connection.takeShared(chunk)) ?? socket;
+      this.#accepted.add();
+      adopted.on('close', () => this.#accepted.remove());
+      const [remote, local] = [
+        { host: remoteAddress, port: remotePort ?? 0 },
+        { host: localAddress, port: localPort ?? 0 },
+      ];
+      const connection = this.#accept(adopted, remote, local);
     }
   }
 
@@ -184,13 +251,14 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     if (now - this.#refusedLoggedAt < REFUSED_LOG_INTERVAL_MS) return;
     this.#refusedLoggedAt = now;
     this.logger.warn(
-      { connectionsMax: this.#connectionsMax, refused: this.#refused },
-      `${this.#connectionsMax} connections are open, ${this.#refused} refused so far`,
+      { connectionsMax: this.#connectionsMax, connections: this.#connections.size, refused: this.#refused },
+      `${this.#connections.size} connections are open, no more are taken (at most ${this.#connectionsMax}, within the ` +
+        `limit of open files); ${this.#refused} refused so far`,
     );
   }
 
   /** @internal */
-  dispatch(request: RemotingCommand, connection: RemotingConnection): HandlerResult {
+  dispatch(request: RemotingCommand, connection: Connection): HandlerResult {
     if (this.#shutdown !== undefined && request.version > MQVersion.V5_3_1) {
       return createResponse(request, ResponseCode.GO_AWAY, 'please go away');
     }
@@ -208,6 +276,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 
   /** @internal */
+  waits(): void {
+    this.#stallWatch.start();
+  }
+
+  /** @internal */
   closed(connection: Connection, reason: string): void {
     if (!this.#connections.delete(connection)) return;
     this.#idleWatch.update();
@@ -215,19 +288,9 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       { connection: connection.id, remoteAddress: connection.remoteAddress, reason },
       `connection of ${connection.remoteAddress} closed: ${reason}`,
     );
-    this.emit('close', connection, reason);
+    this.#closes.add([connection, reason]);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
-}
-
-/** The limits among a server's or client's options, without the undefined ones. */
-export function definedLimits(options: Partial<ConnectionLimits>): Partial<ConnectionLimits> {
-  const limits: Partial<ConnectionLimits> = {};
-  for (const name of Object.keys(defaultConnectionLimits) as (keyof ConnectionLimits)[]) {
-    const value = options[name];
-    if (value !== undefined) limits[name] = value;
-  }
-  return limits;
 }
 
 function listenError(cause: unknown, host: string, port: number): RemotingError {

@@ -25,13 +25,22 @@ export interface RemotingConnection {
   send(command: RemotingCommand): boolean;
   /**
    * Sends a request to this peer and resolves with its response, whatever its code.
-   * Rejects with REMOTING_TIMEOUT, REMOTING_CONNECTION_CLOSED or REMOTING_TOO_MANY_REQUESTS.
+   * Rejects with REMOTING_TIMEOUT, REMOTING_CONNECTION_CLOSED or REMOTING_TOO_MANY_REQUESTS, which is also what a server
+   * gets for a client that does not read.
    */
   invoke(request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand>;
-  /** Sends a request that is not answered. As `send`. */
+  /** Sends a request that is not answered. As `send`, and false too for a client that does not read. */
   invokeOneway(request: RemotingCommand): boolean;
   /** Closes at once; what is queued is dropped. The reason goes into the log and to `close` listeners. */
   destroy(reason: string): void;
+
+  /**
+   * Asks for room for an answer of so many bytes, before it is made: a peer that does not read, and all peers together,
+   * get no more than they take. Undefined: the room is there. Otherwise a promise of it, which rejects with
+   * REMOTING_CONNECTION_CLOSED. The room is given back by sending a command with these `reservedBytes`, or by `unreserve`.
+   */
+  reserve(bytes: number): Promise<void> | undefined;
+  unreserve(bytes: number): void;
 }
 
 /** What a handler gives back: the answer, a promise of it, or undefined when it answers later with `connection.send`. */
@@ -39,8 +48,9 @@ export type HandlerResult = RemotingCommand | undefined | Promise<RemotingComman
 
 /**
  * Handles one request. The answer's opaque is set for it; the answer to a oneway request is dropped. An exception or
- * rejection is logged and answered with SYSTEM_ERROR and its message. `request.body` is a view into the socket's chunk:
- * use it up before the first await or copy it.
+ * rejection is logged and answered with SYSTEM_ERROR and its message. `request.body` and the
+ * property bytes of a send are views into what was read, which the next read overwrites: whoever needs them after it has
+ * returned or first awaits copies them. An answer with such a body is copied for it.
  */
 export type RequestHandler = (request: RemotingCommand, connection: RemotingConnection) => HandlerResult;
 
@@ -48,21 +58,58 @@ export type RequestHandler = (request: RemotingCommand, connection: RemotingConn
 export interface ConnectionLimits {
   /** Bytes of a frame with its length prefix (RocketMQ com.rocketmq.remoting.frameMaxLength). */
   frameBytesMax: number;
+  /** Bytes of a frame's header; a peer's text of hundreds of kilobytes is none that RocketMQ knows. */
+  headerBytesMax: number;
   /** Requests whose handler has not finished. At this many the connection is not read from until one finishes. */
   inFlightRequestsMax: number;
-  /** Unsent bytes at which the connection is no longer read from, until half of them are sent. */
+  /** Unsent bytes at which a server no longer reads from the connection, until half of them are sent. */
   outgoingBytesPause: number;
-  /** Unsent bytes at which a peer that does not read is disconnected. */
-  outgoingBytesMax: number;
   /** Own requests (`invoke`) waiting for their response; one more is refused with REMOTING_TOO_MANY_REQUESTS. */
   pendingInvocationsMax: number;
 }
 
-export interface RemotingServerOptions extends Partial<ConnectionLimits> {
+/** Limits of all connections of a server together, in bytes; d=as given or an eighth of the memory, whichever is less. */
+export interface ServerLimits {
+  /**
+   * Requests whose handler has not finished, 2 KiB and their frame each, d=128 MiB. Beyond it connections are not read
+   * from until some have finished, in turn.
+   */
+  requestBytesMax: number;
+  /** Frames above 64 KiB of which a part has arrived, d=128 MiB. Further ones wait for their turn; small frames do not. */
+  receivingBytesMax: number;
+  /** What waits to be sent, and answers being made that asked for room, d=256 MiB. */
+  answerBytesMax: number;
+  /**
+   * A connection that holds up others, or of which much waits, is closed when its peer neither takes nor sends anything
+   * worth the while for this long, d=30,000.
+   */
+  stallTimeoutMs: number;
+}
+
+/** What is known of a request code beside its handler. */
+export interface ProcessorOptions {
+  /**
+   * Bytes that an answer may have and that nobody reserves, d=0. They count as waiting to be sent while the handler runs,
+   * so that a connection cannot ask for more of them than it reads.
+   */
+  answerBytes?: number;
+}
+
+export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partial<ServerLimits> {
+  /**
+   * Reads the headers of sends and pulls from their bytes, three times as fast. Their handlers then take the fields with
+   * sendFieldsOf() and pullFieldsOf(); `extFields` is undefined. Off by default.
+   */
+  hotFields?: boolean;
   logger?: RemotingLogger;
   clock?: Clock;
-  /** Connections at once, d=50,000; the next one is closed as it comes. */
+  /**
+   * Connections at once, d=50,000 and no more than the process may open files, less a quarter for other files. The next
+   * one is closed as it comes.
+   */
   connectionsMax?: number;
+  /** Files and sockets that the process may have open; d=what the system says. */
+  descriptorLimit?: number;
   /** A connection without traffic for this long is closed, d=120,000 (checked every tenth of it). 0 = never. */
   idleTimeoutMs?: number;
 }

@@ -1,13 +1,17 @@
 import { languageFromName, languageName } from '../codes/language-code.ts';
 import { versionDescription } from '../codes/mq-version.ts';
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
 import {
+  CONSUME_FROM_WHERE,
+  CONSUME_TYPES,
   type ConsumeType,
+  MESSAGE_MODELS,
   type MessageModel,
   type SubscriptionData,
   subscriptionDataFromJson,
   subscriptionDataJson,
 } from './heartbeat.ts';
-import { asArray, asObject, bodyObject, integerMember, stringMember } from './json-members.ts';
+import { asArray, asObject, bodyObject, choiceMember, integerMember, stringMember } from './json-members.ts';
 
 /** One client of a group (RocketMQ Connection). */
 export interface ClientConnection {
@@ -46,7 +50,7 @@ export function encodeConsumerConnection(connection: ConsumerConnection): Buffer
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeConsumerConnection(body: Uint8Array | undefined): ConsumerConnection {
-  const object = bodyObject(body, 'ConsumerConnection');
+  const object = bodyObject(body, 'ConsumerConnection', FRAME_BYTES_MAX);
   const subscriptions = new Map<string, SubscriptionData>();
   for (const [topic, data] of Object.entries(asObject(object.subscriptionTable, 'subscriptionTable'))) {
     subscriptions.set(topic, subscriptionDataFromJson(data));
@@ -54,9 +58,9 @@ export function decodeConsumerConnection(body: Uint8Array | undefined): Consumer
   return {
     connectionSet: asArray(object.connectionSet, 'connectionSet').map(clientFromJson),
     subscriptionTable: subscriptions,
-    consumeType: stringMember(object, 'consumeType') as ConsumeType,
-    messageModel: stringMember(object, 'messageModel') as MessageModel,
-    consumeFromWhere: stringMember(object, 'consumeFromWhere'),
+    consumeType: choiceMember(object, 'consumeType', CONSUME_TYPES, 'CONSUME_PASSIVELY'),
+    messageModel: choiceMember(object, 'messageModel', MESSAGE_MODELS, 'CLUSTERING'),
+    consumeFromWhere: choiceMember(object, 'consumeFromWhere', CONSUME_FROM_WHERE, 'CONSUME_FROM_LAST_OFFSET'),
   };
 }
 
@@ -67,7 +71,8 @@ export function encodeProducerConnection(connections: readonly ClientConnection[
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeProducerConnection(body: Uint8Array | undefined): ClientConnection[] {
-  return asArray(bodyObject(body, 'ProducerConnection').connectionSet, 'connectionSet').map(clientFromJson);
+  const object = bodyObject(body, 'ProducerConnection', FRAME_BYTES_MAX);
+  return asArray(object.connectionSet, 'connectionSet').map(clientFromJson);
 }
 
 function clientJson(client: ClientConnection): object {

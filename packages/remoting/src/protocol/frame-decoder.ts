@@ -1,13 +1,16 @@
 import { RemotingError } from '../errors.ts';
 import { decodeBinaryHeader } from './binary-header.ts';
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
+import type { HeaderReader } from './header-reader.ts';
 import { decodeJsonHeader } from './json-header.ts';
 import { type RemotingCommand, SerializeType } from './remoting-command.ts';
 
-/** Largest frame with its length prefix (RocketMQ com.rocketmq.remoting.frameMaxLength). */
-export const FRAME_BYTES_MAX = 16_777_216;
-
-/** Up to here a frame that arrives in pieces gets its buffer at once; beyond, only as its bytes really arrive. */
+/**
+ * Up to here a frame that arrives in pieces gets its buffer at once. A larger one gets twice that, and then all of it:
+ * who announces a frame and sends little of it costs little.
+ */
 const ASSEMBLY_BYTES_AT_ONCE = 64 * 1024;
+const HEADER_BYTES_MAX = 0xffffff;
 
 /**
  * Cuts frames out of a socket's chunks (RocketMQ NettyDecoder). A frame:
@@ -20,11 +23,14 @@ const ASSEMBLY_BYTES_AT_ONCE = 64 * 1024;
  * | rest  | body, may be empty                                                        |
  *
  * A frame that lies in one chunk is not copied: its body is a view into the chunk. A frame that crosses chunks is put
- * together once (a frame above 64 KiB at most twice, because memory follows the bytes that arrived and not the length
- * that was announced).
+ * together once (of a frame above 64 KiB the first 128 KiB more than once).
  */
 export class FrameDecoder {
   readonly #frameBytesMax: number;
+  readonly #reader: HeaderReader | undefined;
+  readonly #headerBytesMax: number;
+  /** Bytes of the frame that `next` gave out last, with its length. */
+  frameBytes = 0;
   #chunk: Buffer | undefined;
   #position = 0;
   /** Chunks pushed while earlier ones still hold frames (a connection that is not being read from). */
@@ -34,8 +40,20 @@ export class FrameDecoder {
   #assembled = 0;
   #wanted = 0;
 
-  constructor(frameBytesMax: number = FRAME_BYTES_MAX) {
+  /** With a `reader` the hottest requests are read from their bytes; see RemotingCommand.send and .pull. */
+  constructor(
+    frameBytesMax: number = FRAME_BYTES_MAX,
+    reader?: HeaderReader,
+    headerBytesMax: number = HEADER_BYTES_MAX,
+  ) {
     this.#frameBytesMax = frameBytesMax;
+    this.#reader = reader;
+    this.#headerBytesMax = headerBytesMax;
+  }
+
+  /** There is something to look at for `next`. */
+  get hasBytes(): boolean {
+    return this.#chunk !== undefined;
   }
 
   /** Bytes pushed and not yet given out as a frame. */
@@ -46,7 +64,20 @@ export class FrameDecoder {
     return bytes;
   }
 
-  /** Takes a chunk; the decoder keeps views into it until its frames are out. */
+  /** Length of the frame that is arriving, once 64 KiB of it are there; 0 otherwise. */
+  get largeFrameBytes(): number {
+    return this.#assembly !== undefined && this.#assembled >= ASSEMBLY_BYTES_AT_ONCE ? this.#wanted : 0;
+  }
+
+  /** Drops what was pushed. */
+  clear(): void {
+    this.#chunk = undefined;
+    this.#waiting.length = 0;
+    this.#assembly = undefined;
+    this.#assembled = 0;
+  }
+
+  /** Takes a chunk; the decoder keeps views into it until its frames are out, or until `keepPushed`. */
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
     if (this.#chunk === undefined) {
@@ -54,6 +85,17 @@ export class FrameDecoder {
       this.#position = 0;
     } else {
       this.#waiting.push(chunk);
+    }
+  }
+
+  /** Copies what is left of the chunk pushed last: its memory is about to be another's. */
+  keepPushed(): void {
+    const last = this.#waiting.length - 1;
+    if (last >= 0) {
+      this.#waiting[last] = Buffer.from(this.#waiting[last] as Buffer);
+    } else if (this.#chunk !== undefined) {
+      this.#chunk = Buffer.from(this.#chunk.subarray(this.#position));
+      this.#position = 0;
     }
   }
 
@@ -67,7 +109,7 @@ export class FrameDecoder {
       if (chunk === undefined) return undefined;
       if (this.#assembly !== undefined) {
         const frame = this.#assemble(chunk);
-        if (frame !== undefined) return decodeFrame(frame, 4, frame.length);
+        if (frame !== undefined) return this.#decode(frame, 0, frame.length);
         continue;
       }
       const start = this.#position;
@@ -76,13 +118,18 @@ export class FrameDecoder {
         const end = start + 4 + this.#checkLength(chunk.readInt32BE(start));
         if (end <= chunk.length) {
           this.#advance(chunk, end);
-          return decodeFrame(chunk, start + 4, end);
+          return this.#decode(chunk, start, end);
         }
         this.#beginAssembly(end - start);
       } else {
         this.#beginAssembly(4);
       }
     }
+  }
+
+  #decode(buffer: Buffer, start: number, end: number): RemotingCommand {
+    this.frameBytes = end - start;
+    return decodeFrame(buffer, start + 4, end, this.#reader, this.#headerBytesMax);
   }
 
   #checkLength(length: number): number {
@@ -136,9 +183,9 @@ export class FrameDecoder {
   #reserve(bytes: number): void {
     const assembly = this.#assembly as Buffer;
     if (bytes <= assembly.length) return;
-    const larger = Buffer.allocUnsafeSlow(
-      Math.min(this.#wanted, Math.max(bytes, assembly.length * 2, ASSEMBLY_BYTES_AT_ONCE)),
-    );
+    let size = ASSEMBLY_BYTES_AT_ONCE;
+    if (bytes > size) size = bytes > 2 * size ? this.#wanted : 2 * size;
+    const larger = Buffer.allocUnsafeSlow(Math.min(size, this.#wanted));
     assembly.copy(larger, 0, 0, this.#assembled);
     this.#assembly = larger;
   }
@@ -146,9 +193,15 @@ export class FrameDecoder {
 
 /**
  * Decodes one frame that begins, after its length, at `start` and ends before `end`. The body of the result is a view
- * into `buffer`. Throws REMOTING_FRAME_INVALID.
+ * into `buffer`. Throws REMOTING_FRAME_INVALID, and REMOTING_FRAME_TOO_LARGE when its header is above `headerBytesMax`.
  */
-export function decodeFrame(buffer: Buffer, start: number, end: number): RemotingCommand {
+export function decodeFrame(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  reader?: HeaderReader,
+  headerBytesMax: number = HEADER_BYTES_MAX,
+): RemotingCommand {
   const word = buffer.readInt32BE(start);
   const headerLength = word & 0xffffff;
   const type = word >>> 24;
@@ -161,9 +214,22 @@ export function decodeFrame(buffer: Buffer, start: number, end: number): Remotin
       { headerLength, frameBytes: end - start + 4 },
     );
   }
+  if (headerLength > headerBytesMax) {
+    throw new RemotingError(
+      'REMOTING_FRAME_TOO_LARGE',
+      `header of ${headerLength} bytes exceeds the limit of ${headerBytesMax}`,
+      { headerLength, headerBytesMax },
+    );
+  }
   const body = headerEnd < end ? buffer.subarray(headerEnd, end) : undefined;
-  if (type === SerializeType.JSON) return decodeJsonHeader(buffer, headerStart, headerEnd, body);
-  if (type === SerializeType.ROCKETMQ) return decodeBinaryHeader(buffer, headerStart, headerEnd, body);
+  if (type === SerializeType.JSON) {
+    return reader?.json(buffer, headerStart, headerEnd, body) ?? decodeJsonHeader(buffer, headerStart, headerEnd, body);
+  }
+  if (type === SerializeType.ROCKETMQ) {
+    return (
+      reader?.binary(buffer, headerStart, headerEnd, body) ?? decodeBinaryHeader(buffer, headerStart, headerEnd, body)
+    );
+  }
   throw new RemotingError('REMOTING_FRAME_INVALID', `serialize type ${type} is neither 0 (JSON) nor 1 (ROCKETMQ)`, {
     serializeType: type,
   });

@@ -2,6 +2,7 @@ import { RemotingError } from '../errors.ts';
 import { binaryHeaderBytesMax, writeBinaryHeader } from './binary-header.ts';
 import { jsonHeaderText } from './json-header.ts';
 import { type RemotingCommand, SerializeType } from './remoting-command.ts';
+import { SendAnswer } from './send-answer.ts';
 
 const SLAB_BYTES = 64 * 1024;
 /** A body up to this size is copied behind its header, which costs less than one more piece in the write. */
@@ -36,6 +37,10 @@ export class FrameEncoder {
 
   /** Appends one frame. Throws REMOTING_HEADER_TOO_LARGE, REMOTING_FRAME_TOO_LARGE; the pieces so far stay as they are. */
   append(command: RemotingCommand, frameBytesMax: number): void {
+    if (command instanceof SendAnswer) {
+      this.#appendAnswer(command);
+      return;
+    }
     const bytes = bodyBytes(command);
     const copied = bytes <= COPY_BODY_BYTES_MAX ? bytes : 0;
     const json = command.serializeType === SerializeType.JSON;
@@ -61,6 +66,17 @@ export class FrameEncoder {
     slab.writeInt32BE((command.serializeType << 24) | headerLength, start + 4);
     this.#position = headerEnd;
     if (bytes > 0) this.#appendBody(command, copied > 0);
+  }
+
+  /** Its header is far below every limit, and it has no body. */
+  #appendAnswer(answer: SendAnswer): void {
+    this.#reserve(8 + answer.headerBytesMax);
+    const slab = this.#slab;
+    const start = this.#position;
+    const end = answer.writeHeader(slab, start + 8);
+    slab.writeInt32BE(end - start - 4, start);
+    slab.writeInt32BE((answer.serializeType << 24) | (end - start - 8), start + 4);
+    this.#position = end;
   }
 
   #appendBody(command: RemotingCommand, copy: boolean): void {

@@ -1,17 +1,32 @@
 import {
   asArray,
+  asIntegers,
   asObject,
   asStrings,
   bodyObject,
   booleanMember,
+  choiceMember,
   integerMember,
   type JsonObject,
   longMember,
   stringMember,
 } from './json-members.ts';
 
-export type ConsumeType = 'CONSUME_ACTIVELY' | 'CONSUME_PASSIVELY' | 'CONSUME_POP';
-export type MessageModel = 'BROADCASTING' | 'CLUSTERING';
+export const CONSUME_TYPES = ['CONSUME_ACTIVELY', 'CONSUME_PASSIVELY', 'CONSUME_POP'] as const;
+export type ConsumeType = (typeof CONSUME_TYPES)[number];
+
+export const MESSAGE_MODELS = ['BROADCASTING', 'CLUSTERING'] as const;
+export type MessageModel = (typeof MESSAGE_MODELS)[number];
+
+/** RocketMQ ConsumeFromWhere, the three that are deprecated included. */
+export const CONSUME_FROM_WHERE = [
+  'CONSUME_FROM_LAST_OFFSET',
+  'CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST',
+  'CONSUME_FROM_MIN_OFFSET',
+  'CONSUME_FROM_MAX_OFFSET',
+  'CONSUME_FROM_FIRST_OFFSET',
+  'CONSUME_FROM_TIMESTAMP',
+] as const;
 
 /** One topic that a consumer subscribes to (RocketMQ SubscriptionData). */
 export interface SubscriptionData {
@@ -88,9 +103,9 @@ export function encodeHeartbeatData(heartbeat: HeartbeatData): Buffer {
 function consumerDataFromJson(object: JsonObject): ConsumerData {
   return {
     groupName: stringMember(object, 'groupName'),
-    consumeType: stringMember(object, 'consumeType', 'CONSUME_PASSIVELY') as ConsumeType,
-    messageModel: stringMember(object, 'messageModel', 'CLUSTERING') as MessageModel,
-    consumeFromWhere: stringMember(object, 'consumeFromWhere', 'CONSUME_FROM_LAST_OFFSET'),
+    consumeType: choiceMember(object, 'consumeType', CONSUME_TYPES, 'CONSUME_PASSIVELY'),
+    messageModel: choiceMember(object, 'messageModel', MESSAGE_MODELS, 'CLUSTERING'),
+    consumeFromWhere: choiceMember(object, 'consumeFromWhere', CONSUME_FROM_WHERE, 'CONSUME_FROM_LAST_OFFSET'),
     subscriptionDataSet: asArray(object.subscriptionDataSet, 'subscriptionDataSet').map(subscriptionDataFromJson),
     unitMode: booleanMember(object, 'unitMode'),
   };
@@ -102,7 +117,7 @@ export function subscriptionDataFromJson(value: unknown): SubscriptionData {
     topic: stringMember(object, 'topic'),
     subString: stringMember(object, 'subString', '*'),
     tagsSet: asStrings(object.tagsSet, 'tagsSet'),
-    codeSet: asArray(object.codeSet, 'codeSet').map(Number),
+    codeSet: asIntegers(object.codeSet, 'codeSet'),
     subVersion: longMember(object, 'subVersion'),
     expressionType: stringMember(object, 'expressionType', 'TAG'),
     classFilterMode: booleanMember(object, 'classFilterMode'),

@@ -9,16 +9,61 @@ import { RemotingError } from '../errors.ts';
  * as text in a standard member name.
  */
 
-/** Nesting at which a text is refused, so that no input exhausts the stack. */
-const DEPTH_MAX = 512;
+/**
+ * Nesting at which a text is refused, so that nothing that walks a value exhausts the stack: neither this parser nor
+ * JSON.stringify, to which a value goes that is kept and given out again. Ten levels are many for RocketMQ's bodies.
+ */
+const DEPTH_MAX = 128;
 
-/** Parses a text. Standard JSON takes the fast path. Throws REMOTING_JSON_INVALID with the position of the fault. */
+/**
+ * Parses a text. Standard JSON takes the fast path. Throws REMOTING_JSON_INVALID with the position of the fault; more
+ * than 128 levels are one.
+ */
 export function parseJavaJson(text: string): unknown {
+  checkDepth(text);
   try {
     return JSON.parse(text);
   } catch {
     return new JavaJsonParser(text).parse();
   }
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** Looks at brackets outside of strings; before JSON.parse, which takes a microsecond a level. */
+function checkDepth(text: string): void {
+  let depth = 0;
+  for (let position = 0; position < text.length; position++) {
+    const code = text.charCodeAt(position);
+    if (code === QUOTE) {
+      position = stringEnd(text, position);
+    } else if (code === 91 || code === 123) {
+      if (++depth > DEPTH_MAX) throw fault(text, position, `at most ${DEPTH_MAX} levels`);
+    } else if (code === 93 || code === 125) {
+      depth--;
+    }
+  }
+}
+
+/** Where the string that begins at `start` has its closing quote; the text's length without one. */
+function stringEnd(text: string, start: number): number {
+  let position = start + 1;
+  for (; position < text.length; position++) {
+    const code = text.charCodeAt(position);
+    if (code === QUOTE) break;
+    if (code === BACKSLASH) position++;
+  }
+  return position;
+}
+
+function fault(text: string, position: number, expected: string): RemotingError {
+  const found = position < text.length ? JSON.stringify(text[position]) : 'the end';
+  return new RemotingError(
+    'REMOTING_JSON_INVALID',
+    `expected ${expected} at position ${position} of ${text.length}, found ${found}`,
+    { position, length: text.length },
+  );
 }
 
 /** Parses a body of UTF-8 text; undefined for an empty or missing one. Throws as `parseJavaJson`. */
@@ -42,7 +87,6 @@ const LITERAL = /true|false|null/y;
 class JavaJsonParser {
   readonly #text: string;
   #position = 0;
-  #depth = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -58,8 +102,8 @@ class JavaJsonParser {
   #value(): unknown {
     this.#skipSpace();
     const char = this.#text[this.#position];
-    if (char === '{') return this.#nested(() => this.#object());
-    if (char === '[') return this.#nested(() => this.#array());
+    if (char === '{') return this.#object();
+    if (char === '[') return this.#array();
     if (char === '"') return this.#string();
     const literal = this.#match(LITERAL);
     if (literal !== undefined) return literal === 'null' ? null : literal === 'true';
@@ -68,17 +112,10 @@ class JavaJsonParser {
     throw this.#fault('a value');
   }
 
-  #nested<T>(read: () => T): T {
-    if (++this.#depth > DEPTH_MAX) throw this.#fault(`at most ${DEPTH_MAX} levels`);
-    this.#position++;
-    const value = read();
-    this.#depth--;
-    return value;
-  }
-
   #object(): unknown {
     const entries: [unknown, unknown][] = [];
     let objectKeys = false;
+    this.#position++;
     this.#skipSpace();
     if (this.#take('}')) return {};
     do {
@@ -98,7 +135,7 @@ class JavaJsonParser {
     this.#skipSpace();
     const char = this.#text[this.#position];
     if (char === '"') return this.#string();
-    if (char === '{') return this.#nested(() => this.#object());
+    if (char === '{') return this.#object();
     const integer = this.#match(INTEGER_KEY);
     if (integer !== undefined) return integer;
     throw this.#fault('a key');
@@ -106,6 +143,7 @@ class JavaJsonParser {
 
   #array(): unknown[] {
     const values: unknown[] = [];
+    this.#position++;
     this.#skipSpace();
     if (this.#take(']')) return values;
     do {
@@ -157,12 +195,7 @@ class JavaJsonParser {
   }
 
   #fault(expected: string): RemotingError {
-    const found = this.#position < this.#text.length ? JSON.stringify(this.#text[this.#position]) : 'the end';
-    return new RemotingError(
-      'REMOTING_JSON_INVALID',
-      `expected ${expected} at position ${this.#position} of ${this.#text.length}, found ${found}`,
-      { position: this.#position, length: this.#text.length },
-    );
+    return fault(this.#text, this.#position, expected);
   }
 }
 

@@ -1,5 +1,6 @@
 import { LanguageCode, languageFromName, languageName } from '../codes/language-code.ts';
 import { RemotingError } from '../errors.ts';
+import { shortened } from '../shortened.ts';
 import { parseJavaJson } from './java-json.ts';
 import { type ExtFields, type RemotingCommand, SerializeType } from './remoting-command.ts';
 
@@ -31,14 +32,14 @@ export function decodeJsonHeader(
   body: Buffer | undefined,
 ): RemotingCommand {
   const header = parseHeader(buffer.toString('utf8', start, end));
-  const language = header.language;
+  const { language, remark } = header;
   return {
     code: integer(header.code, 'code'),
     flag: header.flag === undefined ? 0 : integer(header.flag, 'flag'),
     opaque: header.opaque === undefined ? 0 : integer(header.opaque, 'opaque'),
-    language: language === 'JAVA' ? LanguageCode.JAVA : languageFromName(language),
+    language: language === 'JAVA' ? LanguageCode.JAVA : languageFromName(scalar(language, 'language')),
     version: header.version === undefined ? 0 : integer(header.version, 'version'),
-    remark: header.remark === undefined || header.remark === null ? undefined : String(header.remark),
+    remark: remark === undefined || remark === null ? undefined : String(scalar(remark, 'remark')),
     extFields: header.extFields === undefined ? undefined : stringFields(header.extFields),
     body,
     bodyParts: undefined,
@@ -59,7 +60,7 @@ function parseHeader(text: string): JsonHeader {
       });
     }
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+  if (typeof header !== 'object' || header === null || Array.isArray(header) || header instanceof Map) {
     throw new RemotingError('REMOTING_FRAME_INVALID', 'JSON header is not an object', { headerChars: text.length });
   }
   return header;
@@ -70,10 +71,16 @@ function integer(value: unknown, name: string): number {
   throw new RemotingError('REMOTING_FRAME_INVALID', `header member ${name} is not a 32-bit integer`, { name });
 }
 
+/** Text of an object is whatever its peer made of it: deep arrays and members named toString end in exceptions. */
+function scalar(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  throw new RemotingError('REMOTING_FRAME_INVALID', `header member ${name} is not a text`, { name });
+}
+
 /** Handlers rely on strings, whatever a peer wrote: scalars become their text, null members go, anything else is refused. */
 function stringFields(value: unknown): ExtFields | undefined {
   if (value === null) return undefined;
-  if (typeof value !== 'object' || Array.isArray(value)) {
+  if (typeof value !== 'object' || Array.isArray(value) || value instanceof Map) {
     throw new RemotingError('REMOTING_FRAME_INVALID', 'header member extFields is not an object');
   }
   const fields = value as Record<string, unknown>;
@@ -82,7 +89,8 @@ function stringFields(value: unknown): ExtFields | undefined {
     if (typeof field === 'string') continue;
     if (field === null) delete fields[name];
     else if (typeof field === 'object') {
-      throw new RemotingError('REMOTING_FRAME_INVALID', `extFields member ${name} is not a string`, { name });
+      const shown = shortened(name);
+      throw new RemotingError('REMOTING_FRAME_INVALID', `extFields member ${shown} is not a string`, { name: shown });
     } else fields[name] = String(field);
   }
   return fields as ExtFields;

@@ -1,8 +1,10 @@
-import { constants, crc32, deflateSync, inflateSync } from 'node:zlib';
+import { constants, crc32, deflateSync } from 'node:zlib';
 import { RemotingError } from '../errors.ts';
+import { inflateBody } from '../inflate.ts';
 import { dataVersionFromJson, dataVersionJson } from './data-version.ts';
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
 import { parseJavaJson } from './java-json.ts';
-import { asObject, asStrings, bodyObject } from './json-members.ts';
+import { asObject, asStrings, bodyObject, objectMap, stringMember } from './json-members.ts';
 import {
   decodeTopicConfigText,
   encodeTopicConfigText,
@@ -21,9 +23,6 @@ export interface RegisterBrokerBody {
    */
   topicQueueMappingInfo: Map<string, unknown>;
 }
-
-/** A compressed body that unpacks to more than this is refused; a thousand topics take about 60 KiB. */
-const INFLATED_BYTES_MAX = 64 * 1024 * 1024;
 
 /** CRC-32 of a body as bodyCrc32 has it: never negative. */
 export function bodyCrc32(body: Uint8Array): number {
@@ -72,35 +71,24 @@ export function encodeRegisterBrokerBody(body: RegisterBrokerBody, compressed = 
 const ZLIB_MAGIC = 0x78;
 
 /**
- * Decodes the body. Brokers of 5.x with compressedRegister say `compressed=false` and compress nonetheless, so the first
- * byte counts as well. Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID.
+ * Decodes the body; a compressed one is unpacked outside of the event loop, and may unpack to what an uncompressed one
+ * may have. Brokers of 5.x with compressedRegister say `compressed=false` and compress nonetheless, so the first byte
+ * counts as well. Throws, or rejects with, REMOTING_BODY_INVALID or REMOTING_JSON_INVALID.
  */
-export function decodeRegisterBrokerBody(body: Uint8Array | undefined, compressed: boolean): RegisterBrokerBody {
+export function decodeRegisterBrokerBody(
+  body: Uint8Array | undefined,
+  compressed: boolean,
+): RegisterBrokerBody | Promise<RegisterBrokerBody> {
   if (!compressed && body?.[0] !== ZLIB_MAGIC) {
-    const object = bodyObject(body, 'RegisterBrokerBody');
+    const object = bodyObject(body, 'RegisterBrokerBody', FRAME_BYTES_MAX);
     const wrapper = asObject(object.topicConfigSerializeWrapper, 'topicConfigSerializeWrapper');
     return {
       topicConfig: topicConfigTableFromJson(wrapper),
       filterServerList: asStrings(object.filterServerList, 'filterServerList'),
-      topicQueueMappingInfo: new Map(
-        Object.entries(asObject(wrapper.topicQueueMappingInfoMap, 'topicQueueMappingInfoMap')),
-      ),
+      topicQueueMappingInfo: objectMap(wrapper.topicQueueMappingInfoMap, 'topicQueueMappingInfoMap'),
     };
   }
-  return decodeInflated(inflate(body ?? new Uint8Array(0)));
-}
-
-function inflate(body: Uint8Array): Buffer {
-  try {
-    return inflateSync(body, { maxOutputLength: INFLATED_BYTES_MAX });
-  } catch (cause) {
-    throw new RemotingError(
-      'REMOTING_BODY_INVALID',
-      `RegisterBrokerBody of ${body.length} bytes does not inflate: ${(cause as Error).message}`,
-      { bodyBytes: body.length },
-      cause,
-    );
-  }
+  return inflateBody(body ?? new Uint8Array(0), FRAME_BYTES_MAX).then(decodeInflated);
 }
 
 function decodeInflated(bytes: Buffer): RegisterBrokerBody {
@@ -127,7 +115,7 @@ function decodeInflated(bytes: Buffer): RegisterBrokerBody {
   // Brokers before V5_0_0 end here.
   for (let count = position < bytes.length ? number() : 0; count > 0; count--) {
     const mapping = asObject(parseJavaJson(text()), 'topicQueueMappingInfo');
-    topicQueueMappingInfo.set(String(mapping.topic), mapping);
+    topicQueueMappingInfo.set(stringMember(mapping, 'topic'), mapping);
   }
   return { topicConfig: { dataVersion, topicConfigTable: topics }, filterServerList, topicQueueMappingInfo };
 }

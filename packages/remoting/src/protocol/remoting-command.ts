@@ -1,5 +1,6 @@
 import { LanguageCode } from '../codes/language-code.ts';
 import { CURRENT_VERSION } from '../codes/mq-version.ts';
+import type { PullFields, SendFields } from './hot-fields.ts';
 
 /** How a header is written: the high byte of a frame's second word (RocketMQ SerializeType). */
 export const SerializeType = { JSON: 0, ROCKETMQ: 1 } as const;
@@ -29,8 +30,9 @@ export interface RemotingCommand {
   remark: string | undefined;
   extFields: ExtFields | undefined;
   /**
-   * The body. Of a *received* command it is a view into what the socket delivered: use it up before the handler's first
-   * await or copy it. Holding on to it keeps a whole socket chunk (64 KiB) in memory.
+   * The body. Of a *received* request it is a view into what the socket delivered, and on a server the next read
+   * overwrites that (see ReadBuffer): use it up before the handler returns or first awaits, or copy it. It is taken away
+   * when the handler has returned a promise.
    */
   body: Buffer | undefined;
   /**
@@ -43,8 +45,16 @@ export interface RemotingCommand {
    * again. Not called when that is not known to be so, as for a slow reader or a broken connection.
    */
   release?: (() => void) | undefined;
+  /** Outgoing only: room that `RemotingConnection.reserve` gave for this answer; given back as it is queued. */
+  reservedBytes?: number | undefined;
   /** Serialization of this command's header. An answer is written in the type its request came in. */
   serializeType: SerializeType;
+  /**
+   * Of a received SEND_MESSAGE or PULL_MESSAGE whose header a HeaderReader read: its fields. `extFields` is undefined
+   * then; sendFieldsOf() and pullFieldsOf() give the fields either way.
+   */
+  send?: SendFields | undefined;
+  pull?: PullFields | undefined;
 }
 
 let lastOpaque = 0;

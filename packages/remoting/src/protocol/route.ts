@@ -1,3 +1,6 @@
+import { RemotingError } from '../errors.ts';
+import { shortened } from '../shortened.ts';
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
 import { writeJavaJson } from './java-json.ts';
 import {
   asArray,
@@ -5,10 +8,15 @@ import {
   asStrings,
   bodyObject,
   booleanMember,
+  countMember,
   integerMember,
   type JsonObject,
+  objectMap,
   stringMember,
 } from './json-members.ts';
+
+/** Queues that a route may give a topic on one broker: whoever reads it makes an object for each. */
+export const QUEUE_NUMS_MAX = 65_536;
 
 /** Queues of a topic on one broker name (RocketMQ QueueData). */
 export interface QueueData {
@@ -78,7 +86,7 @@ export function encodeTopicRouteData(route: TopicRouteData, integerKeys: Integer
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeTopicRouteData(body: Uint8Array | undefined): TopicRouteData {
-  const object = bodyObject(body, 'TopicRouteData');
+  const object = bodyObject(body, 'TopicRouteData', FRAME_BYTES_MAX);
   const mappings = object.topicQueueMappingByBroker;
   return {
     orderTopicConf: object.orderTopicConf === undefined ? undefined : stringMember(object, 'orderTopicConf'),
@@ -87,8 +95,7 @@ export function decodeTopicRouteData(body: Uint8Array | undefined): TopicRouteDa
       brokerDataFromJson(asObject(item, 'BrokerData')),
     ),
     filterServerTable: stringLists(object.filterServerTable, 'filterServerTable'),
-    topicQueueMappingByBroker:
-      mappings === undefined ? undefined : new Map(Object.entries(asObject(mappings, 'topicQueueMappingByBroker'))),
+    topicQueueMappingByBroker: mappings === undefined ? undefined : objectMap(mappings, 'topicQueueMappingByBroker'),
   };
 }
 
@@ -100,7 +107,7 @@ export function encodeClusterInfo(info: ClusterInfo, integerKeys: IntegerKeys = 
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeClusterInfo(body: Uint8Array | undefined): ClusterInfo {
-  const object = bodyObject(body, 'ClusterInfo');
+  const object = bodyObject(body, 'ClusterInfo', FRAME_BYTES_MAX);
   const brokers = new Map<string, BrokerData>();
   for (const [name, broker] of Object.entries(asObject(object.brokerAddrTable, 'brokerAddrTable'))) {
     brokers.set(name, brokerDataFromJson(asObject(broker, 'BrokerData')));
@@ -131,7 +138,7 @@ function brokerDataJson(broker: BrokerData): object {
 function brokerDataFromJson(object: JsonObject): BrokerData {
   const addresses = new Map<number, string>();
   const written = asObject(object.brokerAddrs, 'brokerAddrs');
-  for (const id of Object.keys(written)) addresses.set(Number(id), stringMember(written, id));
+  for (const id of Object.keys(written)) addresses.set(brokerId(id), stringMember(written, id));
   const zoneName = stringMember(object, 'zoneName');
   return {
     cluster: stringMember(object, 'cluster'),
@@ -142,11 +149,19 @@ function brokerDataFromJson(object: JsonObject): BrokerData {
   };
 }
 
+/** A broker id, which stands as a key. */
+function brokerId(text: string): number {
+  const id = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(id)) return id;
+  const shown = shortened(text);
+  throw new RemotingError('REMOTING_BODY_INVALID', `'${shown}' is not a broker id`, { brokerId: shown });
+}
+
 function queueDataFromJson(object: JsonObject): QueueData {
   return {
     brokerName: stringMember(object, 'brokerName'),
-    readQueueNums: integerMember(object, 'readQueueNums'),
-    writeQueueNums: integerMember(object, 'writeQueueNums'),
+    readQueueNums: countMember(object, 'readQueueNums', QUEUE_NUMS_MAX),
+    writeQueueNums: countMember(object, 'writeQueueNums', QUEUE_NUMS_MAX),
     perm: integerMember(object, 'perm'),
     topicSysFlag: integerMember(object, 'topicSysFlag'),
   };

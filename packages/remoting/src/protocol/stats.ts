@@ -1,3 +1,4 @@
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
 import { javaMapEntries, writeJavaJson } from './java-json.ts';
 import { asObject, bodyObject, integerMember, numberMember } from './json-members.ts';
 import { type MessageQueue, messageQueueFromJson, messageQueueJson } from './message-queue.ts';
@@ -44,7 +45,7 @@ export function encodeTopicStatsTable(stats: TopicStatsTable): Buffer {
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeTopicStatsTable(body: Uint8Array | undefined): TopicStatsTable {
-  const object = bodyObject(body, 'TopicStatsTable');
+  const object = bodyObject(body, 'TopicStatsTable', FRAME_BYTES_MAX);
   return {
     topicPutTps: numberMember(object, 'topicPutTps'),
     offsetTable: decodeTable(object.offsetTable, (value) => {
@@ -64,7 +65,7 @@ export function encodeConsumeStats(stats: ConsumeStats): Buffer {
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeConsumeStats(body: Uint8Array | undefined): ConsumeStats {
-  const object = bodyObject(body, 'ConsumeStats');
+  const object = bodyObject(body, 'ConsumeStats', FRAME_BYTES_MAX);
   return {
     consumeTps: numberMember(object, 'consumeTps'),
     offsetTable: decodeTable(object.offsetTable, (value) => {

@@ -1,13 +1,18 @@
 import { RemotingError } from '../errors.ts';
+import { shortened } from '../shortened.ts';
 import { type DataVersion, dataVersionFromJson, dataVersionJson } from './data-version.ts';
+import { FRAME_BYTES_MAX } from './frame-bytes.ts';
 import { parseJavaJson } from './java-json.ts';
-import { asObject, bodyObject, booleanMember, integerMember, stringMap, stringMember } from './json-members.ts';
+import { asObject, bodyObject, booleanMember, countMember, stringMap, stringMember } from './json-members.ts';
 
 /** Bits of a topic's `perm` (RocketMQ PermName). */
 export const Perm = { PRIORITY: 8, READ: 4, WRITE: 2, INHERIT: 1 } as const;
 
 /** Bits of `topicSysFlag` (RocketMQ TopicSysFlag). */
 export const TopicSysFlag = { UNIT: 1, UNIT_SUB: 2 } as const;
+
+/** Java's largest int. */
+const INT_MAX = 0x7fffffff;
 
 export type TopicFilterType = 'SINGLE_TAG' | 'MULTI_TAG';
 
@@ -48,11 +53,11 @@ export function topicConfigFromJson(value: unknown): TopicConfig {
   const object = asObject(value, 'TopicConfig');
   return {
     topicName: stringMember(object, 'topicName'),
-    readQueueNums: integerMember(object, 'readQueueNums', 16),
-    writeQueueNums: integerMember(object, 'writeQueueNums', 16),
-    perm: integerMember(object, 'perm', 6),
+    readQueueNums: countMember(object, 'readQueueNums', INT_MAX, 16),
+    writeQueueNums: countMember(object, 'writeQueueNums', INT_MAX, 16),
+    perm: countMember(object, 'perm', INT_MAX, 6),
     topicFilterType: filterType(stringMember(object, 'topicFilterType', 'SINGLE_TAG')),
-    topicSysFlag: integerMember(object, 'topicSysFlag'),
+    topicSysFlag: countMember(object, 'topicSysFlag', INT_MAX),
     order: booleanMember(object, 'order'),
     attributes: stringMap(object.attributes, 'attributes'),
   };
@@ -81,9 +86,10 @@ export function encodeTopicConfigText(topic: TopicConfig): string {
 export function decodeTopicConfigText(text: string): TopicConfig {
   const parts = text.split(' ');
   const [topicName, read, write, perm, filter] = parts;
-  const numbers = [read, write, perm].map(Number);
+  const numbers = [read, write, perm].map((number) => (/^\d{1,9}$/.test(number ?? '') ? Number(number) : Number.NaN));
   if (topicName === undefined || topicName === '' || parts.length < 5 || !numbers.every(Number.isInteger)) {
-    throw new RemotingError('REMOTING_BODY_INVALID', `'${text}' is not a topic`, { text });
+    const shown = shortened(text);
+    throw new RemotingError('REMOTING_BODY_INVALID', `'${shown}' is not a topic`, { text: shown });
   }
   const attributes = parts.slice(5).join(' ').trim();
   return {
@@ -124,5 +130,5 @@ export function encodeTopicConfigTable(table: TopicConfigTable): Buffer {
 
 /** Throws REMOTING_BODY_INVALID, REMOTING_JSON_INVALID. */
 export function decodeTopicConfigTable(body: Uint8Array | undefined): TopicConfigTable {
-  return topicConfigTableFromJson(bodyObject(body, 'topic config table'));
+  return topicConfigTableFromJson(bodyObject(body, 'topic config table', FRAME_BYTES_MAX));
 }

@@ -2,18 +2,20 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { RemotingClient } from '../../src/net/client.ts';
 import { RemotingServer } from '../../src/net/server.ts';
 import type { RemotingClientOptions, RemotingConnection } from '../../src/net/types.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { encodeFrame } from '../../src/protocol/frame-encoder.ts';
 import { createRequest, createResponse } from '../../src/protocol/remoting-command.ts';
+import { jsonFrame } from '../support/frames.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { latch, turns } from '../support/peers.ts';
 
 function newClient(t: TestContext, options: RemotingClientOptions = {}): RemotingClient {
   const client = new RemotingClient(options);
-  t.after(() => client.close());
+  cleanUp(t, () => client.close());
   return client;
 }
 
@@ -25,7 +27,7 @@ async function echoServer(
   server.registerProcessor(1, (request) => createResponse(request, 0, undefined, request.extFields, request.body));
   server.registerProcessor(2, () => undefined);
   const bound = await server.listen({ port });
-  t.after(() => server.shutdown(0));
+  cleanUp(t, () => server.shutdown(0));
   return { server, address: `127.0.0.1:${bound.port}`, port: bound.port };
 }
 
@@ -38,7 +40,7 @@ async function rawServer(t: TestContext, onConnection: (socket: Socket) => void)
     onConnection(socket);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(() => {
+  cleanUp(t, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
@@ -57,6 +59,27 @@ describe('RemotingClient', () => {
       assert.equal(response.extFields?.n, String(index));
     });
     assert.equal(server.connections.size, 1);
+  });
+
+  it('hostile answers end the call with a code and harm no call to another server', async (t) => {
+    for (const member of ['remark', 'language', 'extFields']) {
+      for (const value of ['{"topic":{"toString":1,"valueOf":1}}', `${'['.repeat(200_000)}${']'.repeat(200_000)}`]) {
+        const hostile = await rawServer(t, (socket) => {
+          const decoder = new FrameDecoder();
+          socket.on('data', (chunk) => {
+            decoder.push(chunk);
+            const request = decoder.next();
+            if (request) socket.write(jsonFrame(`{"code":0,"flag":1,"opaque":${request.opaque},"${member}":${value}}`));
+          });
+        });
+        const { address } = await echoServer(t);
+        const client = newClient(t);
+        const other = client.invoke(address, createRequest(1), 5000);
+        await assert.rejects(client.invoke(hostile, createRequest(1), 5000), { code: 'REMOTING_CONNECTION_CLOSED' });
+        assert.equal((await other).code, 0);
+        assert.equal((await client.invoke(address, createRequest(1), 5000)).code, 0);
+      }
+    }
   });
 
   it('responses in another order than the requests', async (t) => {

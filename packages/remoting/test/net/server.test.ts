@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { Connection } from '../../src/net/connection.ts';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { overwriteReads } from '../../../../test/support/overwritten-reads.ts';
+import { RequestCode } from '../../src/codes/request-code.ts';
+import { Connection, PauseReason } from '../../src/net/connection.ts';
 import { RemotingServer } from '../../src/net/server.ts';
 import type { RemotingConnection, RemotingServerOptions } from '../../src/net/types.ts';
+import { encodeFrame } from '../../src/protocol/frame-encoder.ts';
+import { sendFieldsOf } from '../../src/protocol/hot-fields.ts';
+import { bodyObject } from '../../src/protocol/json-members.ts';
 import {
   createRequest,
   createResponse,
@@ -12,9 +18,12 @@ import {
   type RemotingCommand,
   SerializeType,
 } from '../../src/protocol/remoting-command.ts';
+import { jsonFrame } from '../support/frames.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { latch, RawPeer, turns } from '../support/peers.ts';
+import { latch, RawPeer, turns, until } from '../support/peers.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
+
+overwriteReads();
 
 const ECHO = 1;
 const FAIL = 2;
@@ -57,7 +66,7 @@ async function start(t: TestContext, options: RemotingServerOptions = {}): Promi
   });
   const peers: RawPeer[] = [];
   const { port } = await server.listen({ port: 0 });
-  t.after(async () => {
+  cleanUp(t, async () => {
     await Promise.all(peers.map((peer) => peer.close()));
     await server.shutdown(0);
   });
@@ -146,7 +155,8 @@ describe('RemotingServer', () => {
     assert.equal((await peer.receive()).code, 0);
     assert.equal(peer.unread, 0);
     const [first] = held;
-    assert.ok(first?.connection.send(createResponse(first.request, 19)));
+    assert.ok(first);
+    assert.ok(first.connection.send(createResponse(first.request, 19)));
     const response = await peer.receive();
     assert.deepEqual([response.opaque, response.code, response.flag], [request.opaque, 19, 1]);
     await peer.close();
@@ -210,6 +220,88 @@ describe('RemotingServer', () => {
     assert.match(line?.message ?? '', /^closing the connection of 127\.0\.0\.1:\d+: frame of 1195725860 bytes/);
   });
 
+  for (const hostile of [
+    '{"code":21,"opaque":5,"remark":{"toString":1,"valueOf":1}}',
+    '{"code":21,"opaque":5,"language":{"toString":1,"valueOf":1}}',
+    `{"code":21,"opaque":5,"remark":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+    `{"code":21,"opaque":5,"language":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+  ]) {
+    it(`a frame that begins ${hostile.slice(0, 45)} closes its connection, with a line, and ends nothing else`, async (t) => {
+      const { connect, logger } = await start(t);
+      const [bad, good] = [await connect(), await connect()];
+      bad.socket.write(jsonFrame(hostile));
+      await bad.closed;
+      good.send(createRequest(ECHO));
+      assert.equal((await good.receive()).code, 0);
+      assert.deepEqual(
+        logger.lines
+          .filter(({ level }) => level !== 'debug')
+          .map(({ level, fields }) => [level, fields.code, fields.err]),
+        [['warn', 'REMOTING_FRAME_INVALID', undefined]],
+      );
+    });
+  }
+
+  it('an error of ours while a peer is read or answered closes that connection alone, with its stack in the log', async (t) => {
+    const { server, connect, logger } = await start(t);
+    server.registerProcessor(9, (request) =>
+      createResponse(request, 0, undefined, undefined, { length: 5000 } as unknown as Buffer),
+    );
+    const [bad, good] = [await connect(), await connect()];
+    bad.send(createRequest(9));
+    await bad.closed;
+    good.send(createRequest(ECHO, undefined, Buffer.from('whole')));
+    assert.equal((await good.receive()).body?.toString(), 'whole');
+    const [line, ...more] = logger.at('error');
+    assert.deepEqual(more, []);
+    assert.ok(line?.fields.err instanceof Error);
+    assert.equal(server.connections.size, 1);
+  });
+
+  it('whatever a handler throws is answered with a text', async (t) => {
+    const { server, connect } = await start(t);
+    server.registerProcessor(9, () => {
+      throw { toString: 1, valueOf: 1 };
+    });
+    server.registerProcessor(10, () => Promise.reject(Object.create(null)));
+    const peer = await connect();
+    peer.send(createRequest(9), createRequest(10));
+    assert.deepEqual([(await peer.receive()).code, (await peer.receive()).code], [1, 1]);
+  });
+
+  it('a request that is at fault is a line without a stack; a flood of them is a few lines', async (t) => {
+    const clock = new ManualClock();
+    const { server, connect, logger } = await start(t, { clock });
+    server.registerProcessor(9, (request) => {
+      bodyObject(request.body, 'thing');
+      return createResponse(request, 0);
+    });
+    const peer = await connect();
+    for (let round = 0; round < 500; round++) {
+      peer.send(createRequest(9));
+      assert.equal((await peer.receive()).code, 1);
+    }
+    assert.equal(logger.at('error').length, 0);
+    assert.equal(logger.at('warn').length, 5);
+    assert.ok(logger.at('warn').every(({ fields }) => fields.code === 'REMOTING_BODY_INVALID' && !('err' in fields)));
+  });
+
+  it('garbage connections without end are a few lines a second', async (t) => {
+    const clock = new ManualClock();
+    const { connect, logger } = await start(t, { clock });
+    for (let round = 0; round < 100; round++) {
+      const peer = await connect();
+      peer.socket.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+      await peer.closed;
+    }
+    assert.equal(logger.at('warn').length, 5);
+    clock.advance(1000);
+    const peer = await connect();
+    peer.socket.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    await peer.closed;
+    assert.match(logger.at('warn').at(-1)?.message ?? '', /\(95 more like this were left out\)$/);
+  });
+
   it('tells about connections with stable ids and both addresses', async (t) => {
     const { server, connect, port } = await start(t);
     const events: string[] = [];
@@ -240,10 +332,10 @@ describe('RemotingServer', () => {
       return createResponse(request, 0);
     });
     const { port } = await server.listen({ port: 0, paused: true });
-    t.after(() => server.shutdown(0));
+    cleanUp(t, () => server.shutdown(0));
     const accepted = once(server, 'connection');
     const peer = await RawPeer.connect(port);
-    t.after(() => peer.close());
+    cleanUp(t, () => peer.close());
     peer.send(createRequest(ECHO), createRequest(ECHO));
     await accepted;
     await turns();
@@ -252,7 +344,7 @@ describe('RemotingServer', () => {
     assert.equal((await peer.receive()).code, 0);
     assert.equal((await peer.receive()).code, 0);
     const late = await RawPeer.connect(port);
-    t.after(() => late.close());
+    cleanUp(t, () => late.close());
     late.send(createRequest(ECHO));
     assert.equal((await late.receive()).code, 0);
   });
@@ -356,20 +448,364 @@ describe('RemotingServer', () => {
       for (const request of requests) assert.equal((await slow.receive()).opaque, request.opaque);
     });
 
-    it('is disconnected when more than the hard limit waits for it', async (t) => {
-      const { connect, server, logger } = await start(t, { outgoingBytesPause: 1000, outgoingBytesMax: 5_000_000 });
+    it('gets neither notices nor questions beyond its mark, and is closed when it has taken nothing for the stall time', async (t) => {
+      const clock = new ManualClock();
+      const { connect, server, logger } = await start(t, { clock, outgoingBytesPause: 1024 * 1024, idleTimeoutMs: 0 });
       const slow = await connect();
       slow.send(createRequest(ECHO));
       await slow.receive();
       slow.socket.pause();
       const [connection] = server.connections;
-      for (let count = 0; count < 1000 && connection?.closed === false; count++) {
-        connection.invokeOneway(createRequest(40, undefined, Buffer.alloc(100_000)));
+      assert.ok(connection);
+      let sent = 0;
+      for (let count = 0; count < 500; count++) {
+        if (connection.invokeOneway(createRequest(40, undefined, Buffer.alloc(100_000)))) sent++;
         await turns(1);
       }
-      assert.equal(connection?.closed, true);
-      assert.equal(connection.outgoingBytes < 6_000_000, true);
-      assert.equal(logger.at('warn').length, 1);
+      assert.ok(sent < 250, `${sent} notices of 100 KB were queued for a peer that does not read`);
+      assert.ok(connection.outgoingBytes < 2 * 1024 * 1024, `${connection.outgoingBytes} bytes wait`);
+      await assert.rejects(connection.invoke(createRequest(307), 1000), { code: 'REMOTING_TOO_MANY_REQUESTS' });
+      clock.advance(29_000);
+      assert.equal(connection.closed, false, 'not before the time is over');
+      clock.advance(10_000);
+      assert.equal(connection.closed, true);
+      assert.match(logger.at('warn').at(-1)?.message ?? '', /bytes wait for it to read$/);
+      clock.advance(10_000);
+      assert.equal(clock.timers, 0, 'nobody is watched any more');
+    });
+
+    it('that takes a little now and then is not cut off while nobody waits for its room', async (t) => {
+      const clock = new ManualClock();
+      const { connect, server } = await start(t, { clock, outgoingBytesPause: 1024 * 1024, idleTimeoutMs: 0 });
+      const slow = await connect();
+      slow.socket.pause();
+      const requests = Array.from({ length: 100 }, () => createRequest(ECHO, undefined, Buffer.alloc(1_000_000)));
+      slow.send(...requests);
+      const [connection] = await until(() => [...server.connections]);
+      await until(() => (connection as Connection).isPausedFor(PauseReason.OUTGOING));
+      for (let look = 0; look < 20; look++) {
+        const before = (connection as Connection).takenBytes;
+        // It reads until the server's side has moved on, and stops again.
+        slow.socket.resume();
+        await until(() => (connection as Connection).takenBytes > before || connection?.outgoingBytes === 0);
+        slow.socket.pause();
+        clock.advance(10_000);
+        assert.equal(connection?.closed, false, `cut off at look ${look}`);
+      }
+      slow.socket.resume();
+      for (const request of requests) assert.equal((await slow.receive()).opaque, request.opaque);
+    });
+  });
+
+  describe('large answers', () => {
+    const size = 1_000_000;
+
+    /** Answers with a body of as many bytes as the request's field says, after it has asked for room. */
+    async function startMaking(
+      t: TestContext,
+      options: RemotingServerOptions,
+    ): Promise<Fixture & { made: () => number }> {
+      const fixture = await start(t, options);
+      let made = 0;
+      fixture.server.registerProcessor(9, async (request, connection) => {
+        const bytes = Number(request.extFields?.bytes ?? size);
+        await connection.reserve(bytes);
+        made++;
+        const response = createResponse(request, 0, undefined, undefined, Buffer.alloc(bytes));
+        response.reservedBytes = bytes;
+        return response;
+      });
+      return { ...fixture, made: () => made };
+    }
+
+    it('all reach a peer that reads, whatever it asked for at once, and few of them are in memory', async (t) => {
+      const { connect, server } = await startMaking(t, { outgoingBytesPause: 3 * size });
+      const peer = await connect();
+      const requests = Array.from({ length: 60 }, () => createRequest(9));
+      peer.send(...requests);
+      let most = 0;
+      for (const request of requests) {
+        const response = await peer.receive();
+        assert.equal(response.opaque, request.opaque);
+        assert.equal(response.body?.length, size);
+        for (const connection of server.connections) most = Math.max(most, connection.outgoingBytes);
+      }
+      assert.ok(most < 5 * size, `${most} bytes waited at once`);
+      assert.equal(server.budgets.answers.used, 0, 'all room is given back');
+    });
+
+    it('a peer that does not read has a bounded number of them made', async (t) => {
+      const { connect, made, server } = await startMaking(t, { outgoingBytesPause: 3 * size });
+      const peer = await connect();
+      peer.socket.pause();
+      peer.send(...Array.from({ length: 200 }, () => createRequest(9)));
+      let before = -1;
+      while (made() !== before) {
+        before = made();
+        await turns(50);
+      }
+      assert.ok(made() < 20, `${made()} made`);
+      await peer.close();
+      await until(() => server.connections.size === 0);
+      await until(() => server.budgets.answers.used === 0);
+      assert.equal(server.budgets.answers.waiting, 0);
+    });
+
+    it('peers that do not read leave room for one that does; what they hold together has a bound', async (t) => {
+      const clock = new ManualClock();
+      const answerBytesMax = 12 * size;
+      const { connect, server } = await startMaking(t, { clock, outgoingBytesPause: 3 * size, answerBytesMax });
+      const stalled = await Promise.all(Array.from({ length: 30 }, () => connect()));
+      for (const peer of stalled) {
+        peer.socket.pause();
+        peer.send(...Array.from({ length: 40 }, () => createRequest(9)));
+      }
+      await turns(200);
+      assert.ok(server.budgets.answers.used <= answerBytesMax + size, `${server.budgets.answers.used} bytes`);
+      const reader = await connect();
+      const small = createRequest(ECHO);
+      reader.send(small);
+      assert.equal((await reader.receive()).opaque, small.opaque, 'small answers wait for nobody');
+      const requests = Array.from({ length: 20 }, () => createRequest(9));
+      reader.send(...requests);
+      const answers = (async () => {
+        for (const request of requests) assert.equal((await reader.receive()).opaque, request.opaque);
+        return 'all';
+      })();
+      // Those who hold the room are closed one after the other when others wait for it.
+      for (let look = 0; look < 40; look++) {
+        if ((await Promise.race([answers, turns(20)])) === 'all') break;
+        clock.advance(10_000);
+      }
+      assert.equal(await Promise.race([answers, turns(200)]), 'all');
+      assert.equal(reader.socket.destroyed, false);
+    });
+
+    it('an answer whose size is known beforehand counts while it is made', async (t) => {
+      const { connect, server, release } = await start(t, { outgoingBytesPause: 3 * size });
+      let begun = 0;
+      const waiting: (() => void)[] = [];
+      server.registerProcessor(
+        9,
+        async (request) => {
+          begun++;
+          await new Promise<void>((resolve) => waiting.push(resolve));
+          return createResponse(request, 0);
+        },
+        { answerBytes: size },
+      );
+      const peer = await connect();
+      const requests = Array.from({ length: 20 }, () => createRequest(9));
+      peer.send(...requests);
+      await until(() => begun > 0);
+      await turns();
+      assert.ok(begun <= 4, `${begun} begun at once`);
+      for (let answered = 0; answered < requests.length; answered++) {
+        await until(() => waiting.length > 0);
+        waiting.shift()?.();
+        await peer.receive();
+      }
+      assert.equal(server.budgets.answers.used, 0);
+      release();
+    });
+
+    it('room for the answer to a oneway request is given back', async (t) => {
+      const { connect, server, made } = await startMaking(t, {});
+      const peer = await connect();
+      peer.send({ ...createRequest(9), flag: FLAG_ONEWAY }, createRequest(ECHO));
+      await peer.receive();
+      await until(() => made() === 1);
+      await turns();
+      assert.equal(server.budgets.answers.used, 0);
+    });
+  });
+
+  describe('memory for requests', () => {
+    const frame = 500_000;
+    const request = (): RemotingCommand => createRequest(LATER, undefined, Buffer.alloc(frame));
+
+    it('pipelined requests of many connections are taken within the budget, in turn, and all are answered', async (t) => {
+      const requestBytesMax = 4_000_000;
+      const { connect, server, handled, release } = await start(t, { requestBytesMax });
+      const peers = await Promise.all(Array.from({ length: 6 }, () => connect()));
+      const each = 20;
+      for (const peer of peers) peer.send(...Array.from({ length: each }, request));
+      const answered = peers.map(() => 0);
+      const roundsWithout = peers.map(() => 0);
+      let most = 0;
+      while (answered.some((count) => count < each)) {
+        await turns(10);
+        most = Math.max(most, server.budgets.requests.used);
+        release();
+        await turns(10);
+        for (const [index, peer] of peers.entries()) {
+          roundsWithout[index] = peer.unread > 0 || answered[index] === each ? 0 : (roundsWithout[index] ?? 0) + 1;
+          for (; peer.unread > 0; answered[index]!++) void peer.receive();
+        }
+        assert.ok(Math.max(...roundsWithout) < 6, `one is passed over: ${answered} after rounds ${roundsWithout}`);
+      }
+      assert.equal(handled(), peers.length * each);
+      assert.ok(most <= requestBytesMax, `${most} bytes in flight`);
+      assert.ok(most > requestBytesMax / 2, 'the budget is used');
+      assert.equal(server.budgets.requests.used, 0);
+    });
+
+    it('requests in flight of connections that are gone count until their handlers have finished', async (t) => {
+      const requestBytesMax = 2_200_000;
+      const { connect, server, handled, release } = await start(t, { requestBytesMax });
+      for (let round = 1; round <= 3; round++) {
+        const peer = await connect();
+        peer.send(request());
+        await until(() => handled() === round);
+        await peer.close();
+        await until(() => server.connections.size === 0);
+      }
+      const late = await Promise.all(Array.from({ length: 5 }, () => connect()));
+      for (const peer of late) peer.send(request());
+      await turns(100);
+      assert.ok(handled() <= 4, `${handled()} taken at once, though peers came and went`);
+      const { requests } = server.budgets;
+      assert.ok(requests.used > 3 * frame && requests.used <= requestBytesMax, `${requests.used} bytes`);
+      for (const peer of late) {
+        await until(() => {
+          release();
+          return peer.unread > 0;
+        });
+      }
+      assert.deepEqual([requests.used, requests.waiting], [0, 0]);
+    });
+
+    it('who fills the budget does not stop those with small requests', async (t) => {
+      const { connect, server, release } = await start(t, { requestBytesMax: 2 * frame });
+      const heavy = await Promise.all(Array.from({ length: 4 }, () => connect()));
+      for (const peer of heavy) peer.send(...Array.from({ length: 10 }, request));
+      await until(() => server.budgets.requests.waiting >= 3);
+      const light = await connect();
+      light.send(createRequest(ECHO), createRequest(LATER), createRequest(ECHO));
+      assert.deepEqual([(await light.receive()).code, (await light.receive()).code], [0, 0]);
+      await until(() => {
+        release();
+        return light.unread > 0;
+      });
+    });
+
+    it('a request larger than the whole budget is handled when it is the only one', async (t) => {
+      const { connect, handled, release } = await start(t, { requestBytesMax: 100_000, receivingBytesMax: 100_000 });
+      const peer = await connect();
+      peer.send(request(), request());
+      await until(() => handled() === 1);
+      await turns(50);
+      assert.equal(handled(), 1);
+      release();
+      await until(() => handled() === 2);
+      release();
+      await until(() => peer.unread === 2);
+    });
+
+    it('a half-sent large frame holds up other large ones no longer than the stall time, and small ones not at all', async (t) => {
+      const clock = new ManualClock();
+      const options = { clock, receivingBytesMax: 2 * frame, stallTimeoutMs: 30_000, idleTimeoutMs: 0 };
+      const { connect, server, logger } = await start(t, options);
+      const bytes = encodeFrame(createRequest(ECHO, undefined, Buffer.alloc(frame - 1000)));
+      const halves = await Promise.all([connect(), connect()]);
+      for (const peer of halves) peer.socket.write(bytes.subarray(0, 200_000));
+      await until(() => server.budgets.receiving.used > frame);
+      const late = await connect();
+      late.socket.write(bytes);
+      await until(() => server.budgets.receiving.waiting === 1);
+      const small = await connect();
+      small.send(createRequest(ECHO, undefined, Buffer.alloc(20_000)));
+      assert.equal((await small.receive()).body?.length, 20_000);
+      for (let look = 0; look < 3; look++) {
+        await turns();
+        assert.equal(late.unread, 0);
+        clock.advance(10_000);
+      }
+      assert.equal((await late.receive()).body?.length, frame - 1000);
+      assert.match(logger.at('warn')[0]?.message ?? '', /its frame does not arrive/);
+      await until(() => server.budgets.receiving.used === 0 || server.connections.size <= 3);
+    });
+
+    it('who announces large frames and sends nothing holds nothing', async (t) => {
+      const { connect, server } = await start(t, { receivingBytesMax: 2 * frame });
+      for (let count = 0; count < 50; count++) {
+        const peer = await connect();
+        peer.socket.write(Buffer.of(0, 0xf0, 0, 0, 0));
+      }
+      await until(() => server.connections.size === 50);
+      await turns();
+      // Each has announced 15 MiB. One of them gets a reservation at the most when nobody else has one.
+      const good = await connect();
+      good.send(createRequest(ECHO, undefined, Buffer.alloc(300_000)));
+      assert.equal((await good.receive()).body?.length, 300_000);
+    });
+
+    it('a header longer than any real one closes the connection', async (t) => {
+      const { connect, logger } = await start(t);
+      const peer = await connect();
+      peer.send(createRequest(ECHO, { a: 'x'.repeat(200_000) }));
+      assert.equal((await peer.receive()).code, 0);
+      peer.send(createRequest(ECHO, { a: 'x'.repeat(300_000) }));
+      await peer.closed;
+      assert.equal(logger.at('warn')[0]?.fields.code, 'REMOTING_FRAME_TOO_LARGE');
+    });
+
+    it('a send that waits for room has its own properties when its turn comes', async (t) => {
+      const { connect, server } = await start(t, { hotFields: true, requestBytesMax: 2 * frame });
+      const waiting: (() => void)[] = [];
+      const seen: string[] = [];
+      server.registerProcessor(RequestCode.SEND_MESSAGE_V2, async (received) => {
+        const { properties, propertyBytes } = sendFieldsOf(received);
+        const { bytes, from, to } = propertyBytes ?? { bytes: Buffer.from(properties), from: 0, to: properties.length };
+        seen.push(bytes.toString('latin1', from, to));
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return createResponse(received, 0);
+      });
+      const properties = Array.from({ length: 8 }, (_, index) => `KEYS\u0001key-${index}-${'x'.repeat(index)}\u0002`);
+      const peers = await Promise.all(properties.map(() => connect()));
+      for (const [index, peer] of peers.entries()) {
+        const fields = {
+          a: 'g',
+          b: 'T',
+          c: 'TBW102',
+          d: '4',
+          e: '0',
+          f: '0',
+          g: '1',
+          h: '0',
+          j: '0',
+          k: 'false',
+          m: 'false',
+        };
+        const body = Buffer.alloc(frame);
+        peer.send(createRequest(RequestCode.SEND_MESSAGE_V2, { ...fields, i: properties[index] }, body));
+        await until(() => server.budgets.requests.waiting + seen.length > index);
+      }
+      assert.ok(server.budgets.requests.waiting >= 5, `${server.budgets.requests.waiting} wait`);
+      for (const peer of peers) {
+        await until(() => {
+          waiting.shift()?.();
+          return peer.unread > 0;
+        });
+      }
+      assert.deepEqual(seen.toSorted(), properties.toSorted());
+    });
+
+    it('a request that is handled for long keeps no view of what the socket delivered', async (t) => {
+      const { connect, server } = await start(t);
+      const kept: RemotingCommand[] = [];
+      const bodies: (string | undefined)[] = [];
+      server.registerProcessor(9, async (received) => {
+        kept.push(received);
+        bodies.push(received.body?.toString());
+        await Promise.resolve();
+        return createResponse(received, 0);
+      });
+      const peer = await connect();
+      peer.send(createRequest(9, undefined, Buffer.from('body')));
+      await peer.receive();
+      assert.deepEqual(bodies, ['body']);
+      assert.equal(kept[0]?.body, undefined);
     });
   });
 
@@ -496,7 +932,7 @@ describe('RemotingServer', () => {
     it('says which port is in use', async (t) => {
       const other = createServer().listen(0, '127.0.0.1');
       await once(other, 'listening');
-      t.after(() => other.close());
+      cleanUp(t, () => other.close());
       const { port } = other.address() as { port: number };
       const server = new RemotingServer();
       await assert.rejects(server.listen({ port }), (error: Error & { code: string; details: object }) => {

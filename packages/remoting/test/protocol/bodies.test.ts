@@ -38,11 +38,9 @@ import {
 import {
   decodeConsumerList,
   decodeKVTable,
-  decodeProperties,
   decodeTopicList,
   encodeConsumerList,
   encodeKVTable,
-  encodeProperties,
   encodeTopicList,
 } from '../../src/protocol/tables.ts';
 import {
@@ -83,7 +81,7 @@ describe('TopicRouteData', () => {
   it('refuses members of a wrong type', () => {
     for (const text of [
       '{"queueDatas":{}}',
-      '{"brokerDatas":[{"brokerName":5}]}',
+      '{"brokerDatas":[{"brokerName":[5]}]}',
       '[]',
       '{"queueDatas":[{"perm":"x"}]}',
       '',
@@ -127,8 +125,8 @@ describe('ClusterInfo and BrokerMemberGroup', () => {
 });
 
 describe('RegisterBrokerBody', () => {
-  it('reads what brokers of 4.9 and 5.5 compress', () => {
-    const old = decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed49, 'base64'), true);
+  it('reads what brokers of 4.9 and 5.5 compress', async () => {
+    const old = await decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed49, 'base64'), true);
     assert.deepEqual([...old.topicConfig.topicConfigTable.keys()].sort(), ['TopicA', 'TopicB']);
     assert.deepEqual(
       old.topicConfig.topicConfigTable.get('TopicB'),
@@ -136,7 +134,7 @@ describe('RegisterBrokerBody', () => {
     );
     assert.equal(old.topicConfig.dataVersion.stateVersion, 0);
     assert.ok(old.topicConfig.dataVersion.timestamp > 1_700_000_000_000);
-    const current = decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed55, 'base64'), true);
+    const current = await decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed55, 'base64'), true);
     assert.deepEqual(
       current.topicConfig.topicConfigTable.get('TopicA')?.attributes,
       new Map([['+message.type', 'NORMAL']]),
@@ -144,18 +142,18 @@ describe('RegisterBrokerBody', () => {
     assert.equal(current.topicQueueMappingInfo.size, 0);
   });
 
-  it('reads a compressed body that is announced as uncompressed, as brokers of 5.x send it', () => {
-    const body = decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed55, 'base64'), false);
+  it('reads a compressed body that is announced as uncompressed, as brokers of 5.x send it', async () => {
+    const body = await decodeRegisterBrokerBody(Buffer.from(golden.registerCompressed55, 'base64'), false);
     assert.equal(body.topicConfig.topicConfigTable.size, 2);
   });
 
-  it('reads what a broker of 5.5 sends uncompressed', () => {
-    const body = decodeRegisterBrokerBody(Buffer.from(golden.registerJson55), false);
+  it('reads what a broker of 5.5 sends uncompressed', async () => {
+    const body = await decodeRegisterBrokerBody(Buffer.from(golden.registerJson55), false);
     assert.equal(body.topicConfig.dataVersion.timestamp, 1795345272865);
     assert.equal(body.topicConfig.topicConfigTable.get('TopicB')?.readQueueNums, 8);
   });
 
-  it('what is written is read, both ways', () => {
+  it('what is written is read, both ways', async () => {
     const body = {
       topicConfig: {
         dataVersion: { stateVersion: 3, timestamp: 4, counter: 5 },
@@ -175,18 +173,21 @@ describe('RegisterBrokerBody', () => {
       filterServerList: ['f:1'],
       topicQueueMappingInfo: new Map<string, unknown>([['S', { topic: 'S', bname: 'b' }]]),
     };
-    assert.deepEqual(decodeRegisterBrokerBody(encodeRegisterBrokerBody(body), false), body);
-    assert.deepEqual(decodeRegisterBrokerBody(encodeRegisterBrokerBody(body, true), true), body);
+    assert.deepEqual(await decodeRegisterBrokerBody(encodeRegisterBrokerBody(body), false), body);
+    assert.deepEqual(await decodeRegisterBrokerBody(encodeRegisterBrokerBody(body, true), true), body);
   });
 
-  it('refuses a body that is cut, no zlib stream, or unpacks without end', () => {
+  it('refuses a body that is cut, no zlib stream, or unpacks without end', async () => {
     const whole = Buffer.from(golden.registerCompressed55, 'base64');
-    assert.throws(() => decodeRegisterBrokerBody(whole.subarray(0, 30), true), invalid);
-    assert.throws(() => decodeRegisterBrokerBody(Buffer.from('nonsense'), true), invalid);
-    assert.throws(() => decodeRegisterBrokerBody(undefined, true), invalid);
-    assert.throws(() => decodeRegisterBrokerBody(deflateSync(Buffer.from([0, 0, 0, 9, 1])), true), invalid);
-    const bomb = deflateSync(Buffer.alloc(65 * 1024 * 1024));
-    assert.throws(() => decodeRegisterBrokerBody(bomb, true), invalid);
+    await assert.rejects(async () => decodeRegisterBrokerBody(whole.subarray(0, 30), true), invalid);
+    await assert.rejects(async () => decodeRegisterBrokerBody(Buffer.from('nonsense'), true), invalid);
+    await assert.rejects(async () => decodeRegisterBrokerBody(undefined, true), invalid);
+    await assert.rejects(
+      async () => decodeRegisterBrokerBody(deflateSync(Buffer.from([0, 0, 0, 9, 1])), true),
+      invalid,
+    );
+    const bomb = deflateSync(Buffer.alloc(17 * 1024 * 1024));
+    await assert.rejects(async () => decodeRegisterBrokerBody(bomb, true), invalid);
   });
 
   it('has a CRC that is never negative', () => {
@@ -298,24 +299,5 @@ describe('other bodies', () => {
       topicList: ['t'],
       brokerAddr: 'h:1',
     });
-  });
-
-  it('properties text: comments, escapes and both separators', () => {
-    const text = '# c\n! c\n a = b \r\nc:d\nempty=\npath=C:\\\\x\\n\nk\\=y=v\\u0041\n';
-    assert.deepEqual(
-      [...decodeProperties(text)],
-      [
-        ['a', 'b '],
-        ['c', 'd'],
-        ['empty', ''],
-        ['path', 'C:\\x\n'],
-        ['k=y', 'vA'],
-      ],
-    );
-    const properties = new Map([
-      ['a b=c', 'x\\y\nz'],
-      ['n', ''],
-    ]);
-    assert.deepEqual(decodeProperties(encodeProperties(properties)), properties);
   });
 });

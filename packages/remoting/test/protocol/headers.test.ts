@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { decodeFrame } from '../../src/protocol/frame-decoder.ts';
 import { encodeFrame } from '../../src/protocol/frame-encoder.ts';
 import { createRequest, type RemotingCommand, SerializeType } from '../../src/protocol/remoting-command.ts';
+import { jsonFrame } from '../support/frames.ts';
 import { golden } from '../support/golden.ts';
+import { eachMemberAs, hostileValues } from '../support/hostile.ts';
 
 const int32 = fc.integer({ min: -2_147_483_648, max: 2_147_483_647 });
 const text = fc.oneof(
@@ -48,6 +50,55 @@ function plain(value: RemotingCommand): unknown {
     body: value.body?.toString('hex'),
   };
 }
+
+const soundHeader = {
+  code: 21,
+  extFields: { topic: 't', group: 'g' },
+  flag: 0,
+  language: 'JAVA',
+  opaque: 5,
+  remark: 'r',
+  version: 513,
+};
+
+describe('headers with hostile members', () => {
+  it('what comes out is of its type, or the frame is refused', () => {
+    let refused = 0;
+    for (const hostile of hostileValues) {
+      for (const [path, text] of eachMemberAs(soundHeader, hostile)) {
+        const where = `${path} = ${hostile.slice(0, 60)}`;
+        try {
+          const value = decoded(jsonFrame(text));
+          for (const name of ['code', 'flag', 'opaque', 'language', 'version'] as const) {
+            assert.ok(Number.isInteger(value[name]), `${where}: ${name}`);
+          }
+          assert.ok(value.remark === undefined || typeof value.remark === 'string', where);
+          assert.equal(Object.getPrototypeOf(value.extFields ?? {}), Object.prototype, where);
+          for (const field of Object.values(value.extFields ?? {})) assert.equal(typeof field, 'string', where);
+          // A processor answers in the same serialization; the header has to be writable again.
+          encodeFrame(value);
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'REMOTING_FRAME_INVALID', `${where}: ${error}`);
+          assert.ok((error as Error).message.length < 400, where);
+          refused++;
+        }
+      }
+    }
+    assert.ok(refused > 50, `${refused} refused`);
+  });
+
+  it('an object is no remark and no language', () => {
+    for (const name of ['remark', 'language']) {
+      for (const value of ['{"toString":1,"valueOf":1}', '{}', '[]', `${'['.repeat(200_000)}${']'.repeat(200_000)}`]) {
+        const frame = jsonFrame(`{"code":21,"opaque":5,"${name}":${value}}`);
+        assert.throws(() => decoded(frame), { code: 'REMOTING_FRAME_INVALID' });
+      }
+    }
+    assert.equal(decoded(jsonFrame('{"code":1,"language":"NO_SUCH"}')).language, 7);
+    assert.equal(decoded(jsonFrame('{"code":1,"language":5}')).language, 7);
+    assert.equal(decoded(jsonFrame('{"code":1,"remark":5}')).remark, '5');
+  });
+});
 
 describe('headers', () => {
   for (const [name, type] of Object.entries(SerializeType)) {

@@ -73,3 +73,12 @@ export function latch<T = void>(): { promise: Promise<T>; open: (value: T) => vo
 export async function turns(count = 20): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** What `look` gives when that is something: looked for at every turn of the event loop. */
+export async function until<T>(look: () => T | undefined | false | null): Promise<T> {
+  for (;;) {
+    const found = look();
+    if (found) return found;
+    await turns(1);
+  }
+}
