@@ -1,5 +1,8 @@
 import type { Clock, DataVersion, RemotingConnection, TimerHandle } from '@vernier/remoting';
 
+/** Brokers elsewhere that are known at once; each takes about a kilobyte in all tables. */
+export const BROKERS_MAX = 10_000;
+
 /** A broker that registered (RocketMQ BrokerLiveInfo). */
 export interface BrokerLive {
   readonly clusterName: string;
@@ -14,36 +17,52 @@ export interface BrokerLive {
   readonly fixedAddress: boolean;
   /** Silence after which the broker counts as gone, ms. */
   readonly heartbeatTimeoutMs: number;
+  /** What of its last registration was left out, as it was logged; undefined when nothing was. */
+  readonly leftOut: string | undefined;
+  /** Of a broker in this process: tells it that a topic of its was taken out of the routes. */
+  readonly onTopicLost: (() => void) | undefined;
   /** Monotonic milliseconds of the last sign of life. */
   lastSeen: number;
 }
 
 /**
  * The brokers that are alive, by cluster and address (RocketMQ RouteInfoManager.brokerLiveTable). It looks for silent
- * ones every `scanIntervalMs`, and only while there are brokers that can fall silent.
+ * ones at intervals, and only while there are brokers that can fall silent.
  */
 export class BrokerLiveTable {
   readonly #clock: Clock;
-  readonly #scanIntervalMs: number;
+  /** Milliseconds between two looks, asked for at each. */
+  readonly #scanIntervalMs: () => number;
   readonly #onExpired: (live: BrokerLive) => void;
   readonly #table = new Map<string, BrokerLive>();
-  #remoteCount = 0;
+  /** No connection without a broker. */
+  readonly #byConnection = new Map<RemotingConnection, Set<BrokerLive>>();
   #timer: TimerHandle | undefined;
 
-  constructor(clock: Clock, scanIntervalMs: number, onExpired: (live: BrokerLive) => void) {
+  constructor(clock: Clock, scanIntervalMs: () => number, onExpired: (live: BrokerLive) => void) {
     this.#clock = clock;
     this.#scanIntervalMs = scanIntervalMs;
     this.#onExpired = onExpired;
+  }
+
+  /** Brokers of all kinds. */
+  get size(): number {
+    return this.#table.size;
   }
 
   get(clusterName: string, brokerAddr: string): BrokerLive | undefined {
     return this.#table.get(key(clusterName, brokerAddr));
   }
 
-  put(live: Omit<BrokerLive, 'lastSeen'>): void {
-    this.delete(live.clusterName, live.brokerAddr);
-    this.#table.set(key(live.clusterName, live.brokerAddr), { ...live, lastSeen: this.#clock.monotonic() });
-    if (live.connection !== undefined) this.#remoteCount++;
+  put(broker: Omit<BrokerLive, 'lastSeen'>): void {
+    this.delete(broker.clusterName, broker.brokerAddr);
+    const live = { ...broker, lastSeen: this.#clock.monotonic() };
+    this.#table.set(key(live.clusterName, live.brokerAddr), live);
+    if (live.connection !== undefined) {
+      const others = this.#byConnection.get(live.connection);
+      if (others === undefined) this.#byConnection.set(live.connection, new Set([live]));
+      else others.add(live);
+    }
     this.#update();
   }
 
@@ -51,7 +70,11 @@ export class BrokerLiveTable {
     const live = this.get(clusterName, brokerAddr);
     if (live === undefined) return undefined;
     this.#table.delete(key(clusterName, brokerAddr));
-    if (live.connection !== undefined) this.#remoteCount--;
+    if (live.connection !== undefined) {
+      const others = this.#byConnection.get(live.connection);
+      others?.delete(live);
+      if (others?.size === 0) this.#byConnection.delete(live.connection);
+    }
     this.#update();
     return live;
   }
@@ -64,20 +87,20 @@ export class BrokerLiveTable {
 
   /** Brokers that registered on a connection. */
   onConnection(connection: RemotingConnection): BrokerLive[] {
-    return [...this.#table.values()].filter((live) => live.connection === connection);
+    return [...(this.#byConnection.get(connection) ?? [])];
   }
 
   close(): void {
     this.#table.clear();
-    this.#remoteCount = 0;
+    this.#byConnection.clear();
     this.#update();
   }
 
   #update(): void {
-    const wanted = this.#remoteCount > 0;
+    const wanted = this.#byConnection.size > 0;
     if (wanted === (this.#timer !== undefined)) return;
     if (wanted) {
-      this.#timer = this.#clock.setTimer(() => this.#scan(), this.#scanIntervalMs);
+      this.#timer = this.#clock.setTimer(() => this.#scan(), this.#scanIntervalMs());
     } else {
       this.#clock.clearTimer(this.#timer);
       this.#timer = undefined;

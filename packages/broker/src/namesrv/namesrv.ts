@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import {
   type Clock,
   formatAddress,
@@ -10,8 +11,13 @@ import {
   silentLogger,
   systemClock,
 } from '@vernier/remoting';
+import { NodeFileSystem } from '@vernier/store/internal';
+import { LongAnswers } from '../long-answers/long-answers.ts';
+import { MetadataFile } from '../metadata/metadata-files.ts';
+import type { RunningSettings } from '../settings/running-settings.ts';
+import { SettingsAdmin } from '../settings/settings-admin.ts';
 import { KVConfigManager } from './kv-config-manager.ts';
-import { defaultNamesrvConfig, type NamesrvConfig } from './namesrv-config.ts';
+import { type NamesrvConfig, namesrvSettings, resolveNamesrvConfig } from './namesrv-config.ts';
 import { brokerRegistrationProcessors } from './processors/broker-registration.ts';
 import type { NamesrvContext } from './processors/context.ts';
 import { kvConfigProcessors } from './processors/kv-config.ts';
@@ -32,7 +38,7 @@ export interface NamesrvOptions {
   /** d=9876; 0 = any free port. */
   port?: number;
   config?: Partial<NamesrvConfig>;
-  /** Directory of kvConfig.json; without one KV configuration is kept in memory alone. */
+  /** Directory of kvConfig.json and namesrvSettings.json; without one both are kept in memory alone. */
   directory?: string;
   logger?: RemotingLogger;
   clock?: Clock;
@@ -55,6 +61,11 @@ export class Namesrv {
   readonly server: RemotingServer;
   readonly #clock: Clock;
   readonly #config: NamesrvConfig;
+  readonly #settings: RunningSettings;
+  /** Without a directory changes last until the end of the process. */
+  readonly #settingsFile: MetadataFile | undefined;
+  readonly #fileSystem = new NodeFileSystem();
+  readonly #logger: RemotingLogger;
   readonly #startedAt: number;
   readonly #listen: ListenOptions;
   #address: SocketAddress | undefined;
@@ -64,7 +75,22 @@ export class Namesrv {
     this.#clock = options.clock ?? systemClock;
     this.#startedAt = this.#clock.monotonic();
     this.#listen = { host: options.host ?? '127.0.0.1', port: options.port ?? DEFAULT_PORT };
-    this.#config = { ...defaultNamesrvConfig, ...options.config };
+    this.#config = resolveNamesrvConfig(options.config);
+    this.#logger = logger;
+    this.#settings = namesrvSettings({
+      config: this.#config,
+      logger,
+      // Keys of RocketMQ's NettyServerConfig that operators look for.
+      shown: () => {
+        const { host, port } = this.#address ?? this.#listen;
+        return { bindAddress: host, listenPort: port };
+      },
+      changed: () => {},
+    });
+    if (options.directory !== undefined) {
+      const path = join(options.directory, 'namesrvSettings.json');
+      this.#settingsFile = new MetadataFile(path, this.#settings, 0, this.#fileSystem, this.#clock, logger);
+    }
     this.kv = new KVConfigManager(options.directory, logger);
     this.routes = new RouteInfoManager({
       config: this.#config,
@@ -78,12 +104,13 @@ export class Namesrv {
   }
 
   /**
-   * Loads the KV configuration and listens, on the address given here or to the constructor. Resolves with the bound
+   * Loads the KV configuration and the settings changed while it ran, and listens, on the address given here or to the constructor. Resolves with the bound
    * address once requests are answered, or accepted and held back when `paused`. Rejects with REMOTING_PORT_IN_USE and
    * its kin.
    */
   async start(listen: Partial<ListenOptions> = {}): Promise<SocketAddress> {
     await this.kv.load();
+    await this.#settingsFile?.load();
     this.#address = await this.server.listen({ ...this.#listen, ...listen });
     return this.#address;
   }
@@ -99,15 +126,15 @@ export class Namesrv {
   }
 
   /**
-   * Registers a broker of this process, again whenever its topics change: the registration holds all topics it has, and
-   * those it no longer holds are gone. It stays until `unregisterLocal`.
+   * Registers a broker of this process with all topics it has, again whenever they change. It stays until
+   * `unregisterLocal`; when somebody takes one of its topics out of the routes, `onTopicLost` is called.
    */
   registerLocal(registration: BrokerRegistration): RegisterBrokerResult {
-    return this.routes.registerBroker(registration, undefined) ?? {};
+    return this.routes.registerBroker(registration, undefined);
   }
 
   unregisterLocal(registration: Pick<BrokerRegistration, 'clusterName' | 'brokerName' | 'brokerAddr'>): void {
-    this.routes.unregisterBroker(registration.clusterName, registration.brokerName, registration.brokerAddr);
+    this.routes.unregisterLocal(registration.clusterName, registration.brokerName, registration.brokerAddr);
   }
 
   /** Closes the listener and every connection; requests in flight get up to `graceMs` (d=3,000). */
@@ -116,11 +143,20 @@ export class Namesrv {
     this.routes.close();
   }
 
+  async #saveSettings(): Promise<void> {
+    const file = this.#settingsFile;
+    if (file === undefined) return;
+    await this.#fileSystem.makeDirectory(dirname(file.path));
+    await file.save();
+  }
+
   #registerProcessors(): void {
     const context: NamesrvContext = {
       config: this.#config,
+      settingsAdmin: new SettingsAdmin(this.#settings, { save: () => this.#saveSettings() }, this.#logger),
       routes: this.routes,
       kv: this.kv,
+      longAnswers: new LongAnswers(this.#clock),
       ready: () =>
         !this.#config.needWaitForService ||
         this.#clock.monotonic() - this.#startedAt >= this.#config.waitSecondsForService * 1000,

@@ -14,11 +14,11 @@ import {
   type TopicList,
   type TopicRouteData,
 } from '@vernier/remoting';
-import { type BrokerLive, BrokerLiveTable } from './broker-live-table.ts';
+import { BrokerTable, MASTER_ID } from './broker-table.ts';
 import type { NamesrvConfig } from './namesrv-config.ts';
+import { checkRegistration, type LeftOut, topicFault } from './registration-check.ts';
+import { StaticTopicTable } from './static-topic-table.ts';
 import { TopicQueueTable } from './topic-queue-table.ts';
-
-const MASTER_ID = 0;
 
 /** What a broker says of itself when it registers (RocketMQ RegisterBrokerRequestHeader and its body). */
 export interface BrokerRegistration {
@@ -37,12 +37,16 @@ export interface BrokerRegistration {
   topicConfig: TopicConfigTable;
   /** Of a broker in this process: the user set its address (brokerIP1), and clients get that one. */
   fixedAddress?: boolean;
+  /** Of a broker in this process: called when somebody takes one of its topics out of the routes. */
+  onTopicLost?: (() => void) | undefined;
   topicQueueMappingInfo?: ReadonlyMap<string, unknown>;
   filterServerList?: readonly string[];
 }
 
-/** For a slave: whom to follow. */
 export interface RegisterBrokerResult {
+  /** Why the registration was not taken; undefined when it was. */
+  refused?: string | undefined;
+  /** For a slave: whom to follow. */
   haServerAddr?: string | undefined;
   masterAddr?: string | undefined;
 }
@@ -60,36 +64,44 @@ export interface RouteInfoManagerOptions {
   resolveBrokerAddress: ResolveBrokerAddress;
 }
 
-/** Silence after which a broker counts as gone when it does not say otherwise. */
-const HEARTBEAT_TIMEOUT_MS = 120_000;
-
 /**
- * Topics, brokers and clusters as the name server knows them (RocketMQ RouteInfoManager). Nothing of it is persisted:
- * brokers register again.
- *
- *   clusterAddrTable   cluster → broker names
- *   brokerAddrTable    broker name → broker id → address
- *   brokerLiveTable    cluster, address → last sign of life, data version, connection
- *   topicQueueTable    topic → broker name → queues
+ * Topics, brokers and clusters as the name server knows them (RocketMQ RouteInfoManager): who is there (BrokerTable),
+ * which topics it has (TopicQueueTable), and the mappings of static topics. Nothing of it is persisted: brokers register
+ * again. Everything is of bounded size, whatever brokers register.
  */
 export class RouteInfoManager {
   readonly #config: NamesrvConfig;
-  readonly #logger: RemotingLogger;
   readonly #resolve: ResolveBrokerAddress;
-  readonly #clusters = new Map<string, Set<string>>();
-  readonly #brokers = new Map<string, BrokerData>();
-  readonly #live: BrokerLiveTable;
+  readonly #table: BrokerTable;
   readonly #topics = new TopicQueueTable();
-  readonly #filterServers = new Map<string, readonly string[]>();
-  readonly #topicQueueMappings = new Map<string, Map<string, unknown>>();
+  readonly #staticTopics = new StaticTopicTable();
+  /** Broker name → broker address → filter servers; no longer filled by anything current. */
+  readonly #filterServers = new Map<string, Map<string, readonly string[]>>();
 
   constructor(options: RouteInfoManagerOptions) {
     this.#config = options.config;
-    this.#logger = options.logger;
     this.#resolve = options.resolveBrokerAddress;
-    this.#live = new BrokerLiveTable(options.clock, options.config.scanNotActiveBrokerInterval, (live) =>
-      this.#expire(live),
-    );
+    this.#table = new BrokerTable({
+      clock: options.clock,
+      logger: options.logger,
+      scanIntervalMs: () => this.#config.scanNotActiveBrokerInterval,
+      onAddressGone: ({ brokerName, brokerAddrs, enableActingMaster }) => {
+        if (enableActingMaster && !brokerAddrs.has(MASTER_ID)) this.#topics.wipeWritePerm(brokerName);
+        const left = new Set(brokerAddrs.values());
+        const servers = this.#filterServers.get(brokerName);
+        for (const address of servers?.keys() ?? []) if (!left.has(address)) servers?.delete(address);
+      },
+      onNameGone: (brokerName) => {
+        this.#topics.removeBroker(brokerName);
+        this.#staticTopics.removeBroker(brokerName);
+        this.#filterServers.delete(brokerName);
+      },
+    });
+  }
+
+  /** Who is there. */
+  get table(): BrokerTable {
+    return this.#table;
   }
 
   /** Topics, for listing, deleting and changing permissions. */
@@ -97,90 +109,56 @@ export class RouteInfoManager {
     return this.#topics;
   }
 
-  /**
-   * Takes a registration in, over a connection or (undefined) of a broker in this process. Undefined = refused: a first
-   * registration with exactly one topic is taken for an update of that topic by a broker that is not known yet.
-   */
-  registerBroker(
-    registration: BrokerRegistration,
-    connection: RemotingConnection | undefined,
-  ): RegisterBrokerResult | undefined {
-    const { clusterName, brokerName, brokerId, brokerAddr } = registration;
-    const known = this.#brokers.get(brokerName);
-    const addresses = new Map(known?.brokerAddrs);
-    // A broker that changed its role registers the same address under another id.
-    for (const [id, address] of addresses) if (address === brokerAddr && id !== brokerId) addresses.delete(id);
-    const previousAddr = addresses.get(brokerId);
-    if (
-      previousAddr !== undefined &&
-      previousAddr !== brokerAddr &&
-      this.#isNewer(clusterName, previousAddr, registration)
-    ) {
-      this.#logger.warn(
-        { clusterName, brokerName, brokerId, brokerAddr, previousAddr },
-        `registration of ${brokerAddr} as ${brokerName}:${brokerId} ignored: ${previousAddr} has a higher state version`,
-      );
-      this.#live.delete(clusterName, brokerAddr);
-      return {};
+  /** Takes a registration in, over a connection or (undefined) of a broker in this process. */
+  registerBroker(sent: BrokerRegistration, connection: RemotingConnection | undefined): RegisterBrokerResult {
+    const checked = checkRegistration(sent);
+    if (checked.fault !== undefined) return { refused: checked.fault };
+    const { registration, leftOut } = checked;
+    const { brokerName, brokerId } = registration;
+    const first = this.#table.brokers.get(brokerName)?.brokerAddrs.get(brokerId) === undefined;
+    if (connection !== undefined) {
+      const refused = this.#table.refusal(registration);
+      if (refused !== undefined) return { refused };
+      if (this.#table.isStale(registration)) return {};
+      // A broker that is not known yet and has one topic: RocketMQ takes it for the update of that topic, and so it comes
+      // again with all of them.
+      if (first && sent.topicConfig.topicConfigTable.size === 1) return { refused: 'register broker failed' };
     }
-    const topics = registration.topicConfig.topicConfigTable;
-    if (connection !== undefined && previousAddr === undefined && topics.size === 1) return undefined;
-
-    addresses.set(brokerId, brokerAddr);
-    const broker: BrokerData = {
-      cluster: clusterName,
-      brokerName,
-      brokerAddrs: addresses,
-      enableActingMaster: registration.enableActingMaster ?? false,
-      zoneName: registration.zoneName,
-    };
-    this.#brokers.set(brokerName, broker);
-    this.#addToCluster(clusterName, brokerName);
-    this.#updateTopics(
-      registration,
-      broker,
-      known === undefined || previousAddr === undefined,
-      connection === undefined,
-    );
-    this.#recordLive(registration, connection);
+    const broker = this.#table.put(registration);
+    this.#updateTopics(registration, broker, first, connection === undefined, leftOut);
+    this.#updateFilterServers(registration);
+    this.#table.putLive(registration, connection, leftOut.text);
     return brokerId === MASTER_ID ? {} : this.#masterOf(broker);
   }
 
-  /** Forgets a broker; nothing happens when it is not known. */
-  unregisterBroker(clusterName: string, brokerName: string, brokerAddr: string): void {
-    this.#live.delete(clusterName, brokerAddr);
-    this.#filterServers.delete(brokerAddr);
-    const broker = this.#brokers.get(brokerName);
-    if (broker === undefined) return;
-    for (const [id, address] of broker.brokerAddrs) if (address === brokerAddr) broker.brokerAddrs.delete(id);
-    if (broker.brokerAddrs.size > 0) {
-      if (broker.enableActingMaster && !broker.brokerAddrs.has(MASTER_ID)) this.#topics.wipeWritePerm(brokerName);
-      return;
-    }
-    this.#brokers.delete(brokerName);
-    this.#topics.removeBroker(brokerName);
-    for (const mappings of this.#topicQueueMappings.values()) mappings.delete(brokerName);
-    const names = this.#clusters.get(clusterName);
-    names?.delete(brokerName);
-    if (names?.size === 0) this.#clusters.delete(clusterName);
-    this.#logger.info({ clusterName, brokerName, brokerAddr }, `broker ${brokerName} at ${brokerAddr} is gone`);
+  /**
+   * Forgets a broker elsewhere; nothing happens when it is not known. False, and nothing happens, for a broker of this
+   * process.
+   */
+  unregisterBroker(clusterName: string, brokerName: string, brokerAddr: string): boolean {
+    if (this.#table.isLocal(clusterName, brokerAddr)) return false;
+    this.#table.forget(clusterName, brokerName, brokerAddr);
+    return true;
+  }
+
+  /** Forgets a broker of this process. */
+  unregisterLocal(clusterName: string, brokerName: string, brokerAddr: string): void {
+    if (this.#table.isLocal(clusterName, brokerAddr)) this.#table.forget(clusterName, brokerName, brokerAddr);
   }
 
   /** Forgets the brokers that registered on a connection that is closed now. */
   connectionClosed(connection: RemotingConnection): void {
-    for (const live of this.#live.onConnection(connection)) {
-      this.unregisterBroker(live.clusterName, live.brokerName, live.brokerAddr);
-    }
+    this.#table.connectionClosed(connection);
   }
 
   /** Notes a sign of life of a broker. */
   touch(clusterName: string, brokerAddr: string): void {
-    this.#live.touch(clusterName, brokerAddr);
+    this.#table.touch(clusterName, brokerAddr);
   }
 
   /** Version of the topics a broker registered last; undefined for an unknown broker. */
   dataVersion(clusterName: string, brokerAddr: string): DataVersion | undefined {
-    return this.#live.get(clusterName, brokerAddr)?.dataVersion;
+    return this.#table.live(clusterName, brokerAddr)?.dataVersion;
   }
 
   /** Route of a topic as `connection` can use it; undefined when no live broker has the topic. */
@@ -190,10 +168,10 @@ export class RouteInfoManager {
     const brokerDatas: BrokerData[] = [];
     const filterServerTable = new Map<string, string[]>();
     for (const brokerName of queues.keys()) {
-      const broker = this.#brokers.get(brokerName);
+      const broker = this.#table.brokers.get(brokerName);
       if (broker === undefined) continue;
       for (const address of broker.brokerAddrs.values()) {
-        const servers = this.#filterServers.get(address);
+        const servers = this.#filterServers.get(brokerName)?.get(address);
         if (servers !== undefined) filterServerTable.set(address, [...servers]);
       }
       brokerDatas.push(this.#brokerFor(broker, connection));
@@ -205,79 +183,89 @@ export class RouteInfoManager {
       brokerDatas,
       queueDatas,
       filterServerTable,
-      topicQueueMappingByBroker: this.#topicQueueMappings.get(topic),
+      topicQueueMappingByBroker: this.#staticTopics.of(topic),
     };
   }
 
   clusterInfo(connection?: RemotingConnection): ClusterInfo {
     const brokerAddrTable = new Map<string, BrokerData>();
-    for (const [name, broker] of this.#brokers) brokerAddrTable.set(name, this.#brokerFor(broker, connection));
+    for (const [name, broker] of this.#table.brokers) brokerAddrTable.set(name, this.#brokerFor(broker, connection));
     const clusterAddrTable = new Map<string, string[]>();
-    for (const [cluster, names] of this.#clusters) clusterAddrTable.set(cluster, [...names]);
+    for (const [cluster, names] of this.#table.clusters) clusterAddrTable.set(cluster, [...names]);
     return { brokerAddrTable, clusterAddrTable };
   }
 
   /** All brokers of a name; without addresses when there are none. */
   brokerMemberGroup(cluster: string, brokerName: string, connection?: RemotingConnection): BrokerMemberGroup {
-    const broker = this.#brokers.get(brokerName);
+    const broker = this.#table.brokers.get(brokerName);
     const brokerAddrs = broker === undefined ? new Map() : this.#brokerFor(broker, connection).brokerAddrs;
     return { cluster, brokerName, brokerAddrs };
   }
 
   /** Clusters and broker names, which are topics too, and a broker to ask for its own system topics. */
   systemTopicList(connection?: RemotingConnection): TopicList {
-    const topicList = [...this.#clusters].flatMap(([cluster, names]) => [cluster, ...names]);
-    const [broker] = this.#brokers.values();
+    const topicList = [...this.#table.clusters].flatMap(([cluster, names]) => [cluster, ...names]);
+    const [broker] = this.#table.brokers.values();
     const brokerAddr =
       broker === undefined ? undefined : this.#brokerFor(broker, connection).brokerAddrs.values().next().value;
     return { topicList, brokerAddr };
   }
 
-  topicsByCluster(cluster: string): string[] {
-    return this.#topics.topicsOf(this.#clusters.get(cluster) ?? new Set());
+  topicsByCluster(cluster: string): Set<string> {
+    return this.#topics.topicsOf(this.#table.clusters.get(cluster) ?? []);
   }
 
-  /** Removes a topic from the brokers of a cluster, or from all. */
+  /**
+   * Removes a topic from the brokers of a cluster, or from all. A broker that still has it brings it back with its next
+   * registration.
+   */
   deleteTopic(topic: string, cluster?: string): void {
-    this.#topics.remove(topic, cluster === undefined ? undefined : (this.#clusters.get(cluster) ?? []));
+    const having = [...(this.#topics.queues(topic)?.keys() ?? [])];
+    const brokerNames =
+      cluster === undefined ? having : having.filter((name) => this.#table.clusters.get(cluster)?.has(name));
+    this.#topics.remove(topic, brokerNames);
+    for (const brokerName of brokerNames) this.#table.localOf(brokerName)?.onTopicLost?.();
   }
 
-  /** Adds queues of a topic on known brokers. False, and nothing added, when one of the brokers is unknown. */
+  /**
+   * Adds queues of a topic on known brokers. False, and nothing added, when one of the brokers is unknown, is of this
+   * process and has the topic, a number cannot be, or there is no room.
+   */
   registerTopic(topic: string, queues: readonly QueueData[]): boolean {
-    if (!queues.every((queue) => this.#brokers.has(queue.brokerName))) return false;
+    const takes = (queue: QueueData): boolean =>
+      this.#table.brokers.has(queue.brokerName) &&
+      !(this.#topics.has(topic, queue.brokerName) && this.#table.localOf(queue.brokerName) !== undefined) &&
+      topicFault(topic, queue) === undefined &&
+      this.#topics.hasRoom(topic, queue.brokerName);
+    if (!queues.every(takes)) return false;
     for (const queue of queues) this.#topics.put(topic, queue);
     return true;
   }
 
   /** Stops looking for silent brokers and forgets which are alive. */
   close(): void {
-    this.#live.close();
+    this.#table.close();
   }
 
-  #isNewer(clusterName: string, previousAddr: string, registration: BrokerRegistration): boolean {
-    const previous = this.#live.get(clusterName, previousAddr);
-    return (
-      previous !== undefined && previous.dataVersion.stateVersion > registration.topicConfig.dataVersion.stateVersion
-    );
-  }
-
-  #addToCluster(clusterName: string, brokerName: string): void {
-    const names = this.#clusters.get(clusterName);
-    if (names === undefined) this.#clusters.set(clusterName, new Set([brokerName]));
-    else names.add(brokerName);
-  }
-
-  /** The master's topics count; without a master those of the smallest slave id, of brokers that know acting masters. */
-  #updateTopics(registration: BrokerRegistration, broker: BrokerData, first: boolean, local: boolean): void {
+  /**
+   * The master's topics count; without a master those of the smallest slave id, of brokers that know acting masters.
+   * `leftOut` learns what the tables have no room for.
+   */
+  #updateTopics(
+    registration: BrokerRegistration,
+    broker: BrokerData,
+    first: boolean,
+    local: boolean,
+    leftOut: LeftOut,
+  ): void {
     const { clusterName, brokerName, brokerId, brokerAddr, topicConfig } = registration;
     const master = brokerId === MASTER_ID;
     const primeSlave =
-      !master && registration.enableActingMaster !== undefined && brokerId === Math.min(...broker.brokerAddrs.keys());
+      !master && registration.enableActingMaster !== undefined && brokerId === smallest(broker.brokerAddrs.keys());
     if (!master && !primeSlave) return;
     const topics = topicConfig.topicConfigTable;
     const mappings = registration.topicQueueMappingInfo ?? new Map<string, unknown>();
-    // A broker of this process always registers all it has; one on the wire may register the one topic it has changed.
-    if (local || (this.#config.deleteTopicWithBrokerRegistration && mappings.size === 0)) {
+    if (this.#config.deleteTopicWithBrokerRegistration && mappings.size === 0) {
       this.#topics.removeBroker(brokerName, topics);
     }
     const before = this.dataVersion(clusterName, brokerAddr);
@@ -285,53 +273,30 @@ export class RouteInfoManager {
     for (const topic of topics.values()) {
       // Unchanged topics are left alone, so that a wiped write permission stays wiped.
       if (!first && !changed && this.#topics.has(topic.topicName, brokerName)) continue;
+      if (!local && !this.#topics.hasRoom(topic.topicName, brokerName)) {
+        leftOut.add(`the nameserver has ${this.#topics.entryCount} entries of topics, and no more are taken`);
+        continue;
+      }
       this.#topics.putConfig(brokerName, topic, permOf(topic, primeSlave && broker.enableActingMaster));
     }
     if (!first && !changed) return;
     for (const [topic, mapping] of mappings) {
-      const byBroker = this.#topicQueueMappings.get(topic);
-      if (byBroker === undefined) this.#topicQueueMappings.set(topic, new Map([[brokerName, mapping]]));
-      else byBroker.set(brokerName, mapping);
+      const fault = this.#staticTopics.put(topic, brokerName, mapping);
+      if (fault !== undefined) leftOut.add(fault);
     }
   }
 
-  #recordLive(registration: BrokerRegistration, connection: RemotingConnection | undefined): void {
-    const { clusterName, brokerName, brokerId, brokerAddr, haServerAddr } = registration;
-    if (this.#live.get(clusterName, brokerAddr) === undefined) {
-      this.#logger.info(
-        { clusterName, brokerName, brokerId, brokerAddr, haServerAddr },
-        `broker ${brokerName}:${brokerId} of ${clusterName} registered at ${brokerAddr}`,
-      );
-    }
-    this.#live.put({
-      clusterName,
-      brokerName,
-      brokerId,
-      brokerAddr,
-      haServerAddr,
-      dataVersion: registration.topicConfig.dataVersion,
-      connection,
-      fixedAddress: connection !== undefined || registration.fixedAddress === true,
-      heartbeatTimeoutMs: registration.heartbeatTimeoutMs ?? HEARTBEAT_TIMEOUT_MS,
-    });
-    const servers = registration.filterServerList ?? [];
-    if (servers.length === 0) this.#filterServers.delete(brokerAddr);
-    else this.#filterServers.set(brokerAddr, servers);
+  #updateFilterServers({ brokerName, brokerAddr, filterServerList = [] }: BrokerRegistration): void {
+    const known = this.#filterServers.get(brokerName);
+    if (filterServerList.length === 0) known?.delete(brokerAddr);
+    else if (known === undefined) this.#filterServers.set(brokerName, new Map([[brokerAddr, filterServerList]]));
+    else known.set(brokerAddr, filterServerList);
   }
 
   #masterOf(broker: BrokerData): RegisterBrokerResult {
     const masterAddr = broker.brokerAddrs.get(MASTER_ID);
-    const live = masterAddr === undefined ? undefined : this.#live.get(broker.cluster, masterAddr);
+    const live = masterAddr === undefined ? undefined : this.#table.live(broker.cluster, masterAddr);
     return live === undefined ? {} : { masterAddr, haServerAddr: live.haServerAddr };
-  }
-
-  #expire(live: BrokerLive): void {
-    this.#logger.warn(
-      { brokerName: live.brokerName, brokerAddr: live.brokerAddr, heartbeatTimeoutMs: live.heartbeatTimeoutMs },
-      `broker ${live.brokerName} at ${live.brokerAddr} was silent for more than ${live.heartbeatTimeoutMs} ms`,
-    );
-    live.connection?.destroy(`silent for more than ${live.heartbeatTimeoutMs} ms`);
-    this.unregisterBroker(live.clusterName, live.brokerName, live.brokerAddr);
   }
 
   /** A copy of the broker data with addresses that the asking client can use. */
@@ -339,11 +304,17 @@ export class RouteInfoManager {
     const brokerAddrs = new Map<number, string>();
     for (const id of [...broker.brokerAddrs.keys()].sort((a, b) => a - b)) {
       const address = broker.brokerAddrs.get(id) as string;
-      const resolved = connection !== undefined && this.#live.get(broker.cluster, address)?.fixedAddress === false;
+      const resolved = connection !== undefined && this.#table.live(broker.cluster, address)?.fixedAddress === false;
       brokerAddrs.set(id, resolved ? this.#resolve(address, connection) : address);
     }
     return { ...broker, brokerAddrs };
   }
+}
+
+function smallest(ids: Iterable<number>): number {
+  let found = Number.POSITIVE_INFINITY;
+  for (const id of ids) found = Math.min(found, id);
+  return found;
 }
 
 function permOf(topic: TopicConfig, readOnly: boolean): number {
@@ -356,9 +327,9 @@ function actingMasters(brokers: readonly BrokerData[], queues: readonly QueueDat
     if (!broker.enableActingMaster || broker.brokerAddrs.size === 0 || broker.brokerAddrs.has(MASTER_ID)) continue;
     const queue = queues.find((item) => item.brokerName === broker.brokerName);
     if (queue === undefined || (queue.perm & Perm.WRITE) !== 0) continue;
-    const smallest = Math.min(...broker.brokerAddrs.keys());
-    const address = broker.brokerAddrs.get(smallest) as string;
-    broker.brokerAddrs.delete(smallest);
+    const acting = smallest(broker.brokerAddrs.keys());
+    const address = broker.brokerAddrs.get(acting) as string;
+    broker.brokerAddrs.delete(acting);
     broker.brokerAddrs.set(MASTER_ID, address);
   }
 }

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createRequest, decodeKVTable, type ExtFields, RemotingClient, RequestCode } from '@vernier/remoting';
+import fc from 'fast-check';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { KVConfigManager } from '../../src/namesrv/kv-config-manager.ts';
 import { Namesrv } from '../../src/namesrv/namesrv.ts';
 
 async function directory(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'vernier-kv-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
+  const path = await temporaryFolder(t, 'kv');
   return path;
 }
 
@@ -18,7 +18,7 @@ describe('KV configuration', () => {
     const namesrv = new Namesrv();
     await namesrv.start({ port: 0 });
     const client = new RemotingClient();
-    t.after(async () => {
+    cleanUp(t, async () => {
       await client.close();
       await namesrv.shutdown(0);
     });
@@ -34,6 +34,51 @@ describe('KV configuration', () => {
     assert.deepEqual(decodeKVTable(list.body), new Map([['k', 'v']]));
     assert.equal((await call(RequestCode.DELETE_KV_CONFIG, key)).code, 0);
     assert.equal((await call(RequestCode.GET_KV_CONFIG, key)).code, 22);
+  });
+
+  it('refuses what is too long or too much, and keeps what there is', async (t) => {
+    const namesrv = new Namesrv();
+    await namesrv.start({ port: 0 });
+    const client = new RemotingClient();
+    cleanUp(t, async () => {
+      await client.close();
+      await namesrv.shutdown(0);
+    });
+    const put = async (namespace: string, key: string, value: string) => {
+      const request = createRequest(RequestCode.PUT_KV_CONFIG, { namespace, key, value });
+      const { code, remark } = await client.invoke(namesrv.address, request, 5000);
+      return [code, remark];
+    };
+    assert.deepEqual(await put('ä'.repeat(128), 'k', 'v'), [
+      29,
+      'the namespace has 256 bytes, at most 255 are allowed',
+    ]);
+    assert.deepEqual(await put('n', 'k'.repeat(256), 'v'), [29, 'the key has 256 bytes, at most 255 are allowed']);
+    assert.deepEqual(await put('n', 'k', 'v'.repeat(65_537)), [
+      29,
+      'the value has 65537 bytes, at most 65536 are allowed',
+    ]);
+    assert.equal(namesrv.kv.list('n'), undefined);
+    const value = 'v'.repeat(65_536);
+    let taken = 0;
+    while ((await put('n', `k${taken}`, value))[0] === 0) taken++;
+    assert.equal(taken, 63, '4 MiB of values and their names');
+    assert.equal((await put('n', 'k0', value))[0], 0, 'one that is known, of the same size');
+    await namesrv.kv.delete('n', 'k0');
+    assert.equal((await put('n', 'k0', value))[0], 0, 'there is room again');
+    for (let index = 0; index < taken; index++) await namesrv.kv.delete('n', `k${index}`);
+    assert.equal(namesrv.kv.list('n'), undefined, 'a namespace goes with its last key');
+    for (let index = 0; index < taken; index++) assert.equal((await put(`n${index}`, 'k', value))[0], 0);
+  });
+
+  it('a thousand puts at once are all on disk when they are answered', async (t) => {
+    const path = await directory(t);
+    const manager = new KVConfigManager(path);
+    const puts = Array.from({ length: 1_000 }, (_, index) => manager.put('n', `k${index}`, 'v'));
+    await Promise.all(puts);
+    const again = new KVConfigManager(path);
+    await again.load();
+    assert.equal(again.list('n')?.size, 1_000);
   });
 
   it('is in the file when a put resolves, and is read back', async (t) => {
@@ -95,5 +140,32 @@ describe('KV configuration', () => {
     const again = new KVConfigManager(join(blocker, 'below'));
     await again.load();
     assert.deepEqual([again.get('n', 'k'), again.get('n', 'k2')], ['v', 'v2']);
+  });
+
+  it('is the same after every restart, whatever the names and values', async (t) => {
+    const seed = Number(process.env.VERNIER_SEED ?? Math.floor(Math.random() * 2 ** 31));
+    const numRuns = Number(process.env.VERNIER_PROPERTY_RUNS ?? 20);
+    t.diagnostic(`VERNIER_SEED=${seed} VERNIER_PROPERTY_RUNS=${numRuns}`);
+    const name = fc.oneof(fc.constantFrom('n', '__proto__', 'constructor', '', '{', '\ud800', '"'), fc.string());
+    const changes = fc.array(
+      fc.record({ namespace: name, key: name, value: fc.option(fc.string(), { nil: undefined }) }),
+    );
+    const root = await directory(t);
+    let run = 0;
+    const property = fc.asyncProperty(changes, async (list) => {
+      const path = join(root, String(run++));
+      const kv = new KVConfigManager(path);
+      await kv.load();
+      const names = new Set(['']);
+      for (const { namespace, key, value } of list) {
+        names.add(namespace);
+        if (value === undefined) await kv.delete(namespace, key);
+        else if (kv.fault(namespace, key, value) === undefined) await kv.put(namespace, key, value);
+      }
+      const again = new KVConfigManager(path);
+      await again.load();
+      for (const namespace of names) assert.deepEqual(again.list(namespace), kv.list(namespace), namespace);
+    });
+    await fc.assert(property, { seed, numRuns });
   });
 });

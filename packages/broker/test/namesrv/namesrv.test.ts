@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import {
   bodyCrc32,
@@ -11,16 +12,16 @@ import {
   type ExtFields,
   encodeRegisterBrokerBody,
   encodeTopicRouteData,
-  fetchTopicRoute,
   type RegisterBrokerBody,
   RemotingClient,
   type RemotingCommand,
   RequestCode,
   type TopicConfig,
-  writableQueues,
 } from '@vernier/remoting';
-import { ManualClock } from '@vernier/store/testing';
+import { ManualClock } from '@vernier/torture';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { Namesrv, type NamesrvOptions } from '../../src/namesrv/namesrv.ts';
+import { fetchTopicRoute } from '../requests.ts';
 
 interface Fixture {
   namesrv: Namesrv;
@@ -41,7 +42,7 @@ async function start(t: TestContext, options: NamesrvOptions = {}): Promise<Fixt
     return client;
   };
   const client = newClient();
-  t.after(async () => {
+  cleanUp(t, async () => {
     await Promise.all(clients.map((each) => each.close()));
     await namesrv.shutdown(0);
   });
@@ -95,19 +96,22 @@ describe('REGISTER_BROKER', () => {
     it(`makes topics routable, compressed=${compressed}`, async (t) => {
       const fixture = await start(t);
       assert.equal((await register(fixture, topics('T1', 'T2'), { compressed })).code, 0);
-      const route = await fetchTopicRoute(fixture.client, [fixture.address], 'T1');
+      const route = await fetchTopicRoute(fixture.client, fixture.address, 'T1');
       assert.ok(route);
-      assert.deepEqual(
-        writableQueues(route, 'T1').map((queue) => [queue.queueId, queue.brokerAddr]),
-        [
-          [0, '10.0.0.1:10911'],
-          [1, '10.0.0.1:10911'],
-          [2, '10.0.0.1:10911'],
-          [3, '10.0.0.1:10911'],
-        ],
-      );
+      assert.equal(route.queueDatas[0]?.writeQueueNums, 4);
+      assert.equal(route.brokerDatas[0]?.brokerAddrs.get(0), '10.0.0.1:10911');
     });
   }
+
+  it('takes registrations of one connection in their order, each with the body it came with', async (t) => {
+    const fixture = await start(t);
+    const lists = [topics('A1', 'A2'), topics('B1', 'B2'), topics('C1', 'C2')];
+    const answers = await Promise.all(
+      lists.map((list, i) => register(fixture, list, { compressed: String(i !== 1) }, i + 1)),
+    );
+    for (const answer of answers) assert.equal(answer.code, 0, answer.remark);
+    assert.deepEqual(await addresses(fixture, 'C1'), [[0, '10.0.0.1:10911']]);
+  });
 
   it('refuses a first registration with exactly one topic and keeps nothing of it; zero and later single ones pass', async (t) => {
     const fixture = await start(t);
@@ -199,7 +203,7 @@ describe('REGISTER_BROKER', () => {
     await register(fixture, topics('T1', 'T2'));
     const wider = [createTopicConfig('T1', { readQueueNums: 8 }), ...topics('T2')];
     const queues = async (): Promise<number | undefined> =>
-      (await fetchTopicRoute(fixture.client, [fixture.address], 'T1'))?.queueDatas[0]?.readQueueNums;
+      (await fetchTopicRoute(fixture.client, fixture.address, 'T1'))?.queueDatas[0]?.readQueueNums;
     await register(fixture, wider, {}, 1);
     assert.equal(await queues(), 4);
     await register(fixture, wider, {}, 2);
@@ -291,7 +295,7 @@ describe('brokers that go', () => {
     const slave = { brokerId: '2', brokerAddr: '10.0.0.2:10911', ...acting };
     await register({ client: fixture.newClient(), address: fixture.address }, topics('T1', 'T2'), slave);
     await fixture.call(RequestCode.UNREGISTER_BROKER, identity);
-    const route = await fetchTopicRoute(fixture.client, [fixture.address], 'T1');
+    const route = await fetchTopicRoute(fixture.client, fixture.address, 'T1');
     assert.equal(route?.queueDatas[0]?.perm, 4);
     assert.deepEqual(await addresses(fixture), [[0, '10.0.0.2:10911']]);
   });
@@ -347,7 +351,7 @@ describe('GET_ROUTEINFO_BY_TOPIC', () => {
     const fixture = await start(t);
     await register(fixture, topics('T1', 'T2'));
     await fixture.call(RequestCode.PUT_KV_CONFIG, { namespace: 'ORDER_TOPIC_CONFIG', key: 'T1', value: 'b:4' });
-    const order = async () => (await fetchTopicRoute(fixture.client, [fixture.address], 'T1'))?.orderTopicConf;
+    const order = async () => (await fetchTopicRoute(fixture.client, fixture.address, 'T1'))?.orderTopicConf;
     assert.equal(await order(), undefined);
     await fixture.call(RequestCode.UPDATE_NAMESRV_CONFIG, undefined, Buffer.from('orderMessageEnable=true\n'));
     assert.equal(await order(), 'b:4');
@@ -430,7 +434,7 @@ describe('topics', () => {
   it('a wiped write permission stays wiped over registrations without changes, and can be given back', async (t) => {
     const fixture = await start(t);
     await register(fixture, topics('T1', 'T2'));
-    const perm = async () => (await fetchTopicRoute(fixture.client, [fixture.address], 'T1'))?.queueDatas[0]?.perm;
+    const perm = async () => (await fetchTopicRoute(fixture.client, fixture.address, 'T1'))?.queueDatas[0]?.perm;
     const wiped = await fixture.call(RequestCode.WIPE_WRITE_PERM_OF_BROKER, { brokerName: 'b' });
     assert.equal(wiped.extFields?.wipeTopicCount, '2');
     await register(fixture, topics('T1', 'T2'));
@@ -470,26 +474,73 @@ describe('cluster and member group', () => {
 });
 
 describe('settings over the wire', () => {
+  it('name the port and the address that are listened on', async (t) => {
+    const { call, address } = await start(t);
+    const text = (await call(RequestCode.GET_NAMESRV_CONFIG)).body?.toString() ?? '';
+    assert.match(text, new RegExp(`^listenPort=${address.split(':')[1]}$`, 'm'));
+    assert.match(text, /^bindAddress=127\.0\.0\.1$/m);
+  });
+
+  it('that cannot work are refused at the start', () => {
+    for (const config of [{ scanNotActiveBrokerInterval: 0 }, { scanNotActiveBrokerInterval: 2 ** 31 }]) {
+      assert.throws(() => new Namesrv({ config }), { code: 'BROKER_CONFIG_INVALID' });
+    }
+  });
+
   it('are read and changed; black-listed and wrong ones are refused and nothing of the request is applied', async (t) => {
     const { call } = await start(t);
     const update = (text: string) => call(RequestCode.UPDATE_NAMESRV_CONFIG, undefined, Buffer.from(text));
     const read = async () => (await call(RequestCode.GET_NAMESRV_CONFIG)).body?.toString() ?? '';
     assert.match(await read(), /^orderMessageEnable=false$/m);
-    for (const name of ['configBlackList', 'kvConfigPath', 'configStorePath', 'rocketmqHome']) {
+    // Those that would be taken and do nothing until the next start are refused as well.
+    for (const name of [
+      'configBlackList',
+      'kvConfigPath',
+      'configStorePath',
+      'rocketmqHome',
+      'listenPort',
+      'bindAddress',
+    ]) {
       const response = await update(`orderMessageEnable=true\n${name}=/tmp/x\n`);
       assert.deepEqual([response.code, response.remark], [16, 'Can not update config in black list.'], name);
     }
-    assert.equal((await update('orderMessageEnable=true\nwaitSecondsForService=soon\n')).code, 29);
+    for (const wrong of [
+      'waitSecondsForService=soon',
+      'waitSecondsForService=-1',
+      'scanNotActiveBrokerInterval=0',
+      'scanNotActiveBrokerInterval=2147483648',
+    ]) {
+      assert.equal((await update(`orderMessageEnable=true\n${wrong}\n`)).code, 29, wrong);
+    }
     assert.match(await read(), /^orderMessageEnable=false$/m);
-    assert.equal((await update('orderMessageEnable=true\nunknown=1\n')).code, 0);
+    const beside = await update('orderMessageEnable=true\nunknown=1\n');
+    assert.deepEqual([beside.code, beside.remark], [0, 'there is no such key here: unknown']);
     assert.match(await read(), /^orderMessageEnable=true$/m);
+    assert.equal((await update('unknown=1\n')).code, 16);
+    assert.match(await read(), /^orderMessageEnable=true$/m);
+  });
+
+  it('hold over a restart where there is a directory', async (t) => {
+    const root = await temporaryFolder(t, 'namesrv');
+    const directory = join(root, 'made', 'config');
+    const first = await start(t, { directory });
+    const change = Buffer.from('orderMessageEnable=true\nwaitSecondsForService=5');
+    assert.equal((await first.call(RequestCode.UPDATE_NAMESRV_CONFIG, undefined, change)).code, 0);
+    const text = async ({ call }: Fixture) =>
+      (await call(RequestCode.GET_NAMESRV_CONFIG)).body?.toString().replace(/^listenPort=.*$/m, '');
+    const shown = await text(first);
+    const second = await start(t, { directory });
+    assert.equal(await text(second), shown);
+    assert.match(shown ?? '', /^waitSecondsForService=5$/m);
+    const third = await start(t, { directory, config: { waitSecondsForService: 9 } });
+    assert.match((await text(third)) ?? '', /^waitSecondsForService=9$/m, 'a start with another value goes before it');
   });
 });
 
 describe('brokers of this process', () => {
   const local = { clusterName: 'C', brokerName: 'me', brokerId: 0, brokerAddr: '0.0.0.0:10911', haServerAddr: '' };
 
-  it('are routable with a single topic, follow their table exactly, do not expire and leave when told', async (t) => {
+  it('are routable with a single topic, do not expire and leave when told', async (t) => {
     const clock = new ManualClock();
     const fixture = await start(t, { clock, server: { idleTimeoutMs: 0 } });
     fixture.namesrv.registerLocal({ ...local, topicConfig: body(topics('T1')).topicConfig });
@@ -497,9 +548,11 @@ describe('brokers of this process', () => {
     await clock.advance(1_000_000);
     assert.deepEqual(await addresses(fixture), [[0, '127.0.0.1:10911']]);
     fixture.namesrv.registerLocal({ ...local, topicConfig: body(topics('T2'), 2).topicConfig });
-    assert.equal(await addresses(fixture), undefined);
+    // As with a broker elsewhere: a topic leaves the routes by DELETE_TOPIC_IN_NAMESRV.
+    assert.equal((await addresses(fixture))?.length, 1);
     assert.equal((await addresses(fixture, 'T2'))?.length, 1);
     fixture.namesrv.unregisterLocal(local);
+    assert.equal(await addresses(fixture), undefined);
     assert.equal(await addresses(fixture, 'T2'), undefined);
   });
 
@@ -532,6 +585,88 @@ describe('brokers of this process', () => {
       [0, '192.0.2.7:1'],
       [0, '10.0.0.1:10911'],
     ]);
+  });
+});
+
+describe('a broker of this process keeps its routes, whoever else registers', () => {
+  const local = {
+    clusterName: 'C',
+    brokerName: 'broker-a',
+    brokerId: 0,
+    brokerAddr: '127.0.0.1:10911',
+    haServerAddr: '',
+    fixedAddress: true,
+  };
+  const withLocal = async (t: TestContext): Promise<Fixture> => {
+    const fixture = await start(t);
+    fixture.namesrv.registerLocal({ ...local, topicConfig: body(topics('T1'), 1, 0).topicConfig });
+    return fixture;
+  };
+  const mine: [number, string][] = [[0, '127.0.0.1:10911']];
+
+  it('over a second broker with its name, which is refused, told why, and goes', async (t) => {
+    const fixture = await withLocal(t);
+    const client = fixture.newClient();
+    const fields = { brokerName: 'broker-a', brokerAddr: '10.0.0.9:10911' };
+    const refused = await register({ client, address: fixture.address }, topics('T1', 'T2'), fields, 9, 9);
+    assert.equal(refused.code, 1);
+    assert.match(refused.remark ?? '', /is broker-a:0 at 127\.0\.0\.1:10911; give this one another brokerName/);
+    assert.deepEqual(await addresses(fixture), mine);
+    assert.equal(await addresses(fixture, 'T2'), undefined);
+    const farewell = { ...identity, ...fields };
+    await client.invoke(fixture.address, createRequest(RequestCode.UNREGISTER_BROKER, farewell), 5000);
+    const gone = new Promise((resolve) => fixture.namesrv.server.once('close', resolve));
+    await client.close();
+    await gone;
+    assert.deepEqual(await addresses(fixture), mine);
+  });
+
+  it('over one with its address, its name in another cluster, or its name as a slave elsewhere that leaves', async (t) => {
+    const fixture = await withLocal(t);
+    const sameAddress = await register(fixture, topics('T1', 'T2'), { brokerName: 'x', brokerAddr: local.brokerAddr });
+    assert.match(sameAddress.remark ?? '', /has the address 127\.0\.0\.1:10911; give this one a brokerIP1/);
+    const slave = { brokerName: 'broker-a', brokerAddr: '10.0.0.9:1', brokerId: '1' };
+    const elsewhere = await register(fixture, topics('T1', 'T2'), { ...slave, clusterName: 'D' });
+    assert.match(elsewhere.remark ?? '', /the broker name broker-a is in the cluster C, at 127\.0\.0\.1:10911/);
+    assert.equal((await register(fixture, topics('T1', 'T2'), slave)).code, 0);
+    assert.deepEqual(await addresses(fixture), [...mine, [1, '10.0.0.9:1']]);
+    await fixture.call(RequestCode.UNREGISTER_BROKER, { ...identity, ...slave });
+    assert.deepEqual(await addresses(fixture), mine);
+  });
+
+  it('over UNREGISTER_BROKER in its name', async (t) => {
+    const fixture = await withLocal(t);
+    for (const more of [{}, { brokerName: 'another' }]) {
+      const fields = { ...identity, brokerName: 'broker-a', brokerAddr: local.brokerAddr, ...more };
+      const refused = await fixture.call(RequestCode.UNREGISTER_BROKER, fields);
+      assert.equal(refused.code, 1);
+      assert.match(refused.remark ?? '', /is in the process of this nameserver and unregisters by itself/);
+      assert.deepEqual(await addresses(fixture), mine);
+    }
+  });
+
+  it('over REGISTER_TOPIC_IN_NAMESRV with other numbers of queues', async (t) => {
+    const fixture = await withLocal(t);
+    const queue = { brokerName: 'broker-a', readQueueNums: 0, writeQueueNums: 0, perm: 0, topicSysFlag: 0 };
+    const route = encodeTopicRouteData({ queueDatas: [queue], brokerDatas: [], filterServerTable: new Map() });
+    await fixture.call(RequestCode.REGISTER_TOPIC_IN_NAMESRV, { topic: 'T1' }, route);
+    const found = await fetchTopicRoute(fixture.client, fixture.address, 'T1');
+    assert.deepEqual([found?.queueDatas[0]?.readQueueNums, found?.queueDatas[0]?.perm], [4, 6]);
+  });
+
+  it('takes its name back from one that registered before it', async (t) => {
+    const fixture = await start(t);
+    const stranger = fixture.newClient();
+    const fields = { brokerName: 'broker-a', brokerAddr: '10.0.0.9:10911', clusterName: 'D' };
+    await register({ client: stranger, address: fixture.address }, topics('T1', 'T2'), fields, 9, 9);
+    fixture.namesrv.registerLocal({ ...local, topicConfig: body(topics('T1'), 1, 0).topicConfig });
+    assert.deepEqual(await addresses(fixture), mine);
+    const gone = new Promise((resolve) => fixture.namesrv.server.once('close', resolve));
+    await stranger.close();
+    await gone;
+    assert.deepEqual(await addresses(fixture), mine);
+    const info = decodeClusterInfo((await fixture.call(RequestCode.GET_BROKER_CLUSTER_INFO)).body);
+    assert.deepEqual(info.clusterAddrTable, new Map([['C', ['broker-a']]]));
   });
 });
 

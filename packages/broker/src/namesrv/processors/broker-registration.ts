@@ -21,24 +21,69 @@ import { type NamesrvContext, optionalInteger, type Processors, required, succes
 /** What brokers send: 103, 104, 322, 901, 904. */
 export function brokerRegistrationProcessors(context: NamesrvContext): Processors {
   return new Map<number, RequestHandler>([
-    [RequestCode.REGISTER_BROKER, (request, connection) => registerBroker(context, request, connection)],
-    [RequestCode.UNREGISTER_BROKER, (request) => unregisterBroker(context, request)],
+    [RequestCode.REGISTER_BROKER, inOrder((request, connection) => registerBroker(context, request, connection))],
+    [RequestCode.UNREGISTER_BROKER, inOrder((request) => unregisterBroker(context, request))],
     [RequestCode.QUERY_DATA_VERSION, (request) => queryDataVersion(context, request)],
     [RequestCode.BROKER_HEARTBEAT, (request) => brokerHeartbeat(context, request)],
     [RequestCode.GET_BROKER_MEMBER_GROUP, (request, connection) => memberGroup(context, request, connection)],
   ]);
 }
 
+/** Registrations whose body is being unpacked, by connection. What a broker says after one must not overtake it. */
+const unpacking = new WeakMap<RemotingConnection, Promise<unknown>>();
+
+function inOrder(handle: RequestHandler): RequestHandler {
+  return (request, connection) => {
+    const before = unpacking.get(connection);
+    const result =
+      before === undefined ? handle(request, connection) : handleAfter(before, handle, request, connection);
+    if (result instanceof Promise) {
+      const done = result.then(nothing, nothing).then(() => {
+        if (unpacking.get(connection) === done) unpacking.delete(connection);
+      });
+      unpacking.set(connection, done);
+    }
+    return result;
+  };
+}
+
+/** What is handled later keeps its body: the one it came with is gone when this turn is over. */
+function handleAfter(
+  before: Promise<unknown>,
+  handle: RequestHandler,
+  request: RemotingCommand,
+  connection: RemotingConnection,
+): Promise<RemotingCommand | undefined> {
+  const body = request.body === undefined ? undefined : Buffer.from(request.body);
+  const kept = { ...request, body };
+  return before.then(() => handle(kept, connection));
+}
+
+const nothing = (): void => {};
+
 function registerBroker(
   context: NamesrvContext,
   request: RemotingCommand,
   connection: RemotingConnection,
-): RemotingCommand {
+): RemotingCommand | Promise<RemotingCommand> {
   const crc = optionalInteger(request, 'bodyCrc32') ?? 0;
   if (crc !== 0 && bodyCrc32(request.body ?? Buffer.alloc(0)) !== crc) {
     return createResponse(request, ResponseCode.SYSTEM_ERROR, 'crc32 not match');
   }
   const body = registrationBody(request);
+  return body instanceof Promise
+    ? body.then((unpacked) => takeRegistration(context, request, connection, unpacked))
+    : takeRegistration(context, request, connection, body);
+}
+
+function takeRegistration(
+  context: NamesrvContext,
+  request: RemotingCommand,
+  connection: RemotingConnection,
+  body: RegisterBrokerBody,
+): RemotingCommand {
+  // A registration of a connection that closed meanwhile would stay for ever: its end has been told.
+  if (connection.closed) return createResponse(request, ResponseCode.SYSTEM_ERROR, 'the connection is closed');
   const enableActingMaster = request.extFields?.enableActingMaster;
   const result = context.routes.registerBroker(
     {
@@ -56,7 +101,7 @@ function registerBroker(
     },
     connection,
   );
-  if (result === undefined) return createResponse(request, ResponseCode.SYSTEM_ERROR, 'register broker failed');
+  if (result.refused !== undefined) return createResponse(request, ResponseCode.SYSTEM_ERROR, result.refused);
   const order = context.config.returnOrderTopicConfigToBroker ? context.kv.list(ORDER_TOPIC_CONFIG) : undefined;
   return success(
     request,
@@ -66,7 +111,7 @@ function registerBroker(
 }
 
 /** A registration without a body has no topics and the oldest version there is. */
-function registrationBody(request: RemotingCommand): RegisterBrokerBody {
+function registrationBody(request: RemotingCommand): RegisterBrokerBody | Promise<RegisterBrokerBody> {
   if (request.body !== undefined) {
     return decodeRegisterBrokerBody(request.body, request.extFields?.compressed === 'true');
   }
@@ -78,12 +123,12 @@ function registrationBody(request: RemotingCommand): RegisterBrokerBody {
 }
 
 function unregisterBroker(context: NamesrvContext, request: RemotingCommand): RemotingCommand {
-  context.routes.unregisterBroker(
-    required(request, 'clusterName'),
-    required(request, 'brokerName'),
-    required(request, 'brokerAddr'),
-  );
-  return success(request);
+  const brokerName = required(request, 'brokerName');
+  const brokerAddr = required(request, 'brokerAddr');
+  if (context.routes.unregisterBroker(required(request, 'clusterName'), brokerName, brokerAddr))
+    return success(request);
+  const remark = `the broker ${brokerName} at ${brokerAddr} is in the process of this nameserver and unregisters by itself`;
+  return createResponse(request, ResponseCode.SYSTEM_ERROR, remark);
 }
 
 /** Tells a broker whether it has to register again; asking counts as a sign of life. */

@@ -5,6 +5,8 @@ import {
   type RequestHandler,
   ResponseCode,
 } from '@vernier/remoting';
+import type { LongAnswers } from '../../long-answers/long-answers.ts';
+import type { SettingsAdmin } from '../../settings/settings-admin.ts';
 import type { KVConfigManager } from '../kv-config-manager.ts';
 import type { NamesrvConfig } from '../namesrv-config.ts';
 import type { RouteInfoManager } from '../route-info-manager.ts';
@@ -12,8 +14,10 @@ import type { RouteInfoManager } from '../route-info-manager.ts';
 /** What the processors of the name server share. */
 export interface NamesrvContext {
   readonly config: NamesrvConfig;
+  readonly settingsAdmin: SettingsAdmin;
   readonly routes: RouteInfoManager;
   readonly kv: KVConfigManager;
+  readonly longAnswers: LongAnswers;
   /** Whether routes are given out yet (needWaitForService). */
   readonly ready: () => boolean;
 }

@@ -24,6 +24,8 @@ async function putKVConfig(context: NamesrvContext, request: RemotingCommand): P
   if (namespace === undefined || key === undefined || value === undefined) {
     return createResponse(request, ResponseCode.SYSTEM_ERROR, 'namespace, key or value is null');
   }
+  const fault = context.kv.fault(namespace, key, value);
+  if (fault !== undefined) return createResponse(request, ResponseCode.INVALID_PARAMETER, fault);
   await context.kv.put(namespace, key, value);
   return success(request);
 }

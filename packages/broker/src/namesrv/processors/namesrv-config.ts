@@ -1,16 +1,16 @@
 import {
   createResponse,
   decodeProperties,
-  encodeProperties,
   type RemotingCommand,
   RequestCode,
   type RequestHandler,
   ResponseCode,
 } from '@vernier/remoting';
-import { applyProperties, blackListed } from '../namesrv-config.ts';
+import { Refusal } from '../../base/refusal.ts';
+import { blackListed } from '../namesrv-config.ts';
 import { type NamesrvContext, type Processors, success } from './context.ts';
 
-/** The name server's own settings: 318, 319. Changes last until it ends. */
+/** The name server's own settings: 318, 319. */
 export function namesrvConfigProcessors(context: NamesrvContext): Processors {
   return new Map<number, RequestHandler>([
     [RequestCode.UPDATE_NAMESRV_CONFIG, (request) => updateConfig(context, request)],
@@ -18,18 +18,17 @@ export function namesrvConfigProcessors(context: NamesrvContext): Processors {
   ]);
 }
 
-function updateConfig(context: NamesrvContext, request: RemotingCommand): RemotingCommand {
+/** Answered once the change is on disk, when the nameserver has a directory. */
+async function updateConfig(context: NamesrvContext, request: RemotingCommand): Promise<RemotingCommand> {
   const properties = decodeProperties(request.body?.toString('utf8') ?? '');
   if (blackListed(context.config, properties.keys()) !== undefined) {
     return createResponse(request, ResponseCode.NO_PERMISSION, 'Can not update config in black list.');
   }
-  const wrong = applyProperties(context.config, properties);
-  if (wrong === undefined) return success(request);
-  const remark = `${wrong}=${properties.get(wrong)} is not a value of that setting`;
-  return createResponse(request, ResponseCode.INVALID_PARAMETER, remark);
+  const unknown = await context.settingsAdmin.change(properties);
+  if (unknown instanceof Refusal) return createResponse(request, unknown.code, unknown.remark);
+  return unknown === undefined ? success(request) : createResponse(request, ResponseCode.SUCCESS, unknown);
 }
 
 function getConfig(context: NamesrvContext, request: RemotingCommand): RemotingCommand {
-  const entries = Object.entries(context.config).map(([name, value]): [string, string] => [name, String(value)]);
-  return success(request, undefined, Buffer.from(encodeProperties(new Map(entries))));
+  return success(request, undefined, Buffer.from(context.settingsAdmin.text()));
 }

@@ -1,0 +1,48 @@
+import { ResponseCode } from '@vernier/remoting';
+import type { MessageStore } from '@vernier/store';
+import { Refusal } from '../base/refusal.ts';
+import type { BrokerConfig } from '../config.ts';
+
+export interface KeyQuery {
+  readonly topic: string;
+  readonly key: string;
+  /** The key is a unique one: it stands once. */
+  readonly isUnique: boolean;
+  readonly isTag: boolean;
+  readonly maxNum: number;
+  /** Store times between which the messages lie, Unix milliseconds. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface FoundByKey {
+  /** The newest that were found, in the order of the log; may be none. */
+  readonly records: Buffer[];
+  readonly indexLastUpdateTimestamp: number;
+  readonly indexLastUpdatePhyoffset: number;
+}
+
+/** Single messages, by key or by place (RocketMQ QueryMessageProcessor). */
+export class MessageQuery {
+  readonly #config: BrokerConfig;
+  readonly #store: MessageStore;
+
+  constructor(config: BrokerConfig, store: MessageStore) {
+    this.#config = config;
+    this.#store = store;
+  }
+
+  async byKey({ topic, key, isUnique, isTag, maxNum, begin, end }: KeyQuery): Promise<FoundByKey> {
+    // A unique key stands once; the number guards against other keys of the same hash, which the client sorts out.
+    const count = isUnique ? this.#config.defaultQueryMaxNum : maxNum;
+    const type = !isUnique && isTag ? 'tag' : 'key';
+    const found = await this.#store.queryMessage(topic, key, Math.max(1, count), begin, end, type);
+    return { ...found, records: found.records.reverse() };
+  }
+
+  /** The record that begins at this offset of the log. */
+  async at(logOffset: number): Promise<Buffer | Refusal> {
+    const record = logOffset < 0 ? undefined : await this.#store.selectOneMessageByOffset(logOffset);
+    return record ?? new Refusal(ResponseCode.SYSTEM_ERROR, `can not find message by the offset, ${logOffset}`);
+  }
+}

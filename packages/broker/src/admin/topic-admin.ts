@@ -1,0 +1,153 @@
+import { ResponseCode, type TopicConfig } from '@vernier/remoting';
+import type { MessageStore, StoreLogger } from '@vernier/store';
+import { retryTopicOf, topicNameFault } from '../base/names.ts';
+import { Refusal } from '../base/refusal.ts';
+import type { BrokerConfig } from '../config.ts';
+import type { MetadataFile } from '../metadata/metadata-files.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
+import { alterAttributes } from '../topics/topic-attributes.ts';
+import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
+import { topicConfigFault } from '../topics/topic-config-rules.ts';
+import { cleanUnusedTopics } from './clean-unused-topics.ts';
+
+/** A topic as an operator wants it. */
+export interface TopicChange {
+  /** Everything but the attributes. */
+  readonly topic: TopicConfig;
+  /** `+key=value,-key`: what is to change in the attributes; undefined: nothing. */
+  readonly attributes: string | undefined;
+}
+
+export interface TopicAdminParts {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly topics: TopicConfigManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly stats: BrokerStats;
+  readonly logger: StoreLogger;
+  readonly topicsFile: Pick<MetadataFile, 'save'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  /** Some message waits for its time. */
+  hasDelayed(): boolean;
+  /** Resolves when nameservers know. */
+  announce(): Promise<void>;
+}
+
+/** What an operator does with topics (RocketMQ AdminBrokerProcessor). */
+export class TopicAdmin {
+  readonly #parts: TopicAdminParts;
+
+  constructor(parts: TopicAdminParts) {
+    this.#parts = parts;
+  }
+
+  find(name: string): TopicConfig | Refusal {
+    return (
+      this.#parts.topics.select(name) ??
+      new Refusal(ResponseCode.TOPIC_NOT_EXIST, `No topic in this broker. topic: ${name}`)
+    );
+  }
+
+  /** Makes or replaces topics, all of them or none. Resolves when the table is on disk and announced. */
+  async update(changes: readonly TopicChange[]): Promise<Refusal | undefined> {
+    const topics: TopicConfig[] = [];
+    for (const change of changes) {
+      const topic = this.#changed(change);
+      if (topic instanceof Refusal) return topic;
+      topics.push(topic);
+    }
+    if (!this.#parts.topics.hasRoomFor(topics)) {
+      return new Refusal(ResponseCode.SYSTEM_BUSY, `no topic was made or changed: ${this.#parts.topics.noRoom}`);
+    }
+    for (const topic of topics) this.#parts.topics.update(topic);
+    await this.#saved();
+    return undefined;
+  }
+
+  /**
+   * Deletes a topic, its queues, its offsets, and the retry topics of its POP consumers. The records stay in the log until
+   * their files expire. Resolves when the tables are on disk and announced.
+   */
+  async delete(topic: string): Promise<Refusal | undefined> {
+    const refusal = this.#nameRefusal(topic);
+    if (refusal !== undefined) return refusal;
+    if (this.#parts.topics.isMadeAtStart(topic)) {
+      const remark = `The topic[${topic}] is made at each start and cannot be deleted.`;
+      return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
+    }
+    const names = [topic];
+    for (const group of this.#parts.offsets.groupsOfTopic(topic)) {
+      // Retry topics of POP consumption (KeyBuilder.buildPopRetryTopic, both versions).
+      for (const separator of ['+', '_']) names.push(retryTopicOf(`${group}${separator}${topic}`));
+    }
+    const present = names.filter((name) => name === topic || this.#parts.topics.select(name) !== undefined);
+    await this.#parts.topics.whileDeleting(present, () => this.#deleteAll(present));
+    await this.#parts.offsetsFile.save();
+    await this.#saved();
+    return undefined;
+  }
+
+  /**
+   * The table is on disk without the topics before their messages go: a start that found an old entry beside new messages
+   * would take its number of queues for an operator's choice, and those in the others would be out of reach. A start that
+   * finds messages without an entry gives the topic one. What cannot be deleted gets its entry back.
+   */
+  async #deleteAll(names: readonly string[]): Promise<void> {
+    const { topics, store, offsets, stats, topicsFile } = this.#parts;
+    const left = new Map(names.map((name) => [name, topics.select(name)]));
+    for (const name of names) topics.delete(name);
+    try {
+      await topicsFile.save();
+      for (const name of names) {
+        // Delayed messages that are still to come were sent to the topic too.
+        await store.deleteTopic(name, { isRecorded: this.#parts.hasDelayed() });
+        left.delete(name);
+        offsets.removeTopic(name);
+        stats.forgetTopic(name);
+      }
+    } catch (error) {
+      for (const [name, config] of left) {
+        if (config !== undefined && topics.select(name) === undefined) topics.update(config);
+      }
+      throw error;
+    }
+  }
+
+  /** Removes the queues of topics that the table does not know. */
+  async cleanUnused(): Promise<void> {
+    const { store, topics, logger } = this.#parts;
+    await cleanUnusedTopics(store, topics, logger);
+  }
+
+  /** Before the answer: the operator may cut the power after it, and the next command may ask a nameserver. */
+  async #saved(): Promise<void> {
+    await this.#parts.topicsFile.save();
+    await this.#parts.announce();
+  }
+
+  /** The topic after the change; or why it cannot be so. */
+  #changed({ topic, attributes }: TopicChange): TopicConfig | Refusal {
+    const { topicName } = topic;
+    const refusal = this.#nameRefusal(topicName);
+    if (refusal !== undefined) return refusal;
+    const fault = topicConfigFault(topic);
+    if (fault !== undefined) return new Refusal(ResponseCode.INVALID_PARAMETER, fault);
+    const change = alterAttributes(this.#parts.topics.select(topicName)?.attributes, attributes);
+    if (change.attributes === undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, change.fault);
+    if (change.added.get('message.type') === 'MIXED' && !this.#parts.config.enableMixedMessageType) {
+      return new Refusal(ResponseCode.INVALID_PARAMETER, 'MIXED message type is not supported.');
+    }
+    return { ...topic, attributes: change.attributes };
+  }
+
+  #nameRefusal(topic: string): Refusal | undefined {
+    const fault = topicNameFault(topic);
+    if (fault !== undefined) return new Refusal(ResponseCode.INVALID_PARAMETER, fault);
+    if (this.#parts.config.validateSystemTopicWhenUpdateTopic && this.#parts.topics.isSystemTopic(topic)) {
+      const remark = `The topic[${topic}] is conflict with system topic.`;
+      return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
+    }
+    return undefined;
+  }
+}

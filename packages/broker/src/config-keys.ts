@@ -1,0 +1,211 @@
+import {
+  A_DAY_MS,
+  addresses,
+  choice,
+  flag,
+  host,
+  hostOrNothing,
+  integer,
+  type KeySpec,
+  type KeyTable,
+  milliseconds,
+  type TextForm,
+  text,
+} from '@vernier/store/internal';
+import { topicNameFault } from './base/names.ts';
+import type { BrokerConfig } from './config.ts';
+
+const CHANGEABLE = { changeable: true } as const;
+const OWN = { own: true } as const;
+
+/** Beyond it a time has no date as people write it. */
+const YEAR_9999_END = 253_402_300_799_999;
+const MiB = 1024 * 1024;
+
+/** Memory of a table whose names clients invent; see base/budget.ts. */
+const bytes = (fallback: number, meaning: string): KeySpec<number> =>
+  integer([64 * 1024, Number.MAX_SAFE_INTEGER], 'bytes', fallback, `Most memory for: ${meaning} More are refused.`, {
+    ...OWN,
+    ...CHANGEABLE,
+  });
+
+const topicName: TextForm = {
+  values: 'a topic’s name of letters, digits, %, |, _ and -',
+  lengthMax: 127,
+  fault: topicNameFault,
+};
+
+/** Stored with every message as the value of a property, where \u0001 and \u0002 part names from values. */
+const propertyValue: TextForm = {
+  values: 'text without control characters',
+  lengthMax: 255,
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a property must not hold
+  fault: (value) => (/[\u0000-\u001f\u007f]/.test(value) ? 'it holds a control character' : undefined),
+};
+
+/**
+ * Every key of the broker: its values, its default, what it does, and whether it may change while the broker runs. The
+ * type holds the table complete.
+ */
+export const brokerKeys: KeyTable<BrokerConfig> = {
+  brokerName: text(topicName, 'broker-a', 'Name of the broker. It is part of every route and a topic of its own.', {
+    rocketmqDefault: 'the host’s name',
+  }),
+  brokerClusterName: text(topicName, 'DefaultCluster', 'Name of the cluster the broker says it belongs to.'),
+  // Slaves come with replication; until then a value that would be ignored is refused.
+  brokerId: integer([0, 0], '', 0, 'Number of the broker in its group; 0 is the master.'),
+  brokerIP1: text(
+    hostOrNothing,
+    '',
+    'The address that clients are given. Empty: the one they can reach by their own connection.',
+    { rocketmqDefault: 'the host’s first address' },
+  ),
+  listenPort: integer(
+    [0, 65_535],
+    '',
+    10_911,
+    'Port of the broker; 0 takes any free one. The one two below is for Java clients 4.0 to 4.5.0. The flag --broker-port goes before it.',
+  ),
+  bindAddress: text(host, '127.0.0.1', 'Address to listen on. The flag --listen goes before it.', {
+    rocketmqDefault: '0.0.0.0',
+  }),
+  namesrvAddr: text(addresses, '', 'Nameservers outside this process to register with, `host:port`, `;` between them.'),
+  brokerPermission: integer([0, 7], '', 6, 'What clients may do: 4 read, 2 write, 6 both.', CHANGEABLE),
+
+  autoCreateTopicEnable: flag(true, 'A message to an unknown topic creates it.', CHANGEABLE),
+  autoCreateSubscriptionGroup: flag(true, 'A heartbeat of an unknown consumer group creates it.', CHANGEABLE),
+  defaultTopicQueueNums: integer([1, 1_024], 'queues', 8, 'Most queues of a topic that is created by a message.'),
+  clusterTopicEnable: flag(true, 'The topic named as the cluster can be read and written.'),
+  brokerTopicEnable: flag(true, 'The topic named as the broker can be read and written.'),
+  traceTopicEnable: flag(false, 'Create the topic that clients send traces to.'),
+  msgTraceTopicName: text(topicName, 'RMQ_SYS_TRACE_TOPIC', 'Name of that topic.'),
+  validateSystemTopicWhenUpdateTopic: flag(true, 'Refuse to change or delete system topics.', CHANGEABLE),
+  enableMixedMessageType: flag(false, 'Allow topics of message.type MIXED.', CHANGEABLE),
+  reviveQueueNum: integer([1, 1_024], 'queues', 8, 'Queues of the topic that pop consumption will use.'),
+  timerWheelEnable: flag(true, 'Create the topic that timed messages will use.'),
+
+  regionId: text(propertyValue, 'DefaultRegion', 'Answered with every send and stored with every message.'),
+  traceOn: flag(true, 'Tell producers that traces are wanted.'),
+
+  storeReplyMessageEnable: flag(true, 'Store replies to requests beside handing them to who asked.', CHANGEABLE),
+
+  longPollingEnable: flag(true, 'Hold a pull request until a message comes or its time is up.', CHANGEABLE),
+  shortPollingTimeMills: milliseconds([1], 1_000, 'Without long polling: how long a pull request is held.', CHANGEABLE),
+  litePullMessageEnable: flag(true, 'Answer lite pull requests.', CHANGEABLE),
+  enablePropertyFilter: flag(true, 'Serve SQL92 subscriptions (RocketMQ: off).', CHANGEABLE),
+  slaveReadEnable: flag(false, 'Point consumers that are far behind to a slave.', CHANGEABLE),
+  notifyConsumerIdsChangedEnable: flag(
+    true,
+    'Tell members when their group changes. Otherwise they see it at their next rebalance, within 20 seconds.',
+    CHANGEABLE,
+  ),
+  useServerSideResetOffset: flag(true, 'Reset offsets on the broker rather than through the consumers.', CHANGEABLE),
+  heldPullRequestsMax: integer([1, 10_000_000], 'requests', 100_000, 'Pull requests held at once.', {
+    ...OWN,
+    ...CHANGEABLE,
+  }),
+
+  clientTableBytesMax: bytes(64 * MiB, 'Clients, their groups and what they subscribe to, as heartbeats name them.'),
+  queueLockBytesMax: bytes(16 * MiB, 'Locks of orderly consumers on queues, until their lease ends.'),
+  consumerOffsetBytesMax: bytes(128 * MiB, 'Offsets of consumer groups.'),
+  subscriptionGroupBytesMax: bytes(
+    64 * MiB,
+    'Consumer groups, which a heartbeat may make, and what they may not read.',
+  ),
+  topicTableBytesMax: bytes(128 * MiB, 'Topics, which a message may make.'),
+
+  rejectTransactionMessage: flag(false, 'Refuse transactional messages.', CHANGEABLE),
+  transactionTimeOut: milliseconds(
+    [1, A_DAY_MS],
+    6_000,
+    'How old an open transaction is before its producer is asked for the first time.',
+    CHANGEABLE,
+  ),
+  transactionCheckMax: integer(
+    [1, 1_000],
+    'checks',
+    15,
+    'How often a producer is asked before it is given up.',
+    CHANGEABLE,
+  ),
+  transactionCheckInterval: milliseconds(
+    [10, A_DAY_MS],
+    30_000,
+    'Time between two rounds over the open transactions.',
+    CHANGEABLE,
+  ),
+  transactionOpMsgMaxSize: integer(
+    [64, 1024 * 1024],
+    'bytes',
+    4_096,
+    'Most bytes of one record that says which transactions have ended.',
+    CHANGEABLE,
+  ),
+  transactionOpBatchInterval: milliseconds(
+    [1, 60_000],
+    3_000,
+    'Under ASYNC_FLUSH: how long a commit waits for others to share such a record.',
+    CHANGEABLE,
+  ),
+  openTransactionBytesMax: bytes(64 * MiB, 'Open transactions, some 300 bytes each; the messages are on disk.'),
+
+  flushConsumerOffsetInterval: milliseconds(
+    [10, A_DAY_MS],
+    5_000,
+    'Time between two writes of the consumers’ offsets.',
+  ),
+  flushDelayOffsetInterval: milliseconds(
+    [10, A_DAY_MS],
+    10_000,
+    'Time between two writes of how far the delay levels are.',
+  ),
+  registerBrokerTimeoutMills: milliseconds(
+    [1],
+    24_000,
+    'Longest time a registration with a nameserver may take.',
+    CHANGEABLE,
+  ),
+  // RocketMQ holds it between 10 and 60 seconds; shorter ones serve tests, down to where it would be a hot loop.
+  registerNameServerPeriod: milliseconds(
+    [1_000, A_DAY_MS],
+    30_000,
+    'Time between two registrations with the nameservers.',
+    CHANGEABLE,
+  ),
+  channelExpiredTimeout: milliseconds(
+    [1_000, A_DAY_MS],
+    120_000,
+    'A client without a heartbeat for this long is forgotten.',
+  ),
+  lockMaxLiveTime: milliseconds([1_000, A_DAY_MS], 60_000, 'Lease of an orderly consumer’s lock on a queue.'),
+  callClientTimeoutMills: milliseconds(
+    [1],
+    10_000,
+    'How long the broker waits for a client that it asks something.',
+    OWN,
+  ),
+
+  defaultQueryMaxNum: integer(
+    [1, 10_000],
+    'entries',
+    32,
+    'Index entries that a query by unique id looks at.',
+    CHANGEABLE,
+  ),
+  startAcceptSendRequestTimeStamp: integer(
+    [0, YEAR_9999_END],
+    'Unix ms',
+    0,
+    'Messages before this time are refused; 0 is never.',
+    CHANGEABLE,
+  ),
+};
+
+/**
+ * Keys that only say which kind of broker this is. They stand in the broker.conf that RocketMQ ships; the one kind that
+ * there is here is accepted, another is refused instead of ignored.
+ */
+export const roleKeys: Readonly<Record<'brokerRole' | 'storeType', KeySpec<string>>> = {
+  brokerRole: choice(['ASYNC_MASTER'], 'ASYNC_MASTER', 'Role of the broker. Replication is not there yet.'),
+  storeType: choice(['default'], 'default', 'Kind of the store. There is only the one with files.'),
+};

@@ -1,0 +1,103 @@
+import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
+import type { ConsumeProgress } from './admin/consume-progress.ts';
+import type { GroupAdmin } from './admin/group-admin.ts';
+import type { MemberOffsets } from './admin/member-offsets.ts';
+import type { MessageQuery } from './admin/message-query.ts';
+import type { OffsetReset } from './admin/offset-reset.ts';
+import type { OffsetTransfer } from './admin/offset-transfer.ts';
+import type { OperatorQuestions } from './admin/operator-questions.ts';
+import type { QueueInspection } from './admin/queue-inspection.ts';
+import type { TopicAdmin } from './admin/topic-admin.ts';
+import type { ClientHousekeeping } from './clients/client-housekeeping.ts';
+import type { ConsumerManager } from './clients/consumer-manager.ts';
+import type { HeartbeatService } from './clients/heartbeat-service.ts';
+import type { ProducerManager } from './clients/producer-manager.ts';
+import type { RebalanceLockManager } from './clients/rebalance-lock-manager.ts';
+import type { BrokerConfig } from './config.ts';
+import type { DelayService } from './delay/delay-service.ts';
+import type { SqlFilters } from './filter/sql-filters.ts';
+import type { FollowService } from './follow/follow-service.ts';
+import type { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
+import type { LongAnswers } from './long-answers/long-answers.ts';
+import type { MetadataFiles } from './metadata/metadata-files.ts';
+import type { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
+import type { GroupOffsets } from './offsets/group-offsets.ts';
+import type { QueueBounds } from './offsets/queue-bounds.ts';
+import type { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
+import type { PullService } from './pull/pull-service.ts';
+import type { PutMessageHook } from './put/put-message-hook.ts';
+import type { PutService } from './put/put-service.ts';
+import type { BrokerHosts } from './registration/hosts.ts';
+import type { ReplyService } from './reply/reply-service.ts';
+import type { SendBackService } from './retry/send-back-service.ts';
+import type { RunningSettings } from './settings/running-settings.ts';
+import type { SettingsAdmin } from './settings/settings-admin.ts';
+import type { BrokerStats } from './stats/broker-stats.ts';
+import type { TopicConfigManager } from './topics/topic-config-manager.ts';
+import type { TransactionService } from './transaction/transaction-service.ts';
+
+/**
+ * One broker: its tables, and the services on them that every front calls (the parts of RocketMQ's BrokerController). A
+ * service gets what it needs when it is made and knows nothing of this; processors and the broker itself do.
+ */
+export interface BrokerContext {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly clock: Clock;
+  readonly logger: StoreLogger;
+  readonly hosts: BrokerHosts;
+  readonly stats: BrokerStats;
+  /** Unix milliseconds when the broker was ready. */
+  readonly startedAt: number;
+
+  // Tables, and their files.
+  readonly topics: TopicConfigManager;
+  readonly groups: SubscriptionGroupManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly consumers: ConsumerManager;
+  readonly producers: ProducerManager;
+  readonly locks: RebalanceLockManager;
+  readonly metadata: MetadataFiles;
+  /** What an operator changed in the configuration while running. */
+  readonly settings: RunningSettings;
+
+  // What producers and consumers call.
+  /** The one way in for every message that the broker stores. */
+  readonly put: PutService;
+  /** Looked at in order for each message that has one of the properties a hook names. */
+  readonly putHooks: PutMessageHook[];
+  readonly sendBack: SendBackService;
+  readonly reply: ReplyService;
+  readonly pull: PullService;
+  readonly sqlFilters: SqlFilters;
+  readonly holds: PullRequestHoldService;
+  readonly heartbeats: HeartbeatService;
+  readonly housekeeping: ClientHousekeeping;
+  readonly groupOffsets: GroupOffsets;
+  readonly queueBounds: QueueBounds;
+
+  // What the broker does by itself.
+  readonly transactions: TransactionService;
+  /** Who follows the queues of system topics. */
+  readonly follow: FollowService;
+  /** Messages that wait for their time. */
+  readonly delay: DelayService;
+
+  // What operators call.
+  readonly topicAdmin: TopicAdmin;
+  readonly groupAdmin: GroupAdmin;
+  readonly settingsAdmin: SettingsAdmin;
+  readonly offsetReset: OffsetReset;
+  readonly offsetTransfer: OffsetTransfer;
+  readonly memberOffsets: MemberOffsets;
+  readonly progress: ConsumeProgress;
+  readonly messages: MessageQuery;
+  readonly queues: QueueInspection;
+  readonly questions: OperatorQuestions;
+  readonly longAnswers: LongAnswers;
+  /** The table that brokerStatus, clusterList and the dashboard read. */
+  runtimeInfo(): Promise<Record<string, string>>;
+
+  /** Nameservers know of every topic up to now when it resolves; failures are logged and retried at the next period. */
+  announce(): Promise<void>;
+}

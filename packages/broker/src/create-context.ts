@@ -1,0 +1,237 @@
+import { join } from 'node:path';
+import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
+import { DelayLevels, type FileSystem } from '@vernier/store/internal';
+import { ConsumeProgress } from './admin/consume-progress.ts';
+import { GroupAdmin } from './admin/group-admin.ts';
+import { MemberOffsets } from './admin/member-offsets.ts';
+import { MessageQuery } from './admin/message-query.ts';
+import { OffsetReset } from './admin/offset-reset.ts';
+import { OffsetTransfer } from './admin/offset-transfer.ts';
+import { OperatorQuestions } from './admin/operator-questions.ts';
+import { QueueInspection } from './admin/queue-inspection.ts';
+import { runtimeInfo } from './admin/runtime-info.ts';
+import { TopicAdmin } from './admin/topic-admin.ts';
+import { Budget } from './base/budget.ts';
+import { CallerSession } from './base/caller.ts';
+import { ClientHousekeeping } from './clients/client-housekeeping.ts';
+import { ConsumerManager } from './clients/consumer-manager.ts';
+import { HeartbeatService } from './clients/heartbeat-service.ts';
+import { ProducerManager } from './clients/producer-manager.ts';
+import { RebalanceLockManager } from './clients/rebalance-lock-manager.ts';
+import type { BrokerConfig } from './config.ts';
+import type { BrokerContext } from './context.ts';
+import { DelayLevelHook } from './delay/delay-level-hook.ts';
+import { DelayOffsets } from './delay/delay-offsets.ts';
+import { DelayService } from './delay/delay-service.ts';
+import { SqlFilters } from './filter/sql-filters.ts';
+import { FollowPlaces } from './follow/follow-places.ts';
+import { FollowService } from './follow/follow-service.ts';
+import { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
+import { LongAnswers } from './long-answers/long-answers.ts';
+import { MetadataFiles } from './metadata/metadata-files.ts';
+import { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
+import { GroupOffsets } from './offsets/group-offsets.ts';
+import { QueueBounds } from './offsets/queue-bounds.ts';
+import { PullPermission } from './pull/pull-permission.ts';
+import { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
+import { PullService } from './pull/pull-service.ts';
+import { Admission } from './put/admission.ts';
+import { HalfMessages } from './put/half-message.ts';
+import { refuseTimers } from './put/put-message-hook.ts';
+import { PutService } from './put/put-service.ts';
+import { RetryLimit } from './put/retry-limit.ts';
+import type { BrokerHosts } from './registration/hosts.ts';
+import { ReplyService } from './reply/reply-service.ts';
+import { SendBackService } from './retry/send-back-service.ts';
+import { brokerSettings } from './settings/broker-settings.ts';
+import { SettingsAdmin } from './settings/settings-admin.ts';
+import { BrokerStats } from './stats/broker-stats.ts';
+import { TopicConfigManager } from './topics/topic-config-manager.ts';
+import { OpenHalves } from './transaction/open-halves.ts';
+import { TransactionService } from './transaction/transaction-service.ts';
+
+export interface BrokerContextParts {
+  config: BrokerConfig;
+  store: MessageStore;
+  hosts: BrokerHosts;
+  /** Of the files under config/. */
+  fileSystem: FileSystem;
+  clock: Clock;
+  logger: StoreLogger;
+  /** Draws lots, from 0 up to 1; default Math.random. */
+  random?: (() => number) | undefined;
+  /** Beside the file, which is written in any case. */
+  topicsChanged(): void;
+  announce(): Promise<void>;
+}
+
+type BudgetKey = Extract<keyof BrokerConfig, `${string}BytesMax`>;
+
+/** Where RocketMQ keeps its tables below the store's root. */
+export const metadataDirectory = (storePathRootDir: string): string => join(storePathRootDir, 'config');
+
+/** Puts a broker together around its open store. Nothing is read, and no timer runs yet but the housekeeping's. */
+export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
+  const { config, store, hosts, fileSystem, clock, logger, random = Math.random } = parts;
+  const now = (): number => clock.now();
+  const topicsChanged = (): void => {
+    metadata.topics.changed();
+    parts.topicsChanged();
+  };
+  const budgetOf = (key: BudgetKey): Budget => new Budget(key, () => config[key], logger);
+  const budgets = {
+    topics: budgetOf('topicTableBytesMax'),
+    groups: budgetOf('subscriptionGroupBytesMax'),
+    offsets: budgetOf('consumerOffsetBytesMax'),
+    clients: budgetOf('clientTableBytesMax'),
+    locks: budgetOf('queueLockBytesMax'),
+    transactions: budgetOf('openTransactionBytesMax'),
+  };
+  const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
+  const groupsChanged = (): void => metadata.groups.changed();
+  const groups = new SubscriptionGroupManager(config, { logger, now, changed: groupsChanged, budget: budgets.groups });
+  const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets);
+  const directory = metadataDirectory(store.config.storePathRootDir);
+  const settings = brokerSettings({
+    config,
+    store,
+    logger,
+    changed: (keys) => {
+      metadata.settings.changed();
+      // What every topic's announcement depends on.
+      if (keys.includes('brokerPermission')) topics.touch();
+    },
+  });
+  const putsOnDisk = (): Promise<boolean> => areOnDisk(store);
+  const places: FollowPlaces = new FollowPlaces(() => metadata.places.changed(), putsOnDisk);
+  const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
+  const tables = { topics, groups, offsets, settings, places, delays };
+  const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
+  const consumers = new ConsumerManager({
+    ...{ logger, clock },
+    budget: budgets.clients,
+    notifyEnabled: (group) =>
+      config.notifyConsumerIdsChangedEnable && (groups.table.get(group)?.notifyConsumerIdsChangedEnable ?? true),
+  });
+  const producers = new ProducerManager(budgets.clients);
+  const locks = new RebalanceLockManager(config.lockMaxLiveTime, () => clock.monotonic(), budgets.locks);
+  const stats = new BrokerStats(config.brokerClusterName, clock.now());
+  const levels = new DelayLevels(store.config.messageDelayLevel);
+  const putHooks = [new DelayLevelHook(levels, store, logger), refuseTimers];
+  const { host, storeHost, address } = hosts;
+  const admission = new Admission(config, topics, clock, host);
+  const retryLimit = new RetryLimit(topics, groups, locks);
+  const shared = { config, store, topics, stats, clock, random };
+  const openHalves = new OpenHalves(budgets.transactions);
+  const halves = new HalfMessages(config, openHalves, host);
+  const put = new PutService({ ...shared, admission, retryLimit, halves, hooks: putHooks, storeHost });
+  const sendBack = new SendBackService({ ...shared, groups, put, host });
+  const reply = new ReplyService({ config, producers, admission, put, address, clock });
+  const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
+  const holds = new PullRequestHoldService(clock);
+  const sqlFilters = new SqlFilters(config, logger);
+  const permission = new PullPermission({ config, store, topics, groups, consumers, sqlFilters, host });
+  const clients = { consumers, producers, housekeeping, budget: budgets.clients };
+  const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });
+  const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
+  const { topics: topicsFile, groups: groupsFile, offsets: offsetsFile } = metadata;
+  const follow = new FollowService({ store, places, clock, logger });
+  const transactionParts = { config, store, topics, producers, offsets, follow, put, clock, logger, hosts };
+  const announce = (): Promise<void> => parts.announce();
+  const caller = new CallerSession(hosts.host, storeHost);
+  const delay = new DelayService({ ...shared, levels, offsets: delays, follow, put, caller, logger });
+  const hasDelayed = (): boolean => delay.hasPending;
+  const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
+  const startedAt = clock.now();
+  return {
+    config,
+    store,
+    clock,
+    logger,
+    hosts,
+    stats,
+    startedAt,
+    topics,
+    groups,
+    offsets,
+    consumers,
+    producers,
+    locks,
+    metadata,
+    settings,
+    put,
+    putHooks,
+    sendBack,
+    reply,
+    pull,
+    sqlFilters,
+    holds,
+    heartbeats,
+    housekeeping,
+    groupOffsets: new GroupOffsets({ config, store, topics, groups, offsets }),
+    queueBounds: new QueueBounds(store),
+    transactions: new TransactionService({ ...transactionParts, halves: openHalves }),
+    follow,
+    delay,
+    topicAdmin: new TopicAdmin(topicParts),
+    groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile }),
+    settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
+    offsetReset: new OffsetReset({ store, topics, groups, offsets, file: offsetsFile, logger }),
+    offsetTransfer: new OffsetTransfer({
+      ...{ store, topics, groups, offsets, consumers, logger },
+      ...{ file: offsetsFile, groupsFile },
+    }),
+    memberOffsets: new MemberOffsets({ store, topics, offsets, consumers, clock, logger }),
+    progress: new ConsumeProgress({ store, topics, groups, offsets, consumers, stats, clock }),
+    messages: new MessageQuery(config, store),
+    queues: new QueueInspection(store),
+    questions: new OperatorQuestions(consumers, store),
+    longAnswers: new LongAnswers(clock),
+    runtimeInfo: () => {
+      const heldPulls = (): number => holds.count;
+      const more = (): Record<string, string> => delay.runtimeInfo();
+      return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
+    },
+    announce,
+  };
+}
+
+/**
+ * Reads the tables, and brings topics and store to one opinion: a topic whose messages are there and whose configuration is
+ * not gets one. Rejects with BROKER_METADATA_DAMAGED or STORE_METADATA_DAMAGED.
+ */
+export async function loadTables({ store, topics, metadata }: BrokerContext, fileSystem: FileSystem): Promise<void> {
+  const root = store.config.storePathRootDir;
+  await fileSystem.makeDirectory(metadataDirectory(root));
+  // A table that is saved durably would go with the name of its directory.
+  await fileSystem.syncDirectory(root);
+  await metadata.load();
+  topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
+  // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
+  metadata.topics.changed();
+  metadata.groups.changed();
+}
+
+/** See PutsOnDisk. */
+async function areOnDisk(store: MessageStore): Promise<boolean> {
+  if (store.failure !== undefined || store.isClosed) return false;
+  try {
+    await store.flush();
+    return true;
+  } catch (error) {
+    if (store.failure !== undefined) return false;
+    throw error;
+  }
+}
+
+/**
+ * Begins what the broker does by itself, when its tables are read: the delay levels. Messages that arrive wake who waits for
+ * them from here on.
+ */
+export function startServices({ store, follow, holds, delay }: BrokerContext): void {
+  store.on('arrived', ({ topic, queueId, maxOffset, tagsCode }) => {
+    follow.messageArrived(topic, queueId);
+    holds.messageArrived(topic, queueId, maxOffset, tagsCode);
+  });
+  delay.start();
+}

@@ -1,0 +1,188 @@
+import { join } from 'node:path';
+import { parseJavaJson } from '@vernier/remoting';
+import type { Clock, StoreLogger } from '@vernier/store';
+import { type FileSystem, readAtomic, writeAtomic } from '@vernier/store/internal';
+import type { BrokerConfig } from '../config.ts';
+import { BrokerError } from '../errors.ts';
+
+/** Characters gathered before the event loop gets a turn while a big table is encoded. */
+const SLICE_CHARS = 256 * 1024;
+
+/** How long after a failed write the next attempt comes by itself. */
+const RETRY_DELAY_MS = 5_000;
+
+/** A table that knows how to write itself, in pieces. */
+export interface SavedTable {
+  /** Before each save: makes true what the file will say. False: there is nothing to save any more. */
+  prepareSave?(): Promise<boolean>;
+  encode(): Iterable<string>;
+  load(file: unknown): void;
+}
+
+/**
+ * One JSON file under config/ (RocketMQ ConfigManager): replaced as a whole, the previous content kept as `.bak`, so
+ * that a crash at any moment leaves a file that can be read.
+ */
+export class MetadataFile {
+  readonly path: string;
+  readonly #table: SavedTable;
+  readonly #fileSystem: FileSystem;
+  readonly #clock: Pick<Clock, 'setTimer' | 'clearTimer'>;
+  readonly #logger: StoreLogger;
+  readonly #delayMs: number;
+  #timer: unknown;
+  #dirty = false;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  #closed = false;
+
+  /** `delayMs`: how long after a change the file is written by itself; changes until then go along. */
+  constructor(
+    path: string,
+    table: SavedTable,
+    delayMs: number,
+    fileSystem: FileSystem,
+    clock: Pick<Clock, 'setTimer' | 'clearTimer'>,
+    logger: StoreLogger,
+  ) {
+    this.path = path;
+    this.#table = table;
+    this.#delayMs = delayMs;
+    this.#fileSystem = fileSystem;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Reads the file, or its `.bak`, into the table. Rejects with STORE_METADATA_DAMAGED when neither can be used. */
+  async load(): Promise<void> {
+    const parse = (content: Buffer): unknown => parseJavaJson(content.toString('utf8'));
+    const file = await readAtomic(this.#fileSystem, this.path, parse, this.#logger);
+    if (file === undefined) return;
+    try {
+      this.#table.load(file);
+    } catch (cause) {
+      const message = `${this.path} is no table of its kind: ${(cause as Error).message}`;
+      throw new BrokerError('BROKER_METADATA_DAMAGED', message, { path: this.path }, cause);
+    }
+  }
+
+  /** The table changed: it will be saved soon. A failure is logged and tried again. */
+  changed(): void {
+    this.#dirty = true;
+    if (this.#timer === undefined && this.#running === undefined) this.#arm(this.#delayMs);
+  }
+
+  #arm(delayMs: number): void {
+    // A timer that goes on after a close would keep a process alive whose disk is full.
+    if (this.#closed) return;
+    this.#timer = this.#clock.setTimer(() => {
+      this.#timer = undefined;
+      this.save().catch(() => {});
+    }, delayMs);
+  }
+
+  /**
+   * Resolves when everything that was in the table at the call is on disk. Rejects with BROKER_METADATA_WRITE_FAILED; the
+   * file on disk is then still the previous one.
+   */
+  save(): Promise<void> {
+    // A write that is under way may have read the table before its last change, so another follows it.
+    if (this.#running !== undefined) {
+      this.#next ??= this.#running.catch(() => {}).then(() => this.#start());
+      return this.#next;
+    }
+    return this.#start();
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined;
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    let delayMs = RETRY_DELAY_MS;
+    this.#running = this.#write()
+      .then(() => {
+        delayMs = this.#delayMs;
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#dirty && this.#next === undefined) this.#arm(delayMs);
+      });
+    return this.#running;
+  }
+
+  async #write(): Promise<void> {
+    this.#dirty = false;
+    try {
+      if (this.#table.prepareSave !== undefined && !(await this.#table.prepareSave())) return;
+      const pieces: Buffer[] = [];
+      let slice = '';
+      for (const piece of this.#table.encode()) {
+        slice += piece;
+        if (slice.length < SLICE_CHARS) continue;
+        pieces.push(Buffer.from(slice));
+        slice = '';
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      pieces.push(Buffer.from(slice));
+      await writeAtomic(this.#fileSystem, this.path, Buffer.concat(pieces));
+    } catch (cause) {
+      this.#dirty = true;
+      const message = `${this.path} could not be written: ${(cause as Error).message}`;
+      this.#logger.error({ err: cause, path: this.path }, message);
+      throw new BrokerError('BROKER_METADATA_WRITE_FAILED', message, { path: this.path }, cause);
+    }
+  }
+
+  /** Stops its timer and saves what is not saved yet, once: rejects with BROKER_METADATA_WRITE_FAILED. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    await this.#next?.catch(() => {});
+    await this.#running?.catch(() => {});
+    if (this.#dirty) await this.save();
+  }
+}
+
+const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays'] as const;
+
+export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
+
+/** The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json, delayOffset.json. */
+export class MetadataFiles {
+  readonly topics: MetadataFile;
+  readonly groups: MetadataFile;
+  readonly offsets: MetadataFile;
+  readonly settings: MetadataFile;
+  /** Of the followers; there is no file before there is one. */
+  readonly places: MetadataFile;
+  /** How far each delay level has come. */
+  readonly delays: MetadataFile;
+
+  constructor(
+    directory: string,
+    tables: MetadataTables,
+    intervals: Pick<BrokerConfig, 'flushConsumerOffsetInterval' | 'flushDelayOffsetInterval'>,
+    fileSystem: FileSystem,
+    clock: Clock,
+    logger: StoreLogger,
+  ) {
+    const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
+      new MetadataFile(join(directory, name), table, delayMs, fileSystem, clock, logger);
+    // A burst of new topics is one write.
+    this.topics = file('topics.json', tables.topics, 10);
+    this.groups = file('subscriptionGroup.json', tables.groups, 10);
+    this.offsets = file('consumerOffset.json', tables.offsets, intervals.flushConsumerOffsetInterval);
+    this.settings = file('brokerSettings.json', tables.settings, 10);
+    this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
+    this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
+  }
+
+  async load(): Promise<void> {
+    for (const name of tableNames) await this[name].load();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(tableNames.map((name) => this[name].close()));
+  }
+}

@@ -1,0 +1,71 @@
+import { createResponse, type RemotingCommand, type RemotingConnection, ResponseCode } from '@vernier/remoting';
+import { Refusal } from '../base/refusal.ts';
+import type { BrokerContext } from '../context.ts';
+import { ForbiddenPull, type PullAsker, type PullOutcome } from '../pull/pull-request.ts';
+import type { PullService } from '../pull/pull-service.ts';
+import type { ConnectionCaller } from './connection-callers.ts';
+import { parsePullMessageHeader } from './pull-message-header.ts';
+import type { Processed } from './requests.ts';
+
+/** PULL_MESSAGE and LITE_PULL_MESSAGE. */
+export function pullMessage(broker: BrokerContext, request: RemotingCommand, caller: ConnectionCaller): Processed {
+  const header = parsePullMessageHeader(request);
+  if (typeof header === 'string') return createResponse(request, ResponseCode.INVALID_PARAMETER, header);
+  return broker.pull.pull(header, caller, new PullResponder(broker.pull, request, caller.connection));
+}
+
+/** A pull request as far as it is needed after its frame is gone; small, because ten thousand may be held. */
+class PullResponder implements PullAsker<RemotingCommand> {
+  readonly opaque: number;
+  readonly serializeType: RemotingCommand['serializeType'];
+  readonly #service: PullService;
+  readonly #connection: RemotingConnection;
+  #reservedBytes = 0;
+
+  constructor(service: PullService, request: RemotingCommand, connection: RemotingConnection) {
+    this.#service = service;
+    this.opaque = request.opaque;
+    this.serializeType = request.serializeType;
+    this.#connection = connection;
+  }
+
+  answer(outcome: PullOutcome): RemotingCommand {
+    if (outcome instanceof Refusal) {
+      this.unreserve();
+      const fields = outcome instanceof ForbiddenPull ? { forbiddenType: String(outcome.forbiddenType) } : undefined;
+      return createResponse(this, outcome.code, outcome.remark, fields);
+    }
+    const response = createResponse(this, outcome.code, outcome.status, {
+      suggestWhichBrokerId: String(outcome.suggestWhichBrokerId),
+      nextBeginOffset: String(outcome.nextBeginOffset),
+      minOffset: String(outcome.minOffset),
+      maxOffset: String(outcome.maxOffset),
+      topicSysFlag: String(outcome.topicSysFlag),
+      groupSysFlag: String(outcome.groupSysFlag),
+    });
+    if (this.#reservedBytes > 0) {
+      response.reservedBytes = this.#reservedBytes;
+      this.#reservedBytes = 0;
+    }
+    if (outcome.messageCount > 0) {
+      const { buffer } = outcome;
+      response.body = buffer;
+      response.release = () => this.#service.release(buffer);
+    }
+    return response;
+  }
+
+  send(answer: RemotingCommand): void {
+    this.#connection.send(answer);
+  }
+
+  reserve(bytes: number): Promise<void> | undefined {
+    this.#reservedBytes += bytes;
+    return this.#connection.reserve(bytes);
+  }
+
+  unreserve(): void {
+    if (this.#reservedBytes > 0) this.#connection.unreserve(this.#reservedBytes);
+    this.#reservedBytes = 0;
+  }
+}

@@ -1,0 +1,70 @@
+import {
+  type BatchMessage,
+  createResponse,
+  decodeBatchBody,
+  isOneway,
+  isPlainKey,
+  offsetHex,
+  type RemotingCommand,
+  RequestCode,
+  ResponseCode,
+  SendAnswer,
+} from '@vernier/remoting';
+import type { Caller } from '../base/caller.ts';
+import { Refusal } from '../base/refusal.ts';
+import type { BrokerContext } from '../context.ts';
+import { propertiesTextOf } from '../put/message-to-put.ts';
+import type { PutOutcome, Stored } from '../put/put-service.ts';
+import type { Processed } from './requests.ts';
+import { parseSendMessageHeader } from './send-message-header.ts';
+
+/** SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE (RocketMQ SendMessageProcessor). */
+export function sendMessage(broker: BrokerContext, request: RemotingCommand, caller: Caller): Processed {
+  const header = parseSendMessageHeader(request);
+  if (header === undefined) {
+    const remark = 'queueId, sysFlag, bornTimestamp or flag is no whole number';
+    return answerOf(broker, request, new Refusal(ResponseCode.INVALID_PARAMETER, remark));
+  }
+  if (!header.batch && request.code !== RequestCode.SEND_BATCH_MESSAGE) {
+    return broker.put.put(header, caller, 'client', (outcome) => answerOf(broker, request, outcome));
+  }
+  let messages: BatchMessage[];
+  try {
+    messages = decodeBatchBody(header.body);
+  } catch (error) {
+    const remark = `the message is illegal: ${(error as Error).message}`;
+    return answerOf(broker, request, new Refusal(ResponseCode.MESSAGE_ILLEGAL, remark));
+  }
+  const batch = { ...header, properties: propertiesTextOf(header), messages };
+  return broker.put.putBatch(batch, caller, 'client', (outcome) => answerOf(broker, request, outcome));
+}
+
+function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutOutcome): RemotingCommand | undefined {
+  if (isOneway(request)) return undefined;
+  const { regionId, traceOn } = broker.config;
+  if (outcome instanceof Refusal) {
+    const fields = { MSG_REGION: regionId, TRACE_ON: String(traceOn) };
+    return createResponse(request, outcome.code, outcome.remark, fields);
+  }
+  const { code, remark, logOffset, queueId, queueOffset, uniqKey } = outcome;
+  const isCommon = code === ResponseCode.SUCCESS && remark === undefined && outcome.batchLogOffsets === undefined;
+  if (isCommon && (uniqKey === undefined || isPlainKey(uniqKey))) {
+    const form = broker.hosts.sendAnswerForm(regionId, traceOn);
+    return new SendAnswer(request, form, logOffset, queueId, queueOffset, uniqKey);
+  }
+  return createResponse(request, code, remark, {
+    msgId: messageIdOf(broker, outcome),
+    queueId: String(queueId),
+    queueOffset: String(queueOffset),
+    transactionId: uniqKey,
+    MSG_REGION: regionId,
+    TRACE_ON: String(traceOn),
+  });
+}
+
+/** Where the record is; of a batch where each of them is, joined by commas. */
+function messageIdOf({ hosts }: BrokerContext, { logOffset, batchLogOffsets }: Stored): string {
+  const { messageIdPrefix } = hosts;
+  if (batchLogOffsets === undefined) return messageIdPrefix + offsetHex(logOffset);
+  return batchLogOffsets.map((offset) => messageIdPrefix + offsetHex(offset)).join(',');
+}

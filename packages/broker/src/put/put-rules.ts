@@ -1,0 +1,60 @@
+/** Who a message comes from. */
+export type Origin = 'client' | 'send-back' | 'delay' | 'timer' | 'transaction' | 'half' | 'pop' | 'reply';
+
+/** What is done with a message before the store gets it, and after. */
+export interface PutRules {
+  /**
+   * Nothing that a producer says is believed (Admission): the topic's name is legal and not reserved, the broker takes
+   * messages, the queue is there, the body is not empty. A missing topic is made from its template. Without it the topic
+   * has to be there.
+   */
+  readonly isChecked: boolean;
+  /**
+   * What only a broker may say is removed (address bits, POP_CK, the properties of another broker), and our own
+   * properties and a missing UNIQ_KEY are added. Without it the message has them from when it first came.
+   */
+  readonly isStamped: boolean;
+  /** A message for a retry topic that was tried too often goes to the group's dead letters. */
+  readonly hasRetryLimit: boolean;
+  /** With the property TRAN_MSG it is the half of a transaction (half-message.ts). Without it the property says nothing. */
+  readonly mayBeHalf: boolean;
+  /** The hooks look at it: they turn delayed messages to the queue of their level. A half is not asked about. */
+  readonly isHooked: boolean;
+  /**
+   * Its put resolves when it is as safe as flushDiskType and its property WAIT ask for. Without it, when it is written: who
+   * puts has the message on disk elsewhere, and lets go of that only when everything that was put is on disk.
+   */
+  readonly isAwaited: boolean;
+  /** It counts in the statistics of its topic and of the broker. */
+  readonly isCounted: boolean;
+}
+
+const rules = (
+  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isHooked, isAwaited, isCounted]: boolean[]
+): PutRules => ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isHooked, isAwaited, isCounted }) as PutRules;
+
+const yes = true;
+const no = false;
+
+/**
+ * Which rules hold for a message, by who it comes from. All but `timer` and `pop` are in use; those say what was decided for
+ * the features that will put in that name.
+ *
+ * - `delay` and `timer` put what has waited its time: a hook would make it wait again.
+ * - `transaction` puts a half that commits: it may ask for a delay, which begins now.
+ * - `half` puts the broker's own records of transactions: copies of halves, markers of ended ones, what is given up.
+ * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages.
+ * - `reply` puts a client's answer to another client's message, checked as a send is.
+ */
+// biome-ignore format: a table, to be read by its columns
+export const putRules: Readonly<Record<Origin, PutRules>> = {
+  //                   checked  stamped  retry limit  halves  hooks  awaited  counted
+  'client':      rules(yes,     yes,     yes,         yes,    yes,   yes,     yes),
+  'send-back':   rules(no,      no,      no,          no,     yes,   yes,     yes),
+  'delay':       rules(no,      no,      no,          no,     no,    no,      yes),
+  'timer':       rules(no,      no,      no,          no,     no,    no,      yes),
+  'transaction': rules(no,      no,      no,          no,     yes,   yes,     yes),
+  'half':        rules(no,      no,      no,          no,     no,    yes,     no),
+  'pop':         rules(no,      no,      no,          no,     no,    yes,     no),
+  'reply':       rules(yes,     yes,     no,          no,     yes,   yes,     yes),
+};

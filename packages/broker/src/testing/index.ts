@@ -1,1 +1,0 @@
-export { BrokerFront } from './broker-front.ts';
