@@ -13,6 +13,8 @@ const badInput = new Set<string>([
   'CLI_CONFIG_INVALID',
   'CLI_CONFIG_UNREADABLE',
   'CLI_INPUT_UNREADABLE',
+  'CLI_OUTPUT_UNWRITABLE',
+  'DOCTOR_LINE_INVALID',
   'CLI_READY_FILE_UNUSABLE',
   'CLI_PORT_IN_USE',
   'CLI_ADDRESS_UNUSABLE',
@@ -20,6 +22,7 @@ const badInput = new Set<string>([
   'STORE_LOCKED',
   'STORE_DIRECTORY_UNUSABLE',
   'STORE_NOT_A_STORE',
+  'STORE_NOT_A_FILE',
   'STORE_FILE_SIZE_MISMATCH',
   'STORE_DAMAGED',
   'STORE_METADATA_DAMAGED',
@@ -33,13 +36,20 @@ const badInput = new Set<string>([
   'BROKER_METADATA_DAMAGED',
 ]);
 
+/**
+ * When it happened: `reading` what was typed and looking at what there is, `starting` a broker, or `running`, when
+ * something may have been changed: a broker serves, a message was stored.
+ */
+export type Phase = 'reading' | 'starting' | 'running';
+
 /** Bad input at start and a failure later: a disk that is full when the store opens was full before. */
 const badInputAtStart = new Set<string>(['STORE_DISK_FULL', 'STORE_ALLOCATE_FAILED']);
 
-/** The exit code for an error; `starting` says that it came up before the broker was ready. */
-export function exitCodeOf(error: unknown, starting = false): number {
+/** The exit code for an error. Whatever comes up while running is no bad input: the same input has worked. */
+export function exitCodeOf(error: unknown, phase: Phase = 'reading'): number {
+  if (phase === 'running') return EXIT_FAILURE;
   const code = (error as { code?: unknown } | undefined)?.code;
   if (typeof code !== 'string') return EXIT_FAILURE;
-  if (badInput.has(code) || (starting && badInputAtStart.has(code))) return EXIT_BAD_INPUT;
+  if (badInput.has(code) || (phase === 'starting' && badInputAtStart.has(code))) return EXIT_BAD_INPUT;
   return EXIT_FAILURE;
 }

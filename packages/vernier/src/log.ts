@@ -1,8 +1,12 @@
-import { writeSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeDirectorySync } from '@vernier/store/internal';
-import { type Logger, pino, destination as pinoDestination } from 'pino';
+import { type Logger, pino } from 'pino';
 import { CliError } from './errors.ts';
+import { descriptorSink, type LogSink, ownLine } from './log-sink.ts';
+
+/** Addresses and names of clients, no body: a group may read it, as it reads the logs of others. */
+const LOG_MODE = 0o640;
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -20,8 +24,9 @@ export interface Log {
 }
 
 /**
- * One line an event, written at once: what was logged is there after a crash. Lines for stderr are held back until the
- * start has succeeded, unless a level was asked for: a start that fails says one thing, and that is the error.
+ * One line an event, written at once: what was logged is there after a crash. A line that cannot be written ends nothing:
+ * it is counted, and said when writing works again (LogSink). Lines for stderr are held back until the start has
+ * succeeded, unless a level was asked for: a start that fails says one thing, and that is the error.
  */
 export function createLog({ level, file }: LogOptions): Log {
   if (file !== undefined) {
@@ -31,12 +36,15 @@ export function createLog({ level, file }: LogOptions): Log {
   return { logger: pino(options(level ?? 'warn'), stderr), release: () => stderr.release() };
 }
 
+/** `a`, and a named pipe without a reader is an error (ENXIO) and nothing to wait for: no signal would end the wait. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
+
 const options = (level: LogLevel) => ({ level, base: { pid: process.pid } });
 
-function openFile(file: string): ReturnType<typeof pinoDestination> {
+function openFile(file: string): LogSink {
   try {
     makeDirectorySync(dirname(file));
-    return pinoDestination({ dest: file, sync: true });
+    return descriptorSink(openSync(file, APPEND, LOG_MODE));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new CliError('CLI_USAGE', `the log file ${file} cannot be opened: ${code}`, { file, code }, error);
@@ -48,22 +56,27 @@ const HELD_LINES_MAX = 1_000;
 /** JSON lines as they are; on a terminal what a person needs of them. */
 class StderrLines {
   readonly #held: string[] = [];
-  readonly #terminal: boolean;
+  readonly #sink: LogSink;
   #released: boolean;
+  #notHeld = 0;
 
   constructor(hold: boolean, terminal: boolean) {
     this.#released = !hold;
-    this.#terminal = terminal;
+    this.#sink = descriptorSink(2, terminal ? readable : undefined);
   }
 
   write(line: string): void {
-    if (this.#released) writeSync(2, this.#terminal ? readable(line) : line);
+    if (this.#released) this.#sink.write(line);
     else if (this.#held.length < HELD_LINES_MAX) this.#held.push(line);
+    else this.#notHeld++;
   }
 
   release(): void {
     this.#released = true;
-    for (const line of this.#held.splice(0)) this.write(line);
+    for (const line of this.#held.splice(0)) this.#sink.write(line);
+    if (this.#notHeld > 0) {
+      this.#sink.write(ownLine(`${this.#notHeld} lines of the start were left out`, { leftOut: this.#notHeld }));
+    }
   }
 }
 

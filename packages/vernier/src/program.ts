@@ -73,6 +73,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--minutes <n>', 'begin no further history after', wholeNumber(1, 100_000))
     .addOption(new Option('--engine <engine>', 'default: by seed').choices(['channel', 'transient-pool']))
     .option('--broker', 'through the requests of a broker, whose tables lie on the same disk')
+    .option('--transactions', 'the same, with producers of transactions beside the others')
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),
@@ -286,7 +287,8 @@ function port(typed: string): number {
 
 /** `vernier statsu` would otherwise start a broker with its data in ./statsu. A directory is typed as ./statsu then. */
 function refuseMistypedCommand(dataDir: string | undefined): void {
-  if (dataDir === undefined || /[./\\~]/.test(dataDir)) return;
+  // An empty one is no command either; loadSettings refuses it.
+  if (dataDir === undefined || dataDir === '' || /[./\\~]/.test(dataDir)) return;
   const sorted = [...dataDir].sort().join('');
   const meant = commandNames.find(
     (name) => name.startsWith(dataDir) || dataDir.startsWith(name) || [...name].sort().join('') === sorted,

@@ -2,36 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import type { ReadyFile } from '../src/server/ready-file.ts';
 
-export const bin = fileURLToPath(new URL('../dist/bin.js', import.meta.url));
-
-const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
-
-/** Done after the test, the last one first: a process ends before its disk goes, and that before the folder does. */
-export function cleanUp(t: TestContext, step: () => unknown): void {
-  const steps = cleanups.get(t);
-  if (steps !== undefined) {
-    steps.push(step);
-    return;
-  }
-  const first = [step];
-  cleanups.set(t, first);
-  t.after(async () => {
-    for (const each of first.reverse()) await each();
-  });
-}
-
-export async function temporaryFolder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'vernier-cli-'));
-  cleanUp(t, () => rm(path, { recursive: true, force: true }));
-  return path;
-}
+/** As users have it, and as the single modules that it is made of. */
+export const bin = fileURLToPath(new URL('../bundle/bin.js', import.meta.url));
+const unbundledBin = fileURLToPath(new URL('../dist/bin.js', import.meta.url));
 
 export interface RunOptions {
   input?: string | Buffer;
@@ -40,6 +19,8 @@ export interface RunOptions {
   /** In front of `node bin.js`: setpriv, strace … */
   wrapper?: readonly string[];
   nodeArgs?: readonly string[];
+  /** The command as single modules. */
+  isUnbundled?: boolean;
 }
 
 export interface Finished {
@@ -59,7 +40,8 @@ export class Running {
   #ended = false;
 
   constructor(args: readonly string[], options: RunOptions = {}) {
-    const line = [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), bin, ...args];
+    const file = options.isUnbundled === true ? unbundledBin : bin;
+    const line = [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), file, ...args];
     const { NAMESRV_ADDR: _, ...env } = process.env;
     this.child = spawn(line[0]!, line.slice(1), {
       cwd: options.cwd,
@@ -137,7 +119,7 @@ export async function startBroker(
   options?: RunOptions,
 ): Promise<Started> {
   const given = args.indexOf('--ready-file');
-  const readyFile = given < 0 ? join(await temporaryFolder(t), 'ready.json') : args[given + 1]!;
+  const readyFile = given < 0 ? join(await temporaryFolder(t, 'cli'), 'ready.json') : args[given + 1]!;
   const ports = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
   const running = new Running(['start', dataDir, ...smallFiles, ...ports, ...args], options) as Started;
   endAfter(t, running);

@@ -3,15 +3,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Running, startBroker, temporaryFolder } from './cli.ts';
+import { temporaryFolder } from '../../../test/support/clean-up.ts';
+import { Running, startBroker } from './cli.ts';
 
 const PRIVATE_MEMORY_MAX = 60 * 1024 * 1024;
 
 test('start-up: before ready nothing loads but koffi, the argument parser and the logger', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const list = join(folder, 'modules.json');
   const broker = await startBroker(t, join(folder, 'data'), [], {
     env: { VERNIER_MODULES: list },
+    isUnbundled: true,
     nodeArgs: ['--import', fileURLToPath(new URL('loaded-modules.mjs', import.meta.url))],
   });
   broker.signal('SIGUSR2');
@@ -54,7 +56,7 @@ test('start-up: before ready nothing loads but koffi, the argument parser and th
     [],
   );
   assert.deepEqual(
-    modules.filter((url) => url.includes('/dist/testing/')),
+    modules.filter((url) => /\/packages\/(torture|doctor)\//.test(url)),
     [],
     'the simulated disk is loaded by vernier torture alone',
   );
@@ -62,7 +64,7 @@ test('start-up: before ready nothing loads but koffi, the argument parser and th
 
 // How long it takes to be ready is npm run bench's to say: a test that is timed says more of the machine than of us.
 test('start-up: little private memory', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
   const status = readFileSync(`/proc/${broker.child.pid}/status`, 'utf8');
   const privateBytes = Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
   t.diagnostic(`${privateBytes} bytes of private memory, ready after ${broker.ready.readyMs} ms`);
@@ -71,7 +73,7 @@ test('start-up: little private memory', { skip: process.platform !== 'linux' && 
 
 test('start-up: the ready file says the time since the process began, not since our first line', async (t) => {
   const began = performance.now();
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
   const seenMs = performance.now() - began;
   assert.ok(broker.ready.readyMs > 20 && broker.ready.readyMs <= seenMs, `${broker.ready.readyMs} of ${seenMs}`);
 });

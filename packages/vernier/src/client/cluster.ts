@@ -1,8 +1,8 @@
 import {
   createRequest,
+  decodeClusterInfo,
+  decodeTopicRouteData,
   type ExtFields,
-  javaMapEntries,
-  parseJavaJsonBody,
   RemotingClient,
   type RemotingCommand,
   RemotingError,
@@ -10,6 +10,7 @@ import {
   ResponseCode,
   requestCodeName,
   responseCodeName,
+  shortened,
 } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
 
@@ -38,6 +39,9 @@ export interface BrokerEntry {
 }
 
 const TIMEOUT_MS = 5_000;
+const MASTER_ID = 0;
+/** Queues of one topic over all brokers; each is an object here, and a route of more is none that a broker made. */
+const QUEUES_MAX = 262_144;
 
 /** A nameserver and the brokers behind it, as the command's own commands need them. */
 export class Cluster {
@@ -106,32 +110,30 @@ export class Cluster {
       { accept: [ResponseCode.TOPIC_NOT_EXIST] },
     );
     if (response.code === ResponseCode.TOPIC_NOT_EXIST) return [];
-    const { brokerDatas = [], queueDatas = [] } = parseJavaJsonBody(response.body) as {
-      brokerDatas?: { brokerName: string; brokerAddrs: unknown }[];
-      queueDatas?: { brokerName: string; readQueueNums: number; writeQueueNums: number; perm: number }[];
-    };
-    const masters = new Map(brokerDatas.map((broker) => [broker.brokerName, masterOf(broker.brokerAddrs)]));
-    return queueDatas.flatMap(({ brokerName, readQueueNums, writeQueueNums, perm }) => {
+    const { brokerDatas, queueDatas } = decodeTopicRouteData(response.body);
+    const masters = new Map(brokerDatas.map((broker) => [broker.brokerName, broker.brokerAddrs.get(MASTER_ID)]));
+    const route = queueDatas.flatMap(({ brokerName, readQueueNums, writeQueueNums, perm }) => {
       const address = masters.get(brokerName);
       return address === undefined ? [] : [{ brokerName, address, readQueueNums, writeQueueNums, perm }];
     });
+    const queues = route.reduce((sum, entry) => sum + Math.max(entry.readQueueNums, entry.writeQueueNums), 0);
+    if (queues <= QUEUES_MAX) return route;
+    const text = `the route of ${topic} has ${queues} queues, more than ${QUEUES_MAX}`;
+    throw new RemotingError('REMOTING_BODY_INVALID', text, { topic, queues, queuesMax: QUEUES_MAX });
   }
 
   /** The masters of every cluster. */
   async brokers(): Promise<BrokerEntry[]> {
     const response = await this.callNamesrv(RequestCode.GET_BROKER_CLUSTER_INFO);
-    const { brokerAddrTable = {}, clusterAddrTable = {} } = parseJavaJsonBody(response.body) as {
-      brokerAddrTable?: Record<string, { cluster?: string; brokerAddrs: unknown }>;
-      clusterAddrTable?: Record<string, string[]>;
-    };
+    const { brokerAddrTable, clusterAddrTable } = decodeClusterInfo(response.body);
     const clusterOf = new Map(
-      Object.entries(clusterAddrTable).flatMap(([cluster, names]) => names.map((name) => [name, cluster] as const)),
+      [...clusterAddrTable].flatMap(([cluster, names]) => names.map((name) => [name, cluster] as const)),
     );
-    return Object.entries(brokerAddrTable).flatMap(([brokerName, { cluster, brokerAddrs }]) => {
-      const address = masterOf(brokerAddrs);
+    return [...brokerAddrTable].flatMap(([brokerName, { cluster, brokerAddrs }]) => {
+      const address = brokerAddrs.get(MASTER_ID);
       return address === undefined
         ? []
-        : [{ cluster: cluster ?? clusterOf.get(brokerName) ?? '', brokerName, address }];
+        : [{ cluster: cluster || (clusterOf.get(brokerName) ?? ''), brokerName, address }];
     });
   }
 
@@ -145,10 +147,13 @@ export class Cluster {
   }
 }
 
-/** Number 0 is the master. */
-function masterOf(brokerAddrs: unknown): string | undefined {
-  const entry = javaMapEntries(brokerAddrs).find(([id]) => Number(id) === 0);
-  return entry?.[1] as string | undefined;
+/** A field of an answer that is a whole number. Throws REMOTING_BODY_INVALID when it is none or missing. */
+export function numberField({ extFields }: RemotingCommand, name: string): number {
+  const text = extFields?.[name];
+  const value = text === undefined || !/^-?\d{1,16}$/.test(text) ? Number.NaN : Number(text);
+  if (Number.isSafeInteger(value)) return value;
+  const shown = text === undefined ? 'missing' : `'${shortened(text)}', not a whole number`;
+  throw new RemotingError('REMOTING_BODY_INVALID', `the field ${name} of the answer is ${shown}`, { name });
 }
 
 /** The queues of a route that may be read, or written, in an order that every member of a group sees alike. */

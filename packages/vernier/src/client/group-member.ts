@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import { parseJavaJsonBody, RequestCode, ResponseCode, writeJavaJson } from '@vernier/remoting';
-import { type Cluster, type MessageQueue, queuesOf } from './cluster.ts';
+import { decodeConsumerList, RequestCode, ResponseCode, writeJavaJson } from '@vernier/remoting';
+import { type Cluster, type MessageQueue, numberField, queuesOf } from './cluster.ts';
 import type { QueueSource } from './pull.ts';
 
 const HEARTBEAT_MS = 20_000;
@@ -50,7 +50,7 @@ export class GroupMember {
     const response = await this.#cluster.call(first.address, RequestCode.GET_CONSUMER_LIST_BY_GROUP, {
       consumerGroup: this.#group,
     });
-    const { consumerIdList = [] } = parseJavaJsonBody(response.body) as { consumerIdList?: string[] };
+    const consumerIdList = decodeConsumerList(response.body);
     return allocate(queues, consumerIdList, this.clientId).map((queue) => ({
       ...queue,
       address: addresses.get(queue.brokerName)!,
@@ -65,7 +65,7 @@ export class GroupMember {
       { consumerGroup: this.#group, topic: queue.topic, queueId: String(queue.queueId), setZeroIfNotFound: 'false' },
       { accept: [ResponseCode.QUERY_NOT_FOUND] },
     );
-    return response.code === ResponseCode.SUCCESS ? Number(response.extFields?.offset) : undefined;
+    return response.code === ResponseCode.SUCCESS ? numberField(response, 'offset') : undefined;
   }
 
   /** Remembers at the broker that everything below `offset` is done. Resolves when the broker has taken it. */

@@ -1,6 +1,4 @@
-import * as zlib from 'node:zlib';
-import { inflateSync } from 'node:zlib';
-import { type DecodedMessage, MessageSysFlag } from '@vernier/remoting';
+import { bodyCrc32, compressionType, type DecodedMessage } from '@vernier/remoting';
 
 /** A message as `consume --json` prints it. */
 export interface MessageView {
@@ -19,28 +17,26 @@ export interface MessageView {
   body?: string;
   /** A body that is not UTF-8. */
   bodyBase64?: string;
-  /** The body is still packed with this, because this Node cannot unpack it. */
-  compressed?: string;
+  /** Why the body is not what its producer sent, or still packed. It stands as it was stored then. */
+  bodyProblem?: string;
 }
 
-const COMPRESSION_NAMES: Record<number, string> = { 0: 'zlib', 1: 'lz4', 2: 'zstd', 3: 'zlib' };
-
-/** The body as it was sent; `compressed` names what could not be unpacked. */
-export function unpack({ body, sysFlag }: DecodedMessage): { body: Buffer; compressed?: string } {
-  if ((sysFlag & MessageSysFlag.COMPRESSED) === 0) return { body };
-  const name = COMPRESSION_NAMES[(sysFlag >> 8) & 7] ?? 'unknown';
-  if (name === 'zlib') return { body: inflateSync(body) };
-  // Since Node 22.15.
-  const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (packed: Buffer) => Buffer };
-  if (name === 'zstd' && zstdDecompressSync !== undefined) return { body: zstdDecompressSync(body) };
-  return { body, compressed: name };
+/** The body as it was sent; with a `problem`, as it was stored. Never rejects: a damaged one is among the others. */
+export async function unpack(message: DecodedMessage): Promise<{ body: Buffer; problem?: string }> {
+  const { body, sysFlag, bodyCRC } = message;
+  if (body.length > 0 && bodyCrc32(body) !== bodyCRC) {
+    return { body, problem: `it is damaged: its checksum is ${bodyCrc32(body)}, the record says ${bodyCRC}` };
+  }
+  if (compressionType(sysFlag) === 'none') return { body };
+  const { BodyUnpacker } = await import('@vernier/doctor');
+  return new BodyUnpacker().unpack(body, sysFlag);
 }
 
-export function viewOf(message: DecodedMessage): MessageView {
+export async function viewOf(message: DecodedMessage): Promise<MessageView> {
   const { KEYS: keys, TAGS: tags, UNIQ_KEY: msgId, ...properties } = Object.fromEntries(message.properties);
-  const { body, compressed } = unpack(message);
+  const { body, problem } = await unpack(message);
   const text = body.toString('utf8');
-  const isText = compressed === undefined && Buffer.from(text, 'utf8').equals(body);
+  const isText = problem === undefined && Buffer.from(text, 'utf8').equals(body);
   return {
     topic: message.topic,
     queueId: message.queueId,
@@ -50,10 +46,14 @@ export function viewOf(message: DecodedMessage): MessageView {
     keys,
     tags,
     properties,
-    bornTime: new Date(message.bornTimestamp).toISOString(),
-    storeTime: new Date(message.storeTimestamp).toISOString(),
+    bornTime: timeText(message.bornTimestamp),
+    storeTime: timeText(message.storeTimestamp),
     reconsumeTimes: message.reconsumeTimes,
     ...(isText ? { body: text } : { bodyBase64: body.toString('base64') }),
-    ...(compressed === undefined ? {} : { compressed }),
+    ...(problem === undefined ? {} : { bodyProblem: problem }),
   };
 }
+
+/** A producer says whatever it likes of its time. */
+export const timeText = (ms: number): string =>
+  Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} (no time)`;

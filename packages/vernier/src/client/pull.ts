@@ -1,6 +1,7 @@
 import { type DecodedMessage, decodeRecords, type ExtFields, RequestCode, ResponseCode } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
-import type { Cluster, MessageQueue } from './cluster.ts';
+import { timeOf } from '../input/time.ts';
+import { type Cluster, type MessageQueue, numberField } from './cluster.ts';
 
 /** Where reading begins: the oldest message, behind the newest, or the first one not older than a time (Unix ms). */
 export type From = 'first' | 'last' | { timestamp: number };
@@ -24,8 +25,8 @@ const FLAG_SUBSCRIPTION = 4;
 /** --from as typed. */
 export function parseFrom(typed: string): From {
   if (typed === 'first' || typed === 'last') return typed;
-  const timestamp = /^\d{10,}$/.test(typed) ? Number(typed) : Date.parse(typed);
-  if (Number.isNaN(timestamp)) {
+  const timestamp = /^\d{10,15}$/.test(typed) ? Number(typed) : timeOf(typed);
+  if (timestamp === undefined) {
     throw new CliError(
       'CLI_USAGE',
       `--from ${typed}: allowed are first, last and a time such as 2026-01-31T12:00:00Z`,
@@ -70,7 +71,8 @@ export class Puller {
   }
 
   /**
-   * One pull from `offset` on: the messages that match, and where to go on. With `wait` the broker holds the request
+   * One pull from `offset` on: the messages that match, and where to go on. A body that is not what was sent is the
+   * reader's to notice (message-view.ts): it must not keep the others from being read. With `wait` the broker holds the request
    * until something comes or 15 s are over.
    */
   async pull(queue: QueueSource, offset: number, wait: boolean): Promise<{ messages: DecodedMessage[]; next: number }> {
@@ -95,8 +97,8 @@ export class Puller {
         timeoutMs: ANSWER_MS,
       },
     );
-    const messages = response.code === ResponseCode.SUCCESS && response.body ? decodeRecords(response.body) : [];
-    const next = Number(response.extFields?.nextBeginOffset ?? offset);
+    const messages = response.code === ResponseCode.SUCCESS && response.body ? decodeRecords(response.body, false) : [];
+    const next = response.extFields?.nextBeginOffset === undefined ? offset : numberField(response, 'nextBeginOffset');
     return { messages: messages.filter(this.#matches), next };
   }
 
@@ -114,7 +116,8 @@ export class Puller {
   async #offset(queue: QueueSource, code: number, more: ExtFields = {}): Promise<number> {
     const fields = { topic: queue.topic, queueId: String(queue.queueId), ...more };
     const response = await this.#cluster.call(queue.address, code, fields);
-    return Number(response.extFields?.offset ?? 0);
+    // A Java broker says -1 of a queue that nothing has been sent to.
+    return Math.max(0, numberField(response, 'offset'));
   }
 }
 

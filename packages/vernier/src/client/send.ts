@@ -74,7 +74,7 @@ export class Sender {
         ...result,
         status: STORED.get(response.code) ?? 'FAILED',
         offsetMsgId: fields.msgId,
-        queueOffset: fields.queueOffset === undefined ? undefined : Number(fields.queueOffset),
+        queueOffset: offsetIn(fields.queueOffset),
         ...(response.code === ResponseCode.SUCCESS
           ? {}
           : { reason: response.remark ?? responseCodeName(response.code) }),
@@ -105,6 +105,12 @@ export class Sender {
       m: 'false',
     };
   }
+}
+
+/** The message is stored, whatever its broker says of the place; a place that is none is left out. */
+function offsetIn(text: string | undefined): number | undefined {
+  const offset = Number(text ?? Number.NaN);
+  return text !== '' && Number.isSafeInteger(offset) ? offset : undefined;
 }
 
 /** A topic that is not there yet is created by the first message, with the queues of the template. */

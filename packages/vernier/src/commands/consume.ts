@@ -4,7 +4,8 @@ import { GroupMember } from '../client/group-member.ts';
 import { unpack, viewOf } from '../client/message-view.ts';
 import { type From, mergeByTime, Puller, parseFrom, type QueueSource, TOOLS_CONSUMER_GROUP } from '../client/pull.ts';
 import { CliError } from '../errors.ts';
-import { EXIT_OK } from '../exit-codes.ts';
+import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
+import { print } from '../output/print.ts';
 
 export interface ConsumeOptions {
   namesrv: string;
@@ -57,7 +58,7 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<n
         options.follow === true,
       );
     }
-    return EXIT_OK;
+    return printer.unshown === 0 ? EXIT_OK : EXIT_FAILURE;
   } finally {
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
@@ -197,6 +198,8 @@ class GroupReader {
       owned.lost.abort();
       await this.#commit(key);
       this.#owned.delete(key);
+      // Another member or a reset may move the offset before the queue comes back to us.
+      this.#committed.delete(key);
     }
     for (const [key, queue] of assigned) {
       if (this.#owned.has(key)) continue;
@@ -231,6 +234,8 @@ const keyOf = ({ brokerName, queueId }: QueueSource): string => `${brokerName}@$
 
 /** Prints one message after the other and asks for a stop when enough were printed. */
 class Printer {
+  /** Messages whose body could not be shown. */
+  unshown = 0;
   readonly #json: boolean;
   readonly #stop: AbortController;
   #left: number;
@@ -246,22 +251,17 @@ class Printer {
     if (this.#left <= 0) return false;
     this.#left -= 1;
     if (this.#json) {
-      await write(`${JSON.stringify(viewOf(message))}\n`);
+      await print(`${JSON.stringify(await viewOf(message))}\n`);
     } else {
-      const { body, compressed } = unpack(message);
-      if (compressed === undefined) await write(Buffer.concat([body, Buffer.from('\n')]));
+      const { body, problem } = await unpack(message);
+      if (problem === undefined) await print(Buffer.concat([body, Buffer.from('\n')]));
       else {
+        this.unshown += 1;
         const at = `${message.topic} queue ${message.queueId} offset ${message.queueOffset}`;
-        process.stderr.write(`${at}: packed with ${compressed}, which this Node cannot unpack; --json shows it\n`);
+        process.stderr.write(`${at}: the body is not shown, ${problem}; --json shows its bytes\n`);
       }
     }
     if (this.#left === 0) this.#stop.abort();
     return true;
   }
-}
-
-function write(chunk: string | Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()));
-  });
 }

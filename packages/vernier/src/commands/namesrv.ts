@@ -1,7 +1,8 @@
 import { Namesrv } from '@vernier/broker';
-import { EXIT_OK } from '../exit-codes.ts';
+import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
+import { serveWithoutOutput } from '../output/broken-output.ts';
 import { listenError } from '../server/listen-error.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { sinceStart } from '../server/since-start.ts';
@@ -18,14 +19,18 @@ export interface NamesrvOptions {
 
 /** `vernier namesrv`: a nameserver alone. Resolves with an exit code when it was stopped or could not start. */
 export async function namesrv(options: NamesrvOptions): Promise<number> {
+  let phase: Phase = 'starting';
+  const serving = (): void => {
+    phase = 'running';
+  };
   try {
-    return await run(options);
+    return await run(options, serving);
   } catch (error) {
-    return report(error, true);
+    return report(error, phase);
   }
 }
 
-async function run(options: NamesrvOptions): Promise<number> {
+async function run(options: NamesrvOptions, serving: () => void): Promise<number> {
   const { logger, release } = createLog({ level: options.logLevel, file: options.logFile });
   const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger });
   try {
@@ -35,22 +40,33 @@ async function run(options: NamesrvOptions): Promise<number> {
     await server.shutdown(0);
     throw listenError(error, 'nameserver', options.listen, options.namesrvPort);
   }
+  serving();
   release();
+  serveWithoutOutput();
   const readyMs = Math.round(sinceStart());
-  if (options.readyFile !== undefined) {
-    writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });
+  try {
+    if (options.readyFile !== undefined) {
+      writeReadyFile(options.readyFile, { pid: process.pid, version, namesrv: server.address, readyMs });
+    }
+  } catch (error) {
+    // Whoever waits for the file would wait for ever, beside a process that goes on.
+    await server.shutdown(0);
+    throw error;
   }
   process.stdout.write(
     `Vernier ${version}\n\n  nameserver  ${server.address}\n\nready after ${readyMs} ms; Ctrl-C stops it\n`,
   );
-  await new Promise<void>((resolve, reject) => {
-    const control = new StopControl({
-      diskCalls: () => [],
-      onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
-      stop: () => server.shutdown().then(resolve, reject),
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const control = new StopControl({
+        diskCalls: () => [],
+        onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
+        stop: () => server.shutdown().then(resolve, reject),
+      });
+      control.listen();
     });
-    control.listen();
-  });
-  if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  } finally {
+    if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  }
   return EXIT_OK;
 }

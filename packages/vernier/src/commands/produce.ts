@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { Cluster } from '../client/cluster.ts';
 import { routeForSending, Sender, type SendResult } from '../client/send.ts';
 import { CliError } from '../errors.ts';
-import { EXIT_OK } from '../exit-codes.ts';
+import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
+import { linesOf } from '../input/lines.ts';
+import { report } from '../main.ts';
+import { workWithoutOutput } from '../output/broken-output.ts';
+import { print } from '../output/print.ts';
 import { Progress } from '../output/progress.ts';
 import { counted, grouped } from '../output/table.ts';
 
@@ -44,29 +47,47 @@ export async function produce(topic: string, options: ProduceOptions): Promise<n
     const sender = new Sender(cluster, topic, route, options.timeout);
     const tally = new Tally();
     const began = performance.now();
-    const inFlight = new Set<Promise<void>>();
+    const problem = await sendAll(bodies, sender, tally, options, progress);
+    progress.clear();
+    if (problem !== undefined && tally.total === 0) throw problem;
+    if (!options.json) await print(`${summary(tally, (performance.now() - began) / 1_000)}\n`);
+    if (problem !== undefined) report(problem, 'running');
+    if (tally.total !== tally.acknowledged) throw notAcknowledged(tally);
+    return problem === undefined ? EXIT_OK : EXIT_FAILURE;
+  } finally {
+    progress.clear();
+    await cluster.close();
+  }
+}
+
+/** Sends every body. Resolves, when all that was sent has been answered, with what ended it before the input's end. */
+async function sendAll(
+  bodies: AsyncIterable<Buffer> | Iterable<Buffer>,
+  sender: Sender,
+  tally: Tally,
+  { keys, tags, count, json }: ProduceOptions,
+  progress: Progress,
+): Promise<unknown> {
+  workWithoutOutput();
+  const inFlight = new Set<Promise<void>>();
+  try {
     for await (const body of bodies) {
-      const sending = sender.send({ body, keys: options.keys, tags: options.tags }).then((result) => {
-        inFlight.delete(sending);
+      const sending = sender.send({ body, keys, tags }).then(async (result) => {
         tally.add(result);
-        if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-        progress.update(
-          () => `${grouped(tally.total)} answered${options.count ? ` of ${grouped(options.count)}` : ''}`,
-        );
+        progress.update(() => `${grouped(tally.total)} answered${count ? ` of ${grouped(count)}` : ''}`);
+        if (json) await print(`${JSON.stringify(result)}\n`);
+        inFlight.delete(sending);
       });
       inFlight.add(sending);
       // The broker is gone, and each further message would only say so again.
       if (tally.failedInARow >= FAILURES_MAX) break;
       if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
     }
-    await Promise.all(inFlight);
-    progress.clear();
-    if (!options.json) process.stdout.write(`${summary(tally, (performance.now() - began) / 1_000)}\n`);
-    if (tally.total !== tally.acknowledged) throw notAcknowledged(tally);
-    return EXIT_OK;
+    return undefined;
+  } catch (error) {
+    return error;
   } finally {
-    progress.clear();
-    await cluster.close();
+    await Promise.all(inFlight);
   }
 }
 
@@ -100,9 +121,9 @@ function* repeat(body: Buffer | string, count: number): Iterable<Buffer> {
 }
 
 async function* lines(): AsyncIterable<Buffer> {
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const { bytes } of linesOf(process.stdin, 'stdin')) {
     // An empty line is no message: brokers of the Java kind refuse an empty body.
-    if (line !== '') yield Buffer.from(line);
+    if (bytes.length > 0) yield bytes;
   }
 }
 

@@ -1,8 +1,9 @@
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
-import { EXIT_OK } from '../exit-codes.ts';
+import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
+import { serveWithoutOutput } from '../output/broken-output.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
@@ -34,14 +35,18 @@ const REGISTRATION_PATIENCE_MS = 3_000;
  * start failed or the broker was stopped.
  */
 export async function start(dataDir: string | undefined, options: StartOptions): Promise<number> {
+  let phase: Phase = 'starting';
+  const serving = (): void => {
+    phase = 'running';
+  };
   try {
-    return await run(dataDir, options);
+    return await run(dataDir, options, serving);
   } catch (error) {
-    return report(error, true);
+    return report(error, phase);
   }
 }
 
-async function run(dataDir: string | undefined, options: StartOptions): Promise<number> {
+async function run(dataDir: string | undefined, options: StartOptions, serving: () => void): Promise<number> {
   const settings = await loadSettings({
     dataDir,
     configFile: options.config,
@@ -67,11 +72,13 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
   const stopped = new Stopped();
   const control = new StopControl({
     diskCalls: () => server?.diskCalls() ?? [],
+    progress: () => server?.progress() ?? 0,
     onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
     // A signal during the start is kept until there is something to stop.
     stop: () => stopped.stop(() => server?.stop() ?? Promise.resolve()),
   });
   control.listen();
+  let putReadyFileBack = (): void => {};
   const progress = new RecoveryProgress({ readyFile: options.readyFile });
   try {
     server = await startAllInOne({
@@ -80,18 +87,21 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
       logger: log.logger,
       onListening: () => {
         if (options.readyFile === undefined) return;
-        clearReadyFile(options.readyFile);
+        putReadyFileBack = clearReadyFile(options.readyFile);
         clearRecoveringFile(options.readyFile);
       },
       onRecoveryProgress: (done, total) => progress.update(done, total),
     });
   } catch (error) {
     control.close();
+    putReadyFileBack();
     throw error;
   } finally {
     progress.end();
   }
+  serving();
   log.release();
+  serveWithoutOutput();
   server.onFailure((cause) => {
     process.stderr.write(
       `vernier: the store refuses every message from here on, reading goes on: ${cause.message} [${cause.code}]\n`,
@@ -100,19 +110,27 @@ async function run(dataDir: string | undefined, options: StartOptions): Promise<
   stopped.started();
   const { stop } = server;
   // A ready file that cannot be written leaves whoever waits for it waiting; that is a failed start.
-  const announced = announce(server, options.readyFile).catch(async (error) => {
+  const announced = announce(server, options.readyFile, stopped).catch(async (error) => {
     control.close();
     await stop();
     throw error;
   });
-  const began = await Promise.race([stopped.done, announced.then(() => stopped.done)]);
-  if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  let began: number;
+  try {
+    began = await Promise.race([stopped.done, announced.then(() => stopped.done)]);
+  } finally {
+    // Also after a stop that failed: nobody can connect any more.
+    if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
+  }
   process.stdout.write(`stopped after ${Math.round(performance.now() - began)} ms\n`);
   return EXIT_OK;
 }
 
-/** Writes the ready file the moment clients can find the broker, and then what a person wants to know. */
-async function announce(server: AllInOne, readyFile: string | undefined): Promise<void> {
+/**
+ * Writes the ready file the moment clients can find the broker, and then what a person wants to know. Not any more once a stop
+ * was asked for: it would come after the line that says that all is over.
+ */
+async function announce(server: AllInOne, readyFile: string | undefined, stopped: Stopped): Promise<void> {
   const waiting = setTimeout(() => {
     process.stderr.write(
       `vernier: no nameserver of ${server.startUp.namesrvAddr} has taken the registration yet; trying on\n`,
@@ -125,16 +143,20 @@ async function announce(server: AllInOne, readyFile: string | undefined): Promis
   } finally {
     clearTimeout(waiting);
   }
+  if (stopped.isAsked) return;
   const readyMs = sinceStart();
   if (readyFile !== undefined) {
     writeReadyFile(readyFile, { pid: process.pid, version, ...server.ready, readyMs: Math.round(readyMs) });
   }
   const flushTime = await measureFlushTime(server.commitLogDirectory);
+  if (stopped.isAsked) return;
   process.stdout.write(`${startUpText({ ...server.startUp, version, flushTime, readyMs })}\n`);
 }
 
 /** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */
 class Stopped {
+  /** Somebody asked for the stop. */
+  isAsked = false;
   readonly done: Promise<number>;
   readonly started: () => void;
   readonly #startedPromise: Promise<void>;
@@ -155,6 +177,7 @@ class Stopped {
 
   async stop(stop: () => Promise<void>): Promise<void> {
     const began = performance.now();
+    this.isAsked = true;
     await this.#startedPromise;
     try {
       await stop();

@@ -1,7 +1,9 @@
-import { parseJavaJsonBody, RequestCode } from '@vernier/remoting';
-import { Cluster } from '../client/cluster.ts';
+import { decodeKVTable, RequestCode } from '@vernier/remoting';
+import { type BrokerEntry, Cluster } from '../client/cluster.ts';
 import { CliError } from '../errors.ts';
-import { EXIT_OK } from '../exit-codes.ts';
+import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
+import { report } from '../main.ts';
+import { printJson } from '../output/print.ts';
 import { bytes, facts, grouped } from '../output/table.ts';
 
 export interface StatusOptions {
@@ -21,22 +23,31 @@ export async function status(options: StatusOptions): Promise<number> {
         ? await cluster.brokers()
         : [{ cluster: '', brokerName: '', address: options.broker }];
     if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', `the nameserver ${options.namesrv} knows no broker`);
-    const answers = await Promise.all(
-      brokers.map(async ({ cluster: clusterName, brokerName, address }) => {
-        const response = await cluster.call(address, RequestCode.GET_BROKER_RUNTIME_INFO);
-        const { table = {} } = parseJavaJsonBody(response.body) as { table?: RuntimeInfo };
-        return { cluster: clusterName, brokerName: brokerName || (table.brokerName ?? ''), address, info: table };
-      }),
-    );
-    if (options.json) process.stdout.write(`${JSON.stringify(answers, undefined, 2)}\n`);
+    const asked = await Promise.allSettled(brokers.map((broker) => ask(cluster, broker)));
+    const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const failures = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    // One that is away must not hide the others; alone, it is all there is to say.
+    if (answers.length === 0) {
+      for (const failure of failures.slice(1)) report(failure);
+      throw failures[0];
+    }
+    if (options.json) await printJson(answers);
     else
       process.stdout.write(
         `${answers.map((answer) => statusText(answer.address, answer.brokerName, answer.info)).join('\n\n')}\n`,
       );
-    return EXIT_OK;
+    for (const failure of failures) report(failure);
+    return failures.length === 0 ? EXIT_OK : EXIT_FAILURE;
   } finally {
     await cluster.close();
   }
+}
+
+async function ask(cluster: Cluster, broker: BrokerEntry) {
+  const { cluster: clusterName, brokerName, address } = broker;
+  const response = await cluster.call(address, RequestCode.GET_BROKER_RUNTIME_INFO);
+  const table: RuntimeInfo = Object.fromEntries(decodeKVTable(response.body));
+  return { cluster: clusterName, brokerName: brokerName || (table.brokerName ?? ''), address, info: table };
 }
 
 /** What of a broker's runtime info is worth a look first. Keys that it does not have (a Java broker) are left out. */
@@ -44,17 +55,21 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   const rows: [string, ...string[]][] = [['broker', `${address}  ${brokerName}`]];
   const add = (name: string, key: string, text: (value: string) => string): void => {
     const value = info[key];
-    if (value !== undefined && value !== '') rows.push([name, text(value)]);
+    if (typeof value === 'string' && value.trim() !== '') rows.push([name, text(value)]);
   };
-  const size = (value: string): string => bytes(Number(value));
-  const count = (value: string): string => grouped(Number(value));
+  // A Java broker writes sizes as text (`1.5 KiB`), and rates that it does not have yet as blanks.
+  const size = (value: string): string => (isNumber(value) ? bytes(Number(value)) : value);
+  const count = (value: string): string => (isNumber(value) ? grouped(Number(value)) : value);
   add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
   add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);
   add('engine', 'storeEngine', String);
   add('flush mode', 'flushDiskType', String);
   add('log', 'commitLogMaxOffset', (max) => {
-    const min = Number(info.commitLogMinOffset ?? 0);
+    // -1: a log without a file (Java).
+    const { commitLogMinOffset = '0' } = info;
+    if (!isNumber(max) || !isNumber(commitLogMinOffset)) return `from offset ${commitLogMinOffset} to ${max}`;
+    const min = Math.max(0, Number(commitLogMinOffset));
     return `${bytes(Number(max) - min)} from offset ${grouped(min)} to ${grouped(Number(max))}`;
   });
   add('not on disk', 'remainHowManyDataToFlush', size);
@@ -62,12 +77,12 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('not in queues', 'dispatchBehindBytes', size);
   add('waiting', 'flushWaiters', (waiters) => {
     const oldest = Number(info.flushOldestWaiterMs ?? 0);
-    return `${grouped(Number(waiters))} messages for their flush${oldest > 0 ? `, the oldest for ${grouped(oldest)} ms` : ''}`;
+    return `${count(waiters)} messages for their flush${oldest > 0 ? `, the oldest for ${grouped(oldest)} ms` : ''}`;
   });
   add('flushes', 'flushCount', (flushes) =>
     Number(flushes) === 0
       ? 'none yet'
-      : `${grouped(Number(flushes))}, ${info.flushTimeAverageMs} ms on average, ${info.flushTimeMaxMs} ms at most, ` +
+      : `${count(flushes)}, ${info.flushTimeAverageMs} ms on average, ${info.flushTimeMaxMs} ms at most, ` +
         `${info.flushGroupSizeAverage} messages each`,
   );
   add('put', 'putMessageTimesTotal', (total) => `${count(total)} messages`);
@@ -75,6 +90,8 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
 }
+
+const isNumber = (value: string): boolean => /^-?\d+(\.\d+)?$/.test(value);
 
 /** `[ 0 days, 0 hours, 3 minutes, 7 seconds ]` without what is nought in front. */
 function runningFor(value: string): string {
@@ -88,6 +105,6 @@ function rates(value: string): string {
   const numbers = value
     .trim()
     .split(/\s+/)
-    .map((rate) => grouped(Math.round(Number(rate) * 10) / 10));
+    .map((rate) => (isNumber(rate) ? grouped(Math.round(Number(rate) * 10) / 10) : rate));
   return `${numbers.join(', ')} (over 10 s, 1 min, 10 min)`;
 }

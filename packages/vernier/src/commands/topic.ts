@@ -1,7 +1,9 @@
-import { javaMapEntries, parseJavaJsonBody, RequestCode } from '@vernier/remoting';
+import { decodeTopicList, decodeTopicStatsTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster, type MessageQueue } from '../client/cluster.ts';
+import { timeText } from '../client/message-view.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
+import { printJson } from '../output/print.ts';
 import { grouped, table } from '../output/table.ts';
 
 export interface TopicOptions {
@@ -24,11 +26,11 @@ const systemTopic =
 export function listTopics(options: TopicOptions & { all?: boolean }): Promise<number> {
   return withCluster(options, async (cluster) => {
     const response = await cluster.callNamesrv(RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER);
-    const { topicList = [] } = parseJavaJsonBody(response.body) as { topicList?: string[] };
+    const { topicList } = decodeTopicList(response.body);
     // Each broker and each cluster is a topic too.
     const ownNames = new Set((await cluster.brokers()).flatMap(({ brokerName, cluster: name }) => [brokerName, name]));
     const topics = topicList.filter((topic) => options.all || !(systemTopic.test(topic) || ownNames.has(topic))).sort();
-    if (options.json) print(topics);
+    if (options.json) await printJson(topics);
     else if (topics.length > 0) process.stdout.write(`${topics.join('\n')}\n`);
     else process.stderr.write('no topics yet; the first message to one creates it (--all shows the system’s own)\n');
   });
@@ -38,8 +40,8 @@ export function listTopics(options: TopicOptions & { all?: boolean }): Promise<n
 export function createTopic(topic: string, options: TopicCreateOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
     const brokers = await knownBrokers(cluster);
-    for (const { address } of brokers) {
-      await cluster.call(address, RequestCode.UPDATE_AND_CREATE_TOPIC, {
+    await onEach(brokers, (address) =>
+      cluster.call(address, RequestCode.UPDATE_AND_CREATE_TOPIC, {
         topic,
         defaultTopic: 'TBW102',
         readQueueNums: String(options.queues),
@@ -48,10 +50,10 @@ export function createTopic(topic: string, options: TopicCreateOptions): Promise
         topicFilterType: 'SINGLE_TAG',
         topicSysFlag: '0',
         order: 'false',
-      });
-    }
+      }),
+    );
     const names = brokers.map(({ brokerName }) => brokerName);
-    if (options.json) print({ topic, brokers: names, queues: options.queues, perm: options.perm });
+    if (options.json) await printJson({ topic, brokers: names, queues: options.queues, perm: options.perm });
     else process.stdout.write(`${topic}: ${options.queues} queues on ${names.join(', ')}\n`);
   });
 }
@@ -61,10 +63,10 @@ export function deleteTopic(topic: string, options: TopicOptions): Promise<numbe
   return withCluster(options, async (cluster) => {
     const route = await cluster.route(topic);
     if (route.length === 0) throw noRoute(topic);
-    for (const { address } of route) await cluster.call(address, RequestCode.DELETE_TOPIC_IN_BROKER, { topic });
+    await onEach(route, (address) => cluster.call(address, RequestCode.DELETE_TOPIC_IN_BROKER, { topic }));
     await cluster.callNamesrv(RequestCode.DELETE_TOPIC_IN_NAMESRV, { topic });
     const names = route.map(({ brokerName }) => brokerName);
-    if (options.json) print({ topic, deleted: true, brokers: names });
+    if (options.json) await printJson({ topic, deleted: true, brokers: names });
     else process.stdout.write(`${topic}: deleted on ${names.join(', ')}; its records go with their files\n`);
   });
 }
@@ -84,22 +86,14 @@ export function topicStatus(topic: string, options: TopicOptions): Promise<numbe
     const queues: QueueStatus[] = [];
     for (const { address } of route) {
       const response = await cluster.call(address, RequestCode.GET_TOPIC_STATS_INFO, { topic });
-      const { offsetTable } = parseJavaJsonBody(response.body) as { offsetTable?: unknown };
-      for (const [queue, offsets] of javaMapEntries(offsetTable)) {
-        const { brokerName, queueId } = queue as MessageQueue;
-        const { minOffset, maxOffset, lastUpdateTimestamp } = offsets as Record<string, number>;
-        queues.push({
-          topic,
-          brokerName,
-          queueId,
-          minOffset: minOffset!,
-          maxOffset: maxOffset!,
-          lastMessage: lastUpdateTimestamp! > 0 ? new Date(lastUpdateTimestamp!).toISOString() : undefined,
-        });
+      const { offsetTable } = decodeTopicStatsTable(response.body);
+      for (const [{ brokerName, queueId }, { minOffset, maxOffset, lastUpdateTimestamp }] of offsetTable) {
+        const lastMessage = lastUpdateTimestamp > 0 ? timeText(lastUpdateTimestamp) : undefined;
+        queues.push({ topic, brokerName, queueId, minOffset, maxOffset, lastMessage });
       }
     }
     queues.sort((a, b) => (a.brokerName < b.brokerName ? -1 : a.brokerName > b.brokerName ? 1 : a.queueId - b.queueId));
-    if (options.json) print(queues);
+    if (options.json) await printJson(queues);
     else process.stdout.write(`${queueTable(queues)}\n`);
   });
 }
@@ -116,6 +110,24 @@ function queueTable(queues: readonly QueueStatus[]): string {
   const total = queues.reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0);
   const header = ['BROKER', 'QUEUE', 'MIN', 'MAX', 'MESSAGES', 'LAST MESSAGE'];
   return table(header, [...rows, ['', '', '', '', grouped(total), '']], [1, 2, 3, 4]);
+}
+
+/** One after the other. An error says which brokers have done it by then: the command may be given again. */
+async function onEach(
+  brokers: readonly { brokerName: string; address: string }[],
+  work: (address: string) => Promise<unknown>,
+): Promise<void> {
+  const done: string[] = [];
+  for (const { brokerName, address } of brokers) {
+    try {
+      await work(address);
+    } catch (error) {
+      if (done.length === 0 || !(error instanceof CliError)) throw error;
+      const { code, message, details, cause } = error;
+      throw new CliError(code, `${message}; done before that on ${done.join(', ')}`, { ...details, done }, cause);
+    }
+    done.push(brokerName);
+  }
 }
 
 async function withCluster(options: TopicOptions, work: (cluster: Cluster) => Promise<void>): Promise<number> {
@@ -142,8 +154,4 @@ function noRoute(topic: string): CliError {
       topic,
     },
   );
-}
-
-function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }

@@ -1,6 +1,7 @@
-import { BrokerFront } from '@vernier/broker/testing';
-import { CRASHES_PER_SEED, type RunCounters, torture as run, type SimulatedEngine } from '@vernier/store/testing';
+import { CRASHES_PER_SEED, type RunCounters, torture as run, type SimulatedEngine } from '@vernier/torture';
+import { BrokerFront } from '@vernier/torture/broker-front';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
+import { printJson } from '../output/print.ts';
 import { Progress } from '../output/progress.ts';
 import { facts, grouped } from '../output/table.ts';
 
@@ -10,6 +11,8 @@ export interface TortureCommandOptions {
   minutes?: number;
   engine?: SimulatedEngine;
   broker?: boolean;
+  /** Through a broker, with producers of transactions. */
+  transactions?: boolean;
   json?: boolean;
 }
 
@@ -18,7 +21,8 @@ export interface TortureCommandOptions {
  * a check after each crash of everything that was promised. The same seed gives the same history, on any machine.
  */
 export async function torture(options: TortureCommandOptions): Promise<number> {
-  const { seed, rounds, engine, broker = false, json = false } = options;
+  const { seed, rounds, engine, transactions = false, json = false } = options;
+  const broker = transactions || options.broker === true;
   const progress = new Progress();
   const controller = new AbortController();
   const stop = (): void => controller.abort();
@@ -26,13 +30,13 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.once('SIGTERM', stop);
   if (!json)
     process.stdout.write(
-      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}\n`,
+      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}${transactions ? ', transactions' : ''}\n`,
     );
   const result = await run({
     seed,
     rounds,
     engine,
-    front: broker ? () => new BrokerFront() : undefined,
+    front: broker ? () => new BrokerFront({ transactions }) : undefined,
     timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
     signal: controller.signal,
     onHistory: (last, counters) => {
@@ -45,12 +49,12 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.off('SIGINT', stop);
   process.off('SIGTERM', stop);
   const { counters, histories, elapsedMs, failure } = result;
-  const replay = failure && replayCommand(failure.seed, engine, broker);
+  const replay = failure && replayCommand(failure.seed, engine, broker, transactions);
   if (json) {
     const { error: _error, ...told } = failure ?? {};
     const violation = failure && { ...told, replay };
     const answer = { seed, rounds, engine, broker, histories, elapsedMs: Math.round(elapsedMs), counters, violation };
-    process.stdout.write(`${JSON.stringify(answer, undefined, 2)}\n`);
+    await printJson(answer);
   } else if (failure) {
     const lines = [
       `violation in seed ${failure.seed}: ${failure.message}`,
@@ -70,8 +74,14 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   return failure ? EXIT_FAILURE : EXIT_OK;
 }
 
-function replayCommand(seed: number, engine: SimulatedEngine | undefined, broker: boolean): string {
-  const more = `${engine === undefined ? '' : ` --engine ${engine}`}${broker ? ' --broker' : ''}`;
+function replayCommand(
+  seed: number,
+  engine: SimulatedEngine | undefined,
+  broker: boolean,
+  transactions: boolean,
+): string {
+  const front = transactions ? ' --transactions' : broker ? ' --broker' : '';
+  const more = `${engine === undefined ? '' : ` --engine ${engine}`}${front}`;
   return `vernier torture --seed ${seed} --rounds ${CRASHES_PER_SEED}${more}`;
 }
 
@@ -87,6 +97,7 @@ function summary(counters: RunCounters, histories: number, elapsedMs: number): s
       row('at a failpoint', counters.failpointsReached),
       row('clean shutdowns', counters.cleanShutdowns),
       row('faults injected', counters.faults),
+      row('lacks among them', counters.lacks),
       row('stores failed', counters.storesFailed),
       row('openings refused', counters.openingsRefused),
       row('bits flipped', counters.bitsFlipped),
@@ -95,6 +106,14 @@ function summary(counters: RunCounters, histories: number, elapsedMs: number): s
       row('acknowledged', counters.acknowledged),
       row('read', counters.read),
       row('expired', counters.expired),
+      row('clock steps', counters.clockSteps),
+      row('topics deleted', counters.deletions),
+      row('deletions refused', counters.deletionsRefused),
+      row('deletions undone', counters.deletionsUndone),
+      row('groups deleted', counters.groupsDeleted),
+      row('offsets set back', counters.offsetsSetBack),
+      row('transactions', counters.transactions),
+      row('of them asked about', counters.transactionChecks),
       row('events', counters.events),
     ],
     '',

@@ -1,11 +1,17 @@
 import { resolve } from 'node:path';
 import type { BrokerOptions } from '@vernier/broker';
+import { brokerKeys, roleKeys } from '@vernier/broker/internal';
 import type { MessageStoreOptions } from '@vernier/store';
+import {
+  type ConfigValue,
+  type KeySpec,
+  parseValue,
+  shownValue,
+  storeKeys,
+  valueProblem,
+} from '@vernier/store/internal';
 import { CliError } from '../errors.ts';
-import { brokerKeys, roleKeys } from './broker-keys.ts';
-import { type ConfigValue, type KeySpec, parseValue } from './key-spec.ts';
 import { type Assignment, readAssignment, readProperties } from './properties.ts';
-import { storeKeys } from './store-keys.ts';
 
 /** What `vernier start` runs with, after file, --set and flags were laid over each other. */
 export interface Settings {
@@ -41,17 +47,24 @@ export const knownKeys: ReadonlySet<string> = new Set(specs.keys());
  * @throws CliError CLI_CONFIG_UNREADABLE, CLI_CONFIG_INVALID (naming every bad value, not just the first), CLI_USAGE
  */
 export async function loadSettings(sources: SettingsSources): Promise<Settings> {
+  // resolve('') is the directory that the command runs in, which nobody meant: a variable of a script was empty.
+  if (sources.dataDir === '') throw new CliError('CLI_USAGE', 'the data directory is empty; expected a path');
   const fromFile = sources.configFile === undefined ? [] : await readProperties(sources.configFile);
   const typed = (sources.set ?? []).map(readAssignment);
   const unknownKeys = fromFile.filter(({ key }) => !specs.has(key)).map(({ key }) => key);
   const problems: string[] = [];
   for (const { key, place } of typed) {
-    if (!specs.has(key)) problems.push(`${place}: there is no key ${key}${suggestion(key)}`);
+    if (!specs.has(key)) problems.push(`${place}: there is no key ${shownValue(key)}${suggestion(key)}`);
   }
   const store: Record<string, ConfigValue> = {};
   const broker: Record<string, ConfigValue> = {};
   for (const assignment of [...fromFile, ...typed]) {
     const known = specs.get(assignment.key);
+    // Comments in another encoding harm nobody; a directory whose name is not the one that was written does.
+    if (known !== undefined && assignment.raw.includes('\ufffd')) {
+      problems.push(`${assignment.place}: ${assignment.key} is not in UTF-8`);
+      continue;
+    }
     if (known === undefined) continue;
     const parsed = parseValue(known.spec, assignment.raw);
     if ('problem' in parsed) problems.push(complaint(assignment, parsed.problem));
@@ -66,14 +79,18 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
   const root = sources.dataDir ?? (store.storePathRootDir as string | undefined) ?? DEFAULT_DATA_DIR;
   store.storePathRootDir = resolve(root);
   if (store.storePathCommitLog !== undefined) store.storePathCommitLog = resolve(store.storePathCommitLog as string);
-  if (sources.listen !== undefined) broker.bindAddress = sources.listen;
+  if (sources.listen !== undefined) {
+    const problem = valueProblem(brokerKeys.bindAddress, sources.listen);
+    if (problem !== undefined) throw new CliError('CLI_USAGE', `--listen ${shownValue(sources.listen)}: ${problem}`);
+    broker.bindAddress = sources.listen;
+  }
   if (sources.brokerPort !== undefined) broker.listenPort = sources.brokerPort;
   return { store: store as unknown as MessageStoreOptions, broker: broker as BrokerOptions, unknownKeys };
 }
 
 function complaint({ key, raw, place }: Assignment, problem: string): string {
   // What was typed after --set already shows key and value.
-  return place.startsWith('--set') ? `${place}: ${problem}` : `${place}: ${key}=${raw}: ${problem}`;
+  return place.startsWith('--set') ? `${place}: ${problem}` : `${place}: ${key}=${shownValue(raw)}: ${problem}`;
 }
 
 function suggestion(key: string): string {

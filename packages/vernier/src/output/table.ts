@@ -42,12 +42,12 @@ export function bytes(count: number): string {
   return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** `1,234,567` */
 /** `1 record`, `2,000 records`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
+/** `1,234,567` */
 export const grouped = (count: number): string => count.toLocaleString('en-US');
 
 /** Two digits that mean something: `0.84 ms`, `8.4 ms`, `84 ms`. */

@@ -33,6 +33,8 @@ export interface AllInOne {
   onFailure(told: (cause: StoreError) => void): void;
   /** The disk calls that have not returned. */
   diskCalls(): DiskCall[];
+  /** Grows as long as a stop gets on. */
+  progress(): number;
   /** Everything answered, flushed and closed when it resolves. */
   stop(): Promise<void>;
 }
@@ -77,12 +79,14 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
 function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: string): AllInOne {
   const { store } = broker;
   const { brokerName, brokerClusterName, namesrvAddr } = broker.config;
+  const vip = broker.vipAddress && formatAddress(broker.vipAddress.host, broker.vipAddress.port);
   return {
     startUp: {
       dataDir: store.config.storePathRootDir,
       namesrv: namesrv?.address,
       namesrvAddr,
       broker: brokerAddress,
+      brokerVip: vip,
       brokerName,
       clusterName: brokerClusterName,
       engine: store.engine,
@@ -92,6 +96,7 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
     ready: {
       ...(namesrv === undefined ? {} : { namesrv: namesrv.address }),
       broker: brokerAddress,
+      ...(vip === undefined ? {} : { brokerVip: vip }),
       brokerName,
       clusterName: brokerClusterName,
       dataDir: store.config.storePathRootDir,
@@ -104,6 +109,7 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
       else broker.once('failed', told);
     },
     diskCalls: () => store.inFlight().map(({ operation, file, sinceMs }) => ({ operation, file, forMs: sinceMs })),
+    progress: () => broker.progress,
     stop: async () => {
       // The broker first: it says farewell to the nameserver, and clients ask that for another one.
       try {

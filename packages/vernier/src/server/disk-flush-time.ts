@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FILE_MODE } from '@vernier/store/internal';
 
 const PAGE = Buffer.alloc(4096, 0x56);
 const FLUSHES_MAX = 7;
@@ -51,11 +52,13 @@ const TMPFILE_BIT = 0o20000000;
 
 async function openScratchFile(folder: string): Promise<FileHandle | undefined> {
   if (process.platform === 'linux') {
-    const unnamed = await open(folder, TMPFILE_BIT | constants.O_DIRECTORY | constants.O_RDWR).catch(() => undefined);
+    const unnamed = await open(folder, TMPFILE_BIT | constants.O_DIRECTORY | constants.O_RDWR, FILE_MODE).catch(
+      () => undefined,
+    );
     if (unnamed !== undefined) return unnamed;
   }
   const path = join(folder, `.vernier-flush-time-${process.pid}`);
-  const named = await open(path, 'wx+').catch(() => undefined);
+  const named = await open(path, 'wx+', FILE_MODE).catch(() => undefined);
   // The name goes at once where the system lets an open file go (everywhere but Windows, and there at close).
   if (named !== undefined) await rm(path, { force: true }).catch(() => undefined);
   return named;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Progress, progressText } from '../output/progress.ts';
+import { READY_MODE } from './ready-file.ts';
 
 /** What stands in `<ready file>.recovering` while the store reads its log, as JSON. */
 export interface RecoveringFile {
@@ -74,7 +75,7 @@ export class RecoveryProgress {
   #write(path: string, content: RecoveringFile): void {
     const temporary = `${path}.${process.pid}-${randomBytes(3).toString('hex')}.tmp`;
     try {
-      writeFileSync(temporary, `${JSON.stringify(content, undefined, 2)}\n`);
+      writeFileSync(temporary, `${JSON.stringify(content, undefined, 2)}\n`, { mode: READY_MODE });
       renameSync(temporary, path);
       this.#isWritten = true;
     } catch {
@@ -87,6 +88,7 @@ export class RecoveryProgress {
 export function clearRecoveringFile(readyFile: string): void {
   const path = recoveringPath(readyFile);
   try {
+    if (!statSync(path).isFile()) return;
     const { pid, totalBytes } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
     if (typeof pid === 'number' && typeof totalBytes === 'number') rmSync(path, { force: true });
   } catch {

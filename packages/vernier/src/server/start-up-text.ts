@@ -12,6 +12,8 @@ export interface StartUpFacts {
   /** Nameservers outside this process. */
   namesrvAddr: string;
   broker: string;
+  /** Where Java clients 4.0 to 4.5.0 send to; undefined when it is not listened on. */
+  brokerVip: string | undefined;
   brokerName: string;
   clusterName: string;
   engine: Engine;
@@ -54,7 +56,11 @@ export function startUpText(start: StartUpFacts): string {
     '',
     facts([
       ['nameserver', ...namesrv],
-      ['broker', `${start.broker} (${start.brokerName} in ${start.clusterName})`],
+      [
+        'broker',
+        `${start.broker} (${start.brokerName} in ${start.clusterName})`,
+        ...(start.brokerVip === undefined ? [] : [`${start.brokerVip} (for Java clients 4.0 to 4.5.0)`]),
+      ],
       ['data', start.dataDir],
       ['engine', describeEngine(start)],
       ['flush mode', describeFlushMode(start)],

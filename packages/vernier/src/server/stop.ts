@@ -13,10 +13,14 @@ export interface StopOptions {
   stop: () => Promise<void>;
   /** The disk calls under way now. */
   diskCalls: () => readonly DiskCall[];
+  /** Grows as long as the stop gets on. */
+  progress?: () => number;
   /** Told when the stop begins, with the signal's name. */
   onStopping?: (signal: string) => void;
-  /** Time for a clean stop, ms. Below the promised two seconds by what the message and the end itself need. */
+  /** Time in which something must get on, ms. Below the promised two seconds by what the message and the end itself need. */
   limitMs?: number;
+  /** Time for all of a stop that gets on, ms. */
+  totalLimitMs?: number;
   /** For tests: ends the process. */
   kill?: (message: string) => void;
   now?: () => number;
@@ -28,10 +32,14 @@ export interface StopOptions {
  */
 const SAME_REQUEST_MS = 100;
 const STOP_LIMIT_MS = 1_800;
+/** Below the 10 seconds after which Docker ends a container without a word. */
+const STOP_TOTAL_LIMIT_MS = 9_000;
+/** How often a stop is asked whether it got on. */
+const LOOKS_PER_LIMIT = 18;
 
 /**
- * Turns SIGTERM, SIGINT and SIGHUP into a clean stop, and into SIGKILL to ourselves when that does not end in time or a
- * second signal comes. `process.exit` would not do: it waits for the threads that sit in a hung disk call. Nothing that
+ * Turns SIGTERM, SIGINT and SIGHUP into a clean stop, and into SIGKILL to ourselves when nothing of it gets on for
+ * `limitMs`, all of it takes longer than `totalLimitMs`, or a second signal comes. `process.exit` would not do: it waits for the threads that sit in a hung disk call. Nothing that
  * was not acknowledged becomes acknowledged by it, and the next start recovers.
  */
 export class StopControl {
@@ -62,8 +70,7 @@ export class StopControl {
       return;
     }
     this.#firstSignalAt = now;
-    const limitMs = this.#options.limitMs ?? STOP_LIMIT_MS;
-    this.#timer = setTimeout(() => this.#kill(`not stopped within ${limitMs} ms`), limitMs);
+    this.#watch(now);
     this.#options.onStopping?.(signal);
     void this.#options.stop().then(
       () => this.close(),
@@ -74,18 +81,31 @@ export class StopControl {
     );
   }
 
+  #watch(beganAt: number): void {
+    const { limitMs = STOP_LIMIT_MS, totalLimitMs = STOP_TOTAL_LIMIT_MS, progress = () => 0 } = this.#options;
+    let last = { progress: progress(), at: beganAt };
+    this.#timer = setInterval(() => {
+      const now = this.#now();
+      const done = progress();
+      if (done !== last.progress) last = { progress: done, at: now };
+      if (now - last.at >= limitMs) this.#kill(`the stop did not get on for ${limitMs} ms`);
+      else if (now - beganAt >= totalLimitMs) this.#kill(`not stopped within ${totalLimitMs} ms`);
+    }, limitMs / LOOKS_PER_LIMIT);
+  }
+
   get stopping(): boolean {
     return this.#firstSignalAt !== undefined;
   }
 
   /** Stops listening and waiting. */
   close(): void {
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
     for (const [signal, listener] of this.#listeners) process.off(signal, listener);
     this.#listeners.clear();
   }
 
   #kill(why: string): void {
+    clearInterval(this.#timer);
     const calls = this.#options.diskCalls();
     const what =
       calls.length === 0
@@ -101,7 +121,11 @@ export class StopControl {
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 function killSelf(message: string): void {
-  // Straight to the descriptor: a stream would still be waiting for its turn when the signal arrives.
-  writeSync(2, message);
+  try {
+    // Straight to the descriptor: a stream would still be waiting for its turn when the signal arrives.
+    writeSync(2, message);
+  } catch {
+    // Nobody reads it; the end is not to depend on that.
+  }
   process.kill(process.pid, 'SIGKILL');
 }

@@ -17,18 +17,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import {
-  cleanUp,
-  type Finished,
-  isRoot,
-  type RunOptions,
-  run,
-  skipUnless,
-  smallFiles,
-  startBroker,
-  temporaryFolder,
-  treeHash,
-} from '../cli.ts';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { type Finished, isRoot, type RunOptions, run, skipUnless, smallFiles, startBroker, treeHash } from '../cli.ts';
 
 const ports = ['--namesrv-port', '0', '--broker-port', '0'];
 
@@ -48,7 +38,7 @@ after(async () => {
 /** A copy of a store that was used and stopped. */
 async function usedStore(t: TestContext): Promise<string> {
   template ??= await makeTemplate(t);
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   cpSync(template, data, { recursive: true });
   return data;
 }
@@ -70,7 +60,7 @@ async function startRefused(data: string, args: readonly string[], options?: Run
 }
 
 test('bad input: a wrong flag, a bad port and a mistyped command name what is allowed', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   assertUsage(await startRefused(data, ['--borker-port', '1']), /unknown option '--borker-port'/);
   assertUsage(
     await startRefused(data, ['--broker-port', '70000']),
@@ -89,7 +79,7 @@ function assertUsage(finished: Finished, pattern: RegExp): void {
 }
 
 test('bad input: every bad config value is named with what is allowed', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const config = join(folder, 'broker.conf');
   writeFileSync(config, 'flushDiskType=SYNC\nfileReservedTime=-1\n');
   const finished = await startRefused(join(folder, 'data'), ['-c', config]);
@@ -106,12 +96,12 @@ test('bad input: every bad config value is named with what is allowed', async (t
   );
 });
 
-test('bad input: a setting that only the store can judge is refused as clearly', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+test('bad input: a size that no file of the log can have is refused before anything is made', async (t) => {
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   assertRefused(
     await startRefused(data, ['--set', 'mappedFileSizeCommitLog=100001']),
-    'STORE_CONFIG_INVALID',
-    /mappedFileSizeCommitLog must be a multiple of 4096, found 100001/,
+    'CLI_CONFIG_INVALID',
+    /mappedFileSizeCommitLog=100001: allowed are whole numbers from 4096 to 2147483647, multiples of 4096/,
   );
 });
 
@@ -133,13 +123,13 @@ test('bad input: a port in use, of either server, leaves the directory as it was
       ),
     );
   }
-  const fresh = join(await temporaryFolder(t), 'never-made');
+  const fresh = join(await temporaryFolder(t, 'cli'), 'never-made');
   await startRefused(fresh, ['--broker-port', String(port)]);
   assert.equal(existsSync(fresh), false);
 });
 
 test('bad input: an address of another machine is refused', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   assertRefused(
     await startRefused(data, ['--listen', '192.0.2.1']),
     'CLI_ADDRESS_UNUSABLE',
@@ -148,7 +138,7 @@ test('bad input: an address of another machine is refused', async (t) => {
 });
 
 test('bad input: a directory that another process has open is refused and that one goes on', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   const first = await startBroker(t, data);
   const finished = await run(['start', data, ...ports, ...smallFiles]);
   assertRefused(finished, 'STORE_LOCKED', new RegExp(`${data}`));
@@ -170,7 +160,7 @@ test('bad input: other file sizes are refused with both numbers', async (t) => {
 });
 
 test('bad input: a directory of something else is refused, untouched', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   mkdirSync(join(folder, 'src'));
   writeFileSync(join(folder, 'package.json'), '{}');
   writeFileSync(join(folder, 'src', 'index.js'), 'precious');
@@ -182,7 +172,7 @@ test('bad input: a directory of something else is refused, untouched', async (t)
 });
 
 test('bad input: a file where the directory should be is refused', async (t) => {
-  const file = join(await temporaryFolder(t), 'data');
+  const file = join(await temporaryFolder(t, 'cli'), 'data');
   writeFileSync(file, 'not a directory');
   assertRefused(await startRefused(file, smallFiles), 'STORE_DIRECTORY_UNUSABLE', /is not a directory/);
 });
@@ -201,7 +191,7 @@ test('bad input: a damaged metadata file without a copy is refused, and is still
 });
 
 test('bad input: a ready file that cannot be written stops the start', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const data = join(folder, 'data');
   const refused = await startRefused(data, ['--ready-file', join(folder, 'no', 'ready.json')]);
   assertRefused(refused, 'CLI_READY_FILE_UNUSABLE', /cannot be written in .*: ENOENT/);
@@ -228,7 +218,7 @@ test('bad input: a directory that this user may not read or write is refused', {
 test('bad input: a full disk is refused with the numbers before anything is left on it', {
   skip: otherUser,
 }, async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'vernier-test', folder]);
   cleanUp(t, () => execFileSync('umount', [folder]));
   const data = join(folder, 'data');

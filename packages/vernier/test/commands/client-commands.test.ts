@@ -2,14 +2,17 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { endAfter, type Finished, Running, run, startBroker, temporaryFolder } from '../cli.ts';
+import { deflateSync } from 'node:zlib';
+import { createRequest, RemotingClient, RemotingServer, RequestCode } from '@vernier/remoting';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { endAfter, type Finished, Running, run, startBroker } from '../cli.ts';
 
 const lines = ({ stdout }: Finished): string[] => stdout.split('\n').filter((line) => line !== '');
 const objects = (finished: Finished): Record<string, unknown>[] =>
   lines(finished).map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test('produce and consume: bodies from flag, file, stdin and made up; keys, tags, times and groups', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const broker = await startBroker(t, join(folder, 'data'));
   const env = { NAMESRV_ADDR: broker.ready.namesrv! };
   const vernier = (args: string[], input?: string): Promise<Finished> =>
@@ -112,8 +115,43 @@ test('produce and consume: bodies from flag, file, stdin and made up; keys, tags
   });
 });
 
+test('consume: a packed body that does not unpack hides no other message, and makes the exit code 1', async (t) => {
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
+  const env = { NAMESRV_ADDR: broker.ready.namesrv! };
+  await run(['topic', 'create', 'p', '--queues', '1'], { env });
+  const client = new RemotingClient();
+  cleanUp(t, () => client.close());
+  const packed = deflateSync(Buffer.from('packed'));
+  for (const [body, f] of [
+    [Buffer.from('before'), '0'],
+    [packed, '1'],
+    [packed.subarray(0, 6), '1'],
+    [Buffer.from('after'), '0'],
+  ] as const) {
+    const fields = { a: 'p', b: 'p', c: 'TBW102', d: '4', e: '0', f, g: '8640000000000001', h: '0', i: '', j: '0' };
+    const request = createRequest(RequestCode.SEND_MESSAGE_V2, { ...fields, k: 'false', m: 'false' }, body);
+    assert.equal((await client.invoke(broker.ready.broker!, request, 5_000)).code, 0);
+  }
+  const plain = await run(['consume', 'p'], { env });
+  assert.deepEqual([plain.code, lines(plain)], [1, ['before', 'packed', 'after']]);
+  assert.match(plain.stderr, /^p queue 0 offset 2: the body is not shown, it does not unpack as zlib: .*--json/);
+  const grouped = await run(['consume', 'p', '--group', 'g'], { env });
+  assert.deepEqual([grouped.code, lines(grouped)], [1, ['before', 'packed', 'after']]);
+  const shown = await run(['consume', 'p', '--json'], { env });
+  assert.equal(shown.code, 0, 'all of it is there');
+  assert.deepEqual(
+    objects(shown).map(({ body, bodyProblem }) => [body, typeof bodyProblem]),
+    [
+      ['before', 'undefined'],
+      ['packed', 'undefined'],
+      [undefined, 'string'],
+      ['after', 'undefined'],
+    ],
+  );
+});
+
 test('topic: create, list, status, delete, in words and as JSON', async (t) => {
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
   const env = { NAMESRV_ADDR: broker.ready.namesrv! };
   const vernier = (...args: string[]): Promise<Finished> => run(args, { env });
   assert.match((await vernier('topic', 'list')).stderr, /no topics yet/);
@@ -144,7 +182,7 @@ test('topic: create, list, status, delete, in words and as JSON', async (t) => {
 });
 
 test('status: addresses, flush pipeline, bytes behind and waiters of a running broker', async (t) => {
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
   const env = { NAMESRV_ADDR: broker.ready.namesrv! };
   await run(['produce', 'x', '--size', '100', '--count', '20'], { env });
   const { stdout, code } = await run(['status'], { env });
@@ -159,6 +197,22 @@ test('status: addresses, flush pipeline, bytes behind and waiters of a running b
   assert.equal(answer!.brokerName, 'broker-a');
   assert.equal(answer!.info.putMessageTimesTotal, '20');
   assert.equal(answer!.info.remainHowManyDataToFlush, '0');
+});
+
+test('status: a broker that is away is told, and does not hide the others', async (t) => {
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'));
+  const closed = new RemotingServer();
+  const { port } = await closed.listen({ port: 0 });
+  await closed.shutdown(0);
+  const client = new RemotingClient();
+  cleanUp(t, () => client.close());
+  const away = { clusterName: 'C', brokerName: 'away', brokerId: '0', brokerAddr: `127.0.0.1:${port}` };
+  const request = createRequest(RequestCode.REGISTER_BROKER, { ...away, haServerAddr: '' });
+  assert.equal((await client.invoke(broker.ready.namesrv!, request, 5_000)).code, 0);
+  const { code, stdout, stderr } = await run(['status', '--namesrv', broker.ready.namesrv!]);
+  assert.equal(code, 1);
+  assert.match(stdout, new RegExp(`^broker +${broker.ready.broker!}`));
+  assert.match(stderr, new RegExp(`^vernier: 127\\.0\\.0\\.1:${port} does not answer: .*\\[CLI_UNREACHABLE\\]\n$`));
 });
 
 test('client commands: nobody there, wrong addresses and wrong flags are one clear line each', async () => {

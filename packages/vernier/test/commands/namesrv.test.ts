@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
 import type { ReadyFile } from '../../src/server/ready-file.ts';
-import { endAfter, Running, run, startBroker, temporaryFolder } from '../cli.ts';
+import { endAfter, Running, run, startBroker } from '../cli.ts';
+import { assertFails, command, Output } from '../in-process.ts';
 
 test('namesrv: alone, with a broker of another process that registers there', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'namesrv.json');
   const namesrv = new Running(['namesrv', '--namesrv-port', '0', '--ready-file', readyFile]);
   endAfter(t, namesrv);
@@ -44,7 +46,7 @@ test('namesrv: a port in use is refused', async (t) => {
 });
 
 test('namesrv: a broker whose nameserver is not there says what it waits for, and still stops', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const broker = new Running([
     'start',
     join(folder, 'data'),
@@ -61,4 +63,62 @@ test('namesrv: a broker whose nameserver is not there says what it waits for, an
   assert.equal(broker.stdout, '');
   broker.signal('SIGTERM');
   assert.equal((await broker.finished).code, 0);
+});
+
+test('namesrv: a ready file that cannot be written, or holds something else, is refused, and the process ends', async (t) => {
+  const folder = await temporaryFolder(t, 'namesrv');
+  writeFileSync(join(folder, 'precious'), 'precious');
+  mkdirSync(join(folder, 'directory'));
+  for (const [name, pattern] of [
+    ['precious', /holds something else; it is left as it is/],
+    ['directory', /is no regular file/],
+    ['no/ready.json', /cannot be written in .*: ENOENT/],
+  ] as const) {
+    const refused = await command(['namesrv', '--namesrv-port', '0', '--ready-file', join(folder, name)]);
+    assertFails(refused, 2, 'CLI_READY_FILE_UNUSABLE', pattern);
+  }
+  assertFails(
+    await command(['namesrv', '--namesrv-port', '0', '--ready-file', '']),
+    2,
+    'CLI_READY_FILE_UNUSABLE',
+    /is empty/,
+  );
+  assert.deepEqual(readdirSync(folder).sort(), ['directory', 'precious']);
+});
+
+test('namesrv: addresses and log files that cannot be used are one line and 2, and no ready file appears', async (t) => {
+  const folder = await temporaryFolder(t, 'namesrv');
+  const readyFile = join(folder, 'ready.json');
+  const args = ['namesrv', '--namesrv-port', '0', '--ready-file', readyFile];
+  const elsewhere = await command([...args, '--listen', '192.0.2.1']);
+  assertFails(
+    elsewhere,
+    2,
+    'CLI_ADDRESS_UNUSABLE',
+    /the nameserver cannot listen on 192\.0\.2\.1:0: it is no address of this/,
+  );
+  assertFails(
+    await command([...args, '--log-file', folder]),
+    2,
+    'CLI_USAGE',
+    /the log file .* cannot be opened: EISDIR/,
+  );
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('namesrv: the ready file is there when it says it is ready, and gone with nothing beside it after a signal', async (t) => {
+  const folder = await temporaryFolder(t, 'namesrv');
+  const readyFile = join(folder, 'ready.json');
+  const stdout = new Output();
+  const listeners = process.listenerCount('SIGTERM');
+  const running = command(['namesrv', '--namesrv-port', '0', '--ready-file', readyFile], { stdout });
+  const [, address] = await stdout.printed(/nameserver {2}(\S+)\n\nready after \d+ ms/);
+  const { namesrv, pid } = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;
+  assert.deepEqual([namesrv, pid], [address, process.pid]);
+  process.emit('SIGHUP');
+  const { code, stderr } = await running;
+  assert.deepEqual([code, stderr], [0, 'vernier: stopping (SIGHUP)\n']);
+  assert.deepEqual(readdirSync(folder), []);
+  assert.equal(process.listenerCount('SIGTERM'), listeners, 'nothing listens any more');
+  assertFails(await command(['topic', 'list', '--namesrv', address!]), 1, 'CLI_UNREACHABLE', /does not answer/);
 });

@@ -4,13 +4,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import type { ReadyFile } from '../../src/server/ready-file.ts';
-import { cleanUp, run, temporaryFolder } from '../cli.ts';
+import { run } from '../cli.ts';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
 test('npm start: passes the flags on, and SIGTERM to npm itself stops the broker cleanly', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const data = join(folder, 'data');
   const readyFile = join(folder, 'ready.json');
   const args = ['--namesrv-port', '0', '--broker-port', '0', '--set', 'mappedFileSizeCommitLog=1048576'];

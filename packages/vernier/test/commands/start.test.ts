@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { endAfter, Running, run, startBroker, temporaryFolder } from '../cli.ts';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { endAfter, Running, run, startBroker } from '../cli.ts';
 
 test('start: says every address, engine, flush mode, disk and loss, and the ready file says the same', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const broker = await startBroker(t, join(folder, 'data'));
   const { ready, stdout } = broker;
   assert.equal(ready.pid, broker.child.pid);
@@ -32,8 +33,24 @@ test('start: says every address, engine, flush mode, disk and loss, and the read
   assert.match(stdout, /syncFlushTimeout is 5000 ms and clients give up after 3000 ms/);
 });
 
+test('start: the port of Java clients 4.0 to 4.5.0 stands in the start-up text and the ready file', async (t) => {
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
+  // Two below a port that was free a moment ago; whoever takes it since takes that line away.
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  const broker = await startBroker(t, data, ['--broker-port', String(port)]);
+  const vip = `127.0.0.1:${port - 2}`;
+  if (broker.ready.brokerVip === undefined) assert.match(broker.stderr, new RegExp(`${vip} is in use`));
+  else {
+    assert.equal(broker.ready.brokerVip, vip);
+    assert.ok(broker.stdout.includes(`${vip} (for Java clients 4.0 to 4.5.0)`), broker.stdout);
+  }
+});
+
 test('start: SIGTERM stops cleanly, removes the ready file and the abort file, and exits with 0', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'ready.json');
   const broker = await startBroker(t, join(folder, 'data'), ['--ready-file', readyFile]);
   assert.ok(existsSync(readyFile));
@@ -47,7 +64,7 @@ test('start: SIGTERM stops cleanly, removes the ready file and the abort file, a
 });
 
 test('start: what was stored is there after a stop and a start, and SIGINT stops too', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   const first = await startBroker(t, data);
   const sent = await run(['produce', 'kept', '--body', 'once', '--namesrv', first.ready.namesrv!]);
   assert.equal(sent.code, 0, sent.stderr);
@@ -58,7 +75,7 @@ test('start: what was stored is there after a stop and a start, and SIGINT stops
 });
 
 test('start: a killed broker leaves its ready file; the next start replaces it', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'ready.json');
   const first = await startBroker(t, join(folder, 'data'), ['--ready-file', readyFile]);
   first.signal('SIGKILL');
@@ -69,7 +86,7 @@ test('start: a killed broker leaves its ready file; the next start replaces it',
 });
 
 test('start: the data directory is made where it is missing, in the current directory without an argument', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const broker = new Running(['--namesrv-port', '0', '--broker-port', '0', '--set', 'mappedFileSizeCommitLog=65536'], {
     cwd: folder,
   });
@@ -81,7 +98,7 @@ test('start: the data directory is made where it is missing, in the current dire
 });
 
 test('start: keys of a config file that nobody reads are named in one warning', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const config = join(folder, 'broker.conf');
   writeFileSync(
     config,
@@ -98,7 +115,7 @@ test('start: keys of a config file that nobody reads are named in one warning', 
 });
 
 test('start: listens on loopback alone unless told otherwise', async (t) => {
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'), ['--listen', '127.0.0.2']);
+  const broker = await startBroker(t, join(await temporaryFolder(t, 'cli'), 'data'), ['--listen', '127.0.0.2']);
   const [host, port] = broker.ready.broker!.split(':');
   assert.equal(host, '127.0.0.2');
   await new Promise<void>((resolve, reject) => {
@@ -109,11 +126,42 @@ test('start: listens on loopback alone unless told otherwise', async (t) => {
 });
 
 test('start: logs go to the file, as JSON, and not to the terminal', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const logFile = join(folder, 'logs', 'vernier.log');
   const broker = await startBroker(t, join(folder, 'data'), ['--log-file', logFile, '--log-level', 'debug']);
   broker.signal('SIGTERM');
   const { stderr } = await broker.finished;
   assert.ok(existsSync(logFile));
   assert.doesNotMatch(stderr, /^\{/m);
+});
+
+test('start: one that is refused for the lock leaves the ready file of the broker that runs', async (t) => {
+  const folder = await temporaryFolder(t, 'cli');
+  const readyFile = join(folder, 'ready.json');
+  const first = await startBroker(t, join(folder, 'data'), ['--ready-file', readyFile]);
+  const before = readFileSync(readyFile, 'utf8');
+  const ports = ['--namesrv-port', '0', '--broker-port', '0'];
+  const second = await run(['start', join(folder, 'data'), ...ports, '--ready-file', readyFile]);
+  assert.equal(second.code, 2, second.stderr);
+  assert.match(second.stderr, /\[STORE_LOCKED\]\n$/);
+  assert.equal(readFileSync(readyFile, 'utf8'), before);
+  first.signal('SIGTERM');
+  assert.equal((await first.finished).code, 0);
+  assert.deepEqual(readdirSync(folder), ['data'], 'and that one takes it away');
+});
+
+test('start: a signal that comes before it is ready stops it cleanly, and no ready file is left', async (t) => {
+  const folder = await temporaryFolder(t, 'cli');
+  const readyFile = join(folder, 'ready.json');
+  const args = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile, '--log-level', 'info'];
+  const broker = new Running(['start', join(folder, 'data'), ...args, '--set', 'mappedFileSizeCommitLog=1048576']);
+  endAfter(t, broker);
+  // The first line of the log is written in the middle of the start.
+  await broker.printed(/\n/, 'stderr');
+  broker.signal('SIGTERM');
+  const { code, stdout, stderr } = await broker.finished;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^vernier: stopping \(SIGTERM\)$/m);
+  assert.match(stdout, /stopped after \d+ ms\n$/);
+  assert.deepEqual([existsSync(readyFile), existsSync(join(folder, 'data', 'abort'))], [false, false]);
 });

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { cleanUp, endAfter, isRoot, Running, run, skipUnless, startBroker, temporaryFolder } from '../cli.ts';
+import { createRequest, RemotingClient, RequestCode } from '@vernier/remoting';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { pullFields, sendFields } from '../../../broker/test/harness.ts';
+import { endAfter, isRoot, Running, run, skipUnless, startBroker } from '../cli.ts';
 
 /** Keeps sending until the broker goes away; the bodies that were answered SEND_OK. */
 function load(namesrv: string): Running {
@@ -11,7 +14,7 @@ function load(namesrv: string): Running {
 }
 
 test('stop: under load within two seconds, and everything that was acknowledged is there afterwards', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   const broker = await startBroker(t, data);
   const sender = load(broker.ready.namesrv!);
   endAfter(t, sender);
@@ -43,6 +46,62 @@ test('stop: under load within two seconds, and everything that was acknowledged 
     acknowledged.filter((id) => !stored.has(id)),
     [],
   );
+});
+
+test('stop: what cannot be saved at the stop is exit code 1, with the reason, and no clean stop', async (t) => {
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
+  const readyFile = join(data, '..', 'ready.json');
+  const broker = await startBroker(t, data, ['--ready-file', readyFile]);
+  assert.equal((await run(['produce', 'x', '--body', 'b', '--namesrv', broker.ready.namesrv!])).code, 0);
+  const consumed = await run(['consume', 'x', '--group', 'g', '--namesrv', broker.ready.namesrv!]);
+  assert.equal(consumed.code, 0, consumed.stderr);
+  rmSync(join(data, 'config'), { recursive: true });
+  writeFileSync(join(data, 'config'), '');
+  broker.signal('SIGTERM');
+  const { code, stderr, stdout } = await broker.finished;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /consumerOffset\.json could not be written: .*\[BROKER_METADATA_WRITE_FAILED\]/);
+  assert.doesNotMatch(stdout, /stopped after/);
+  assert.equal(existsSync(readyFile), false, 'nobody can connect any more');
+});
+
+test('stop: 3,000 topics that no queue file was made for are no reason to be killed, and all is there again', {
+  timeout: 120_000,
+}, async (t) => {
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
+  const args = ['--set', 'flushDiskType=ASYNC_FLUSH', '--set', 'flushConsumeQueueThoroughInterval=600000'];
+  const broker = await startBroker(t, data, args);
+  const client = new RemotingClient();
+  cleanUp(t, () => client.close());
+  const topics = Array.from({ length: 3_000 }, (_, index) => `fresh-${index}`);
+  for (let at = 0; at < topics.length; at += 500) {
+    const sends = topics.slice(at, at + 500).map((topic) => {
+      const request = createRequest(RequestCode.SEND_MESSAGE_V2, sendFields(topic), Buffer.from(topic));
+      return client.invoke(broker.ready.broker!, request, 60_000);
+    });
+    for (const { code, remark } of await Promise.all(sends)) assert.equal(code, 0, remark);
+  }
+  const beganAt = performance.now();
+  broker.signal('SIGTERM');
+  const { code, stderr, stdout } = await broker.finished;
+  const stopMs = performance.now() - beganAt;
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /stopped after \d+ ms/);
+  // Far from the nine seconds; half of it is for a machine with other things to do.
+  assert.ok(stopMs < 6_000, `stopped after ${stopMs} ms`);
+  const restartedAt = performance.now();
+  const again = await startBroker(t, data, args);
+  t.diagnostic(
+    `stopped after ${Math.round(stopMs)} ms, ready again after ${Math.round(performance.now() - restartedAt)} ms`,
+  );
+  for (const topic of [topics[0]!, topics[1_499]!, topics[2_999]!]) {
+    const pull = createRequest(RequestCode.PULL_MESSAGE, pullFields(topic, 0));
+    const answer = await client.invoke(again.ready.broker!, pull, 10_000);
+    assert.equal(answer.code, 0, `${topic}: ${answer.remark}`);
+    assert.ok(answer.body?.includes(topic));
+  }
+  again.signal('SIGTERM');
+  assert.equal((await again.finished).code, 0);
 });
 
 const hangingDisk = skipUnless(
@@ -79,7 +138,7 @@ for (const signals of [1, 2]) {
       ? 'stop: a disk call that hangs is named after two seconds, and the process ends itself with SIGKILL'
       : 'stop: a second signal ends a hanging process at once';
   test(title, { skip: hangingDisk, timeout: 60_000 }, async (t) => {
-    const folder = await temporaryFolder(t);
+    const folder = await temporaryFolder(t, 'cli');
     const disk = hangableDisk(join(folder, 'image'), join(folder, 'disk'));
     cleanUp(t, () => disk.remove());
     const data = join(folder, 'disk', 'data');

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Running, run, temporaryFolder } from '../cli.ts';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { Running, run } from '../cli.ts';
 
 const forgetful = ['--import', fileURLToPath(new URL('forgetful-disk.mjs', import.meta.url))];
 
@@ -17,7 +18,7 @@ interface Answer {
 }
 
 test('torture: prints its seed and its counters, makes no file, ends with 0', async (t) => {
-  const cwd = await temporaryFolder(t);
+  const cwd = await temporaryFolder(t, 'cli');
   const { code, stdout, stderr } = await run(['torture', '--seed', '7', '--rounds', '12'], { cwd });
   assert.deepEqual([code, stderr], [0, '']);
   assert.match(stdout, /^seed 7, 12 crashes, engine by seed\n/);
@@ -42,7 +43,10 @@ test('torture: --json is one object; the same seed gives the same counters; --en
 });
 
 test('torture: a broken promise ends it with 1, a readable history and a command that plays it again', async () => {
-  const { code, stdout } = await run(['torture', '--seed', '1', '--rounds', '200'], { nodeArgs: forgetful });
+  const { code, stdout } = await run(['torture', '--seed', '1', '--rounds', '200'], {
+    nodeArgs: forgetful,
+    isUnbundled: true,
+  });
   assert.equal(code, 1);
   const [, seed, what] = /^violation in seed (\d+): (.+)$/m.exec(stdout) ?? [];
   assert.match(what ?? '', /gone|does not open|is not|lost|ends at/);
@@ -51,7 +55,7 @@ test('torture: a broken promise ends it with 1, a readable history and a command
   assert.match(stdout, /its last disk calls:\n {2}\w+ \/data\//);
   const [, replay] = /^replay: vernier (.+)$/m.exec(stdout) ?? [];
   assert.equal(replay, `torture --seed ${seed} --rounds 5`);
-  const again = await run([...replay!.split(' '), '--json'], { nodeArgs: forgetful });
+  const again = await run([...replay!.split(' '), '--json'], { nodeArgs: forgetful, isUnbundled: true });
   assert.equal(again.code, 1);
   const { violation, histories } = JSON.parse(again.stdout) as Answer;
   assert.equal(histories, 1);
@@ -63,7 +67,7 @@ test('torture: a broken promise ends it with 1, a readable history and a command
 
 test('torture: a signal ends it after the history at hand, with the counters so far', async (t) => {
   const running = new Running(['torture', '--rounds', '1000000000']);
-  t.after(() => running.child.kill('SIGKILL'));
+  cleanUp(t, () => running.child.kill('SIGKILL'));
   await running.printed(/^seed 1, 1,000,000,000 crashes/m);
   running.signal('SIGTERM');
   const { code, stdout } = await running.finished;

@@ -3,9 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { Progress } from '../../src/output/progress.ts';
 import { clearRecoveringFile, RecoveryProgress, recoveringPath } from '../../src/server/recovery-progress.ts';
-import { startBroker, temporaryFolder } from '../cli.ts';
+import { startBroker } from '../cli.ts';
 
 const MIB = 1024 * 1024;
 
@@ -17,7 +18,7 @@ function terminal(): { stream: NodeJS.WriteStream; text: () => string } {
 }
 
 test('recovery progress: percent, bytes and bytes a second, on the terminal and in the file beside the ready file', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'ready.json');
   const { stream, text } = terminal();
   let now = 1_000;
@@ -58,7 +59,7 @@ test('recovery progress: a folder that takes no file does not keep the store fro
 });
 
 test('recovery progress: what a killed start left is taken away by the next one, something else of that name is not', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'ready.json');
   writeFileSync(recoveringPath(readyFile), '{"name":"precious"}');
   clearRecoveringFile(readyFile);

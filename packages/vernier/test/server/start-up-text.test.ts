@@ -9,6 +9,7 @@ const start = (changes: Partial<StartUpFacts> = {}): StartUpFacts => ({
   namesrv: '127.0.0.1:9876',
   namesrvAddr: '',
   broker: '127.0.0.1:10911',
+  brokerVip: '127.0.0.1:10909',
   brokerName: 'broker-a',
   clusterName: 'DefaultCluster',
   engine: 'channel',
@@ -26,6 +27,7 @@ test('start-up text: every address, the engine, the flush mode, the disk and wha
       '',
       '  nameserver  127.0.0.1:9876',
       '  broker      127.0.0.1:10911 (broker-a in DefaultCluster)',
+      '              127.0.0.1:10909 (for Java clients 4.0 to 4.5.0)',
       '  data        /data',
       '  engine      channel (positional writes from append buffers, on libuv’s threads)',
       '  flush mode  SYNC_FLUSH (a message is answered once it is on disk)',
@@ -38,6 +40,10 @@ test('start-up text: every address, the engine, the flush mode, the disk and wha
       'ready after 241 ms; Ctrl-C stops it',
     ].join('\n'),
   );
+});
+
+test('start-up text: no line for old clients where nobody listens for them', () => {
+  assert.doesNotMatch(startUpText(start({ brokerVip: undefined })), /4\.5\.0|undefined/);
 });
 
 test('start-up text: nameservers outside, alone and beside our own', () => {

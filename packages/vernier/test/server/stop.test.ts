@@ -79,8 +79,28 @@ test('stop: a second signal kills at once and says which disk call hangs and sin
 
 test('stop: what does not end in time is killed', async () => {
   const killed = deferred<string>();
-  const { control: stop } = control({ limitMs: 1, kill: killed.resolve });
+  const { control: stop } = control({ limitMs: 1, kill: killed.resolve, now: () => performance.now() });
   stop.onSignal('SIGTERM');
-  assert.match(await killed.promise, /not stopped within 1 ms: no disk call is under way/);
+  assert.match(await killed.promise, /the stop did not get on for 1 ms: no disk call is under way/);
+  stop.close();
+});
+
+test('stop: one that gets on is not killed until all of it takes too long', async () => {
+  const killed = deferred<string>();
+  let now = 0;
+  let done = 0;
+  const { control: stop } = control({
+    limitMs: 18,
+    totalLimitMs: 100,
+    kill: killed.resolve,
+    // Each look comes nearly a whole limit after the one before, and finds that one more call has come back.
+    now: () => {
+      now += 17;
+      return now;
+    },
+    progress: () => ++done,
+  });
+  stop.onSignal('SIGTERM');
+  assert.match(await killed.promise, /not stopped within 100 ms/);
   stop.close();
 });

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
+import type { IndexShape } from '@vernier/doctor';
+import { readLayout, type StoreLayout } from '@vernier/doctor';
+import { parseValue, shownValue, storeKeys as specs } from '@vernier/store/internal';
 import { readAssignment, readProperties } from '../../config/properties.ts';
-import type { IndexShape } from '../../doctor/index-shape.ts';
-import { readLayout, type StoreLayout } from '../../doctor/store-layout.ts';
 import { CliError } from '../../errors.ts';
 
 /** Flags of every `vernier store` command. */
@@ -31,7 +32,9 @@ export async function storeKeysOf(options: StoreOptions): Promise<StoreKeys> {
   const keys: StoreKeys = {};
   for (const { key, raw, place } of assignments) {
     if (key === 'storePathCommitLog') {
-      if (raw.trim() !== '') keys.storePathCommitLog = raw.trim();
+      const parsed = parseValue(specs.storePathCommitLog, raw);
+      if ('problem' in parsed) throw new CliError('CLI_CONFIG_INVALID', `${place}: ${key}: ${parsed.problem}`, { key });
+      if (parsed.value !== '') keys.storePathCommitLog = parsed.value as string;
       continue;
     }
     const name = numbers.find((known) => known === key);
@@ -40,11 +43,11 @@ export async function storeKeysOf(options: StoreOptions): Promise<StoreKeys> {
       const allowed = ['storePathCommitLog', ...numbers].join(', ');
       throw new CliError('CLI_CONFIG_INVALID', `${place}: a store is found with these keys: ${allowed}`, { key });
     }
-    const value = Number(raw);
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new CliError('CLI_CONFIG_INVALID', `${place}: ${raw} is no whole number above 0`, { key, raw });
+    const parsed = parseValue(specs[name], raw);
+    if ('problem' in parsed) {
+      throw new CliError('CLI_CONFIG_INVALID', `${place}: ${key}=${shownValue(raw)}: ${parsed.problem}`, { key });
     }
-    keys[name] = value;
+    keys[name] = parsed.value as number;
   }
   return keys;
 }
@@ -57,6 +60,8 @@ export interface OpenedStore {
 
 /** Looks at the directory. Nothing is changed and no lock is taken. */
 export async function lookAt(directory: string, options: StoreOptions): Promise<OpenedStore> {
+  // resolve('') is the directory that the command runs in, which nobody meant: a variable of a script was empty.
+  if (directory === '') throw new CliError('CLI_USAGE', 'DIR is empty; expected the directory of a store');
   const keys = await storeKeysOf(options);
   const layout = await readLayout(resolve(directory), { logPath: keys.storePathCommitLog });
   if (keys.mappedFileSizeCommitLog !== undefined) layout.logFileSize = keys.mappedFileSizeCommitLog;
@@ -67,15 +72,11 @@ export async function lookAt(directory: string, options: StoreOptions): Promise<
   return { layout, keys, indexShape };
 }
 
-/** Resolves when stdout has taken it, so that a slow reader slows the work and fills no memory. */
-export function print(text: string | Buffer): Promise<void> {
-  return new Promise((done, failed) => {
-    process.stdout.write(text, (error) => (error ? failed(error) : done()));
-  });
-}
-
-export function printJson(value: unknown): Promise<void> {
-  return print(`${JSON.stringify(value, undefined, 2)}\n`);
+/** @throws CliError CLI_USAGE for a topic whose messages the doctor cannot give out. */
+export function needOrdinaryQueues({ batchTopics }: StoreLayout, topic: string): void {
+  if (!batchTopics.has(topic)) return;
+  const message = `topic ${topic} has batch queues (queue.type=BatchCQ), which are not read`;
+  throw new CliError('CLI_USAGE', message, { topic });
 }
 
 /** Faults were found. */

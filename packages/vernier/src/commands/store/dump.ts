@@ -1,11 +1,11 @@
+import { BodyUnpacker, type Bound, hexDump, type RawPiece, rawPieces, selectMessages } from '@vernier/doctor';
 import { hostText } from '@vernier/remoting';
 import type { MessageExt } from '@vernier/store';
-import { BodyUnpacker } from '../../doctor/bodies.ts';
-import { type Bound, selectMessages } from '../../doctor/messages.ts';
-import { hexDump, type RawPiece, rawPieces } from '../../doctor/raw-records.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
-import { EXIT_FAULTS, lookAt, print, type StoreOptions, time } from './common.ts';
+import { timeOf } from '../../input/time.ts';
+import { print } from '../../output/print.ts';
+import { EXIT_FAULTS, lookAt, needOrdinaryQueues, type StoreOptions, time } from './common.ts';
 
 export interface DumpOptions extends StoreOptions {
   topic?: string;
@@ -33,6 +33,12 @@ export async function dump(directory: string, options: DumpOptions): Promise<num
   }
   const { layout } = await lookAt(directory, options);
   if (options.raw) return await dumpRaw(options, await rawPieces(layout, options.at!, options.count ?? RAW_COUNT));
+  if (options.topic !== undefined) needOrdinaryQueues(layout, options.topic);
+  else if (layout.batchTopics.size > 0) {
+    process.stderr.write(
+      `left out, for they have batch queues, which are not read: ${[...layout.batchTopics].join(', ')}\n`,
+    );
+  }
   const selection = {
     topic: options.topic,
     queueId: options.queue,
@@ -66,9 +72,9 @@ export async function dump(directory: string, options: DumpOptions): Promise<num
 /** `1234` is an offset, everything else a time. */
 export function boundOf(flag: string, typed: string | undefined): Bound | undefined {
   if (typed === undefined) return undefined;
-  if (/^\d+$/.test(typed)) return { offset: Number(typed) };
-  const ms = Date.parse(typed);
-  if (Number.isNaN(ms)) {
+  if (/^\d{1,15}$/.test(typed)) return { offset: Number(typed) };
+  const ms = timeOf(typed);
+  if (ms === undefined) {
     throw new CliError('CLI_USAGE', `${flag} ${typed}: expected an offset, or a time such as 2026-01-31T12:00:00Z`, {
       typed,
     });

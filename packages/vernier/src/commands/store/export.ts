@@ -1,17 +1,17 @@
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { toExported } from '../../doctor/jsonl.ts';
-import { selectMessages } from '../../doctor/messages.ts';
-import { readQueueEntries } from '../../doctor/queue-entries.ts';
-import { OpenFileCache } from '../../doctor/queue-reader.ts';
-import type { StoreLayout } from '../../doctor/store-layout.ts';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { StoreLayout } from '@vernier/doctor';
+import { OpenFileCache, readQueueEntries, selectMessages, toExported } from '@vernier/doctor';
+import { FILE_MODE } from '@vernier/store/internal';
 import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
+import { report } from '../../main.ts';
+import { print } from '../../output/print.ts';
 import { counted, grouped } from '../../output/table.ts';
-import { EXIT_FAULTS, lookAt, type StoreOptions } from './common.ts';
+import { EXIT_FAULTS, lookAt, needOrdinaryQueues, type StoreOptions } from './common.ts';
 
 /** Of the store's topics, in an error. */
 const TOPICS_NAMED = 10;
+const BATCH_CHARS = 64 * 1024;
 
 export interface ExportOptions extends StoreOptions {
   topic: string;
@@ -22,14 +22,49 @@ export interface ExportOptions extends StoreOptions {
 /** `vernier store export`: exit code 1 when messages were damaged and are not in the export. */
 export async function exportTopic(directory: string, options: ExportOptions): Promise<number> {
   const { layout } = await lookAt(directory, options);
+  needOrdinaryQueues(layout, options.topic);
   await needTopic(layout, options.topic);
-  const target = options.output === undefined ? process.stdout : createWriteStream(options.output, { flags: 'wx' });
-  if (options.output !== undefined) {
-    await once(target, 'open').catch((error: NodeJS.ErrnoException) => {
-      const message = `${options.output} cannot be made: ${error.code}`;
-      throw new CliError('CLI_INPUT_UNREADABLE', message, { file: options.output }, error);
-    });
+  if (options.output === undefined) return await writeMessages(layout, options, print);
+  const { output } = options;
+  const file = await makeFile(output);
+  try {
+    const exitCode = await writeMessages(layout, options, (text) => append(file, output, text));
+    await file.close();
+    return exitCode;
+  } catch (error) {
+    // Half an export looks like a whole one.
+    await file.close().catch(() => {});
+    await rm(output, { force: true });
+    return report(error, 'running');
   }
+}
+
+async function makeFile(output: string): Promise<FileHandle> {
+  try {
+    return await open(output, 'wx', FILE_MODE);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError('CLI_OUTPUT_UNWRITABLE', `${output} cannot be made: ${code}`, { file: output, code }, error);
+  }
+}
+
+async function append(file: FileHandle, output: string, text: string): Promise<void> {
+  try {
+    await file.appendFile(text);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const message = `${output} cannot be written: ${code}; it is taken away again`;
+    throw new CliError('CLI_OUTPUT_UNWRITABLE', message, { file: output, code }, error);
+  }
+}
+
+/** Resolves with the exit code when `write` has taken every message. */
+async function writeMessages(
+  layout: StoreLayout,
+  options: ExportOptions,
+  write: (text: string) => Promise<void>,
+): Promise<number> {
+  let text = '';
   let count = 0;
   let damaged = 0;
   const selection = { topic: options.topic, queueId: options.queue };
@@ -43,14 +78,13 @@ export async function exportTopic(directory: string, options: ExportOptions): Pr
       );
     },
   )) {
-    const line = `${JSON.stringify(toExported(message, raw, record))}\n`;
-    if (!target.write(line)) await once(target, 'drain');
+    text += `${JSON.stringify(toExported(message, raw, record))}\n`;
     count++;
+    if (text.length < BATCH_CHARS) continue;
+    await write(text);
+    text = '';
   }
-  if (options.output !== undefined) {
-    target.end();
-    await once(target, 'finish');
-  }
+  await write(text);
   process.stderr.write(
     `${counted(count, 'message')} exported${damaged > 0 ? `, ${grouped(damaged)} damaged ones left out` : ''}\n`,
   );

@@ -1,20 +1,18 @@
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
-import { type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
-import { MessageStore, type MessageStoreOptions } from '@vernier/store';
-import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG, TRANSACTION_ROLLBACK_TYPE } from '@vernier/store/internal';
-import { Cluster, type RouteEntry } from '../../client/cluster.ts';
-import { routeForSending } from '../../client/send.ts';
+import { fromExported, type ImportedMessage } from '@vernier/doctor';
+import { MessageStore, type PutMessageStatus } from '@vernier/store';
+import { BrokerTarget, type PutOutcome } from '../../client/broker-target.ts';
 import { loadSettings } from '../../config/settings.ts';
-import { indexShapeOf } from '../../doctor/index-shape.ts';
-import { fromExported, type ImportedMessage } from '../../doctor/jsonl.ts';
-import { commonSize, readLayout } from '../../doctor/store-layout.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../../exit-codes.ts';
+import { linesOf } from '../../input/lines.ts';
+import { report } from '../../main.ts';
+import { workWithoutOutput } from '../../output/broken-output.ts';
+import { print, printJson } from '../../output/print.ts';
 import { Progress } from '../../output/progress.ts';
-import { grouped } from '../../output/table.ts';
-import { print, printJson, type StoreOptions } from './common.ts';
+import { counted, grouped } from '../../output/table.ts';
+import type { StoreOptions } from './common.ts';
 
 export interface ImportOptions extends StoreOptions {
   namesrv?: string;
@@ -24,73 +22,131 @@ export interface ImportOptions extends StoreOptions {
 
 /** Messages under way at once. */
 const IN_FLIGHT_MAX = 256;
-const TIMEOUT_MS = 10_000;
+/** Reasons that are printed. */
+const REASONS_MAX = 10;
+/** After so many messages in a row that were not stored it gives up: the store or the broker is gone. */
+const FAILURES_MAX = 100;
 
 interface Target {
-  put(message: ImportedMessage): Promise<string | undefined>;
+  put(message: ImportedMessage): Promise<PutOutcome>;
   close(): Promise<void>;
 }
 
-/** `vernier store import`: exit code 1 when a message was not stored. */
+interface Line {
+  message: ImportedMessage;
+  place: string;
+}
+
+/**
+ * `vernier store import`. It ends at the first line that is no message, when what came before it is done. Exit code 1
+ * when a message was not stored, or when it ended before the input did and some messages were stored; a first line that
+ * is none is bad input, and nothing is opened or made then.
+ */
 export async function importMessages(directory: string | undefined, options: ImportOptions): Promise<number> {
   if ((directory === undefined) === (options.namesrv === undefined)) {
     throw new CliError('CLI_USAGE', 'import needs either DIR or --namesrv: where should the messages go?', {});
   }
+  const input = lines(options);
+  const first = await input.next();
+  // The first line is read; from here on something is changed.
+  workWithoutOutput();
   const target =
     directory === undefined ? new BrokerTarget(options.namesrv!) : await StoreTarget.open(directory, options);
+  const tally = new Tally();
+  const problem = await putAll(first, input, target, tally);
+  const closing = await target.close().then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  if (problem !== undefined && tally.total === 0 && closing === undefined) throw problem;
+  await tell(tally, options.json === true, problem !== undefined);
+  for (const failure of [problem, closing?.error]) if (failure !== undefined) report(failure, 'running');
+  return problem === undefined && closing === undefined && tally.isComplete ? EXIT_OK : EXIT_FAILURE;
+}
+
+/** Puts every line. Resolves, when all that was put has been answered, with what ended it before the input's end. */
+async function putAll(
+  first: IteratorResult<Line, void>,
+  input: AsyncGenerator<Line, void, undefined>,
+  target: Target,
+  tally: Tally,
+): Promise<unknown> {
   const progress = new Progress();
-  let count = 0;
-  const refused: string[] = [];
-  let refusedCount = 0;
+  const inFlight = new Set<Promise<void>>();
   try {
-    const inFlight = new Set<Promise<void>>();
-    for await (const { message, place } of lines(options)) {
-      const putting = target.put(message).then((reason) => {
+    for (let next = first; !next.done; next = await input.next()) {
+      const { message, place } = next.value;
+      const putting = target.put(message).then((outcome) => {
         inFlight.delete(putting);
-        if (reason === undefined) count++;
-        else {
-          refusedCount++;
-          if (refused.length < 10) refused.push(`${place}: ${reason}`);
-        }
-        progress.update(() => `${grouped(count)} messages stored`);
+        tally.add(outcome, place);
+        progress.update(() => `${grouped(tally.stored)} messages stored`);
       });
       inFlight.add(putting);
       if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
+      if (tally.failedInARow >= FAILURES_MAX) {
+        throw new CliError('CLI_NOT_ACKNOWLEDGED', `given up at ${place}: ${FAILURES_MAX} messages in a row failed`);
+      }
     }
-    await Promise.all(inFlight);
+    return undefined;
+  } catch (error) {
+    return error;
   } finally {
+    await Promise.allSettled(inFlight);
     progress.clear();
-    await target.close();
   }
-  if (options.json) await printJson({ stored: count, refused: refusedCount, reasons: refused });
-  else {
-    for (const text of refused) process.stderr.write(`${text}\n`);
-    await print(`${grouped(count)} messages stored${refusedCount > 0 ? `, ${grouped(refusedCount)} refused` : ''}\n`);
-  }
-  return refusedCount > 0 ? EXIT_FAILURE : EXIT_OK;
 }
 
-async function* lines(options: ImportOptions): AsyncIterable<{ message: ImportedMessage; place: string }> {
+/** How the messages fared, with the first reasons. */
+class Tally {
+  stored = 0;
+  unconfirmed = 0;
+  refused = 0;
+  failedInARow = 0;
+  readonly reasons: string[] = [];
+
+  add({ status, reason }: PutOutcome, place: string): void {
+    this[status]++;
+    this.failedInARow = status === 'stored' ? 0 : this.failedInARow + 1;
+    if (reason !== undefined && this.reasons.length < REASONS_MAX) this.reasons.push(`${place}: ${reason}`);
+  }
+
+  get total(): number {
+    return this.stored + this.unconfirmed + this.refused;
+  }
+
+  get isComplete(): boolean {
+    return this.stored === this.total;
+  }
+}
+
+async function tell(tally: Tally, json: boolean, ended: boolean): Promise<void> {
+  const { stored, unconfirmed, refused, reasons } = tally;
+  if (json) return printJson({ stored, unconfirmed, refused, reasons });
+  for (const text of reasons) process.stderr.write(`${text}\n`);
+  const parts = [`${counted(stored, 'message')} stored`];
+  if (unconfirmed > 0) parts.push(`${grouped(unconfirmed)} not confirmed, which may be stored`);
+  if (refused > 0) parts.push(`${grouped(refused)} refused`);
+  await print(`${parts.join(', ')}${ended ? '; it ended before the input did' : ''}\n`);
+}
+
+async function* lines(options: ImportOptions): AsyncGenerator<Line, void, undefined> {
   const name = options.input ?? 'stdin';
   const input = options.input === undefined ? process.stdin : createReadStream(options.input);
-  const failed = new Promise<never>((_, reject) => {
-    input.once('error', (error: NodeJS.ErrnoException) => {
-      reject(new CliError('CLI_INPUT_UNREADABLE', `${name} cannot be read: ${error.code}`, { name }, error));
-    });
-  });
-  failed.catch(() => {
-    // Whoever asks for the next line is told.
-  });
-  const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
-  for (let number = 1; ; number++) {
-    const next = await Promise.race([reader.next(), failed]);
-    if (next.done) return;
-    if (next.value.trim() === '') continue;
+  for await (const { number, bytes } of linesOf(input, name)) {
     const place = `${name} line ${number}`;
-    const message = fromExported(next.value, place);
+    // Other characters in the place of those bytes would be a loss that nobody sees.
+    if (!isUtf8(bytes)) throw new CliError('CLI_INPUT_UNREADABLE', `${place} is not UTF-8`, { name, line: number });
+    const text = bytes.toString('utf8');
+    // Editors of some systems begin a file with a byte-order mark.
+    const line = number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text;
+    if (line.trim() === '') continue;
+    const message = fromExported(line, place);
     yield { message: options.topic === undefined ? message : { ...message, topic: options.topic }, place };
   }
 }
+
+/** What the store says of a message that may be in the log all the same. */
+const MAYBE_STORED: readonly PutMessageStatus[] = ['FLUSH_DISK_TIMEOUT', 'UNKNOWN_ERROR'];
 
 /** A store that no broker has open. */
 class StoreTarget implements Target {
@@ -102,96 +158,20 @@ class StoreTarget implements Target {
 
   static async open(directory: string, options: ImportOptions): Promise<StoreTarget> {
     const settings = await loadSettings({ dataDir: directory, configFile: options.config, set: options.set ?? [] });
-    const store = await MessageStore.open({ ...(await sizesOf(directory)), ...settings.store });
+    const store = await MessageStore.open(settings.store);
     if (store.failure === undefined) return new StoreTarget(store);
     const { failure } = store;
     await store.shutdown();
     throw failure;
   }
 
-  async put(message: ImportedMessage): Promise<string | undefined> {
-    const result = await this.#store.asyncPutMessage(message, 'group');
-    return result.status === 'PUT_OK' ? undefined : `${result.status}: ${result.reason ?? ''}`;
+  async put(message: ImportedMessage): Promise<PutOutcome> {
+    const { status, reason = '' } = await this.#store.asyncPutMessage(message, 'group');
+    if (status === 'PUT_OK') return { status: 'stored' };
+    return { status: MAYBE_STORED.includes(status) ? 'unconfirmed' : 'refused', reason: `${status}: ${reason}` };
   }
 
   close(): Promise<void> {
     return this.#store.shutdown();
   }
-}
-
-/** A directory keeps the file sizes it was made with. */
-async function sizesOf(directory: string): Promise<Partial<MessageStoreOptions>> {
-  const layout = await readLayout(resolve(directory)).catch(() => undefined);
-  if (layout === undefined) return {};
-  const sizes: Partial<MessageStoreOptions> = {};
-  if (layout.logFileSize > 0) sizes.mappedFileSizeCommitLog = layout.logFileSize;
-  if (layout.queueFileSize > 0) sizes.mappedFileSizeConsumeQueue = layout.queueFileSize;
-  const shape = commonSize(layout.indexFiles) > 0 ? indexShapeOf(layout.indexFiles, {}) : undefined;
-  if (shape !== undefined) {
-    sizes.maxHashSlotNum = shape.slots;
-    sizes.maxIndexNum = shape.units;
-  }
-  return sizes;
-}
-
-/** The brokers behind a nameserver. Queues that a topic does not have are made by taking the id modulo their number. */
-class BrokerTarget implements Target {
-  readonly #cluster: Cluster;
-  readonly #routes = new Map<string, Promise<RouteEntry[]>>();
-
-  constructor(namesrv: string) {
-    this.#cluster = new Cluster(namesrv);
-  }
-
-  async put(message: ImportedMessage): Promise<string | undefined> {
-    try {
-      const route = await this.#route(message.topic);
-      const entry = route[0];
-      if (entry === undefined) return `no broker takes messages for the topic ${message.topic}`;
-      const response = await this.#cluster.call(entry.address, RequestCode.SEND_MESSAGE_V2, header(message, entry), {
-        body: message.body,
-        accept: [ResponseCode.FLUSH_DISK_TIMEOUT],
-        timeoutMs: TIMEOUT_MS,
-      });
-      return response.code === ResponseCode.SUCCESS ? undefined : (response.remark ?? responseCodeName(response.code));
-    } catch (error) {
-      return (error as Error).message;
-    }
-  }
-
-  close(): Promise<void> {
-    return this.#cluster.close();
-  }
-
-  #route(topic: string): Promise<RouteEntry[]> {
-    let route = this.#routes.get(topic);
-    if (route === undefined) {
-      route = routeForSending(this.#cluster, topic).then((entries) =>
-        entries.filter(({ perm, writeQueueNums }) => (perm & 2) !== 0 && writeQueueNums > 0),
-      );
-      this.#routes.set(topic, route);
-    }
-    return route;
-  }
-}
-
-/** A committed message is an ordinary one to whom it is sent; the kinds of its hosts are those of this connection. */
-const NOT_SENT_FLAGS = TRANSACTION_ROLLBACK_TYPE | BORNHOST_V6_FLAG | STOREHOSTADDRESS_V6_FLAG;
-
-/** The one-letter names of SendMessageRequestHeaderV2. */
-function header(message: ImportedMessage, entry: RouteEntry): ExtFields {
-  return {
-    a: 'VERNIER_IMPORT',
-    b: message.topic,
-    c: 'TBW102',
-    d: String(Math.max(4, entry.writeQueueNums)),
-    e: String(message.queueId % entry.writeQueueNums),
-    f: String(message.sysFlag & ~NOT_SENT_FLAGS),
-    g: String(message.bornTimestamp),
-    h: String(message.flag),
-    i: message.propertiesString,
-    j: String(message.reconsumeTimes),
-    k: 'false',
-    m: 'false',
-  };
 }

@@ -1,8 +1,8 @@
-import { type Inspection, inspectStore } from '../../doctor/inspect.ts';
-import { shownPath } from '../../doctor/store-layout.ts';
+import { type Inspection, inspectStore, shownPath } from '@vernier/doctor';
 import { EXIT_OK } from '../../exit-codes.ts';
+import { print, printJson } from '../../output/print.ts';
 import { bytes, counted, facts, grouped, table } from '../../output/table.ts';
-import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions, time } from './common.ts';
+import { EXIT_FAULTS, lookAt, type StoreOptions, time } from './common.ts';
 
 /** Queues that a page has room for. */
 const QUEUES_SHOWN = 40;
@@ -14,13 +14,16 @@ export async function inspect(directory: string, options: StoreOptions): Promise
   const inspection = await inspectStore(layout);
   if (options.json) await printJson(inspectJson(inspection));
   else await print(inspectText(inspection));
-  const damaged = inspection.forecast?.damage !== undefined || inspection.config.some(({ problem }) => problem);
+  const damaged =
+    inspection.forecast?.damage !== undefined ||
+    inspection.config.some(({ problem }) => problem) ||
+    layout.strangers.length > 0;
   return damaged ? EXIT_FAULTS : EXIT_OK;
 }
 
 export function inspectJson(inspection: Inspection): unknown {
   const { layout, config, ...rest } = inspection;
-  const { root, state, lock, abort, own, checkpoint, unread, quarantine, strangers } = layout;
+  const { root, state, lock, abort, own, checkpoint, unread, quarantine, emptyFiles, strangers } = layout;
   return {
     root,
     state,
@@ -32,9 +35,11 @@ export function inspectJson(inspection: Inspection): unknown {
       directories: layout.logDirectories,
       fileSize: layout.logFileSize,
       files: layout.logFiles.map(({ path, from, size }) => ({ file: shownPath(root, path), from, size })),
+      emptyFiles,
       strangers,
     },
     queueFileSize: layout.queueFileSize,
+    batchTopics: [...layout.batchTopics],
     unread,
     quarantine,
     config: config.map(({ name, bytes: size, problem, backup }) => ({ name, bytes: size, problem, backup })),
@@ -57,7 +62,10 @@ export function inspectText(inspection: Inspection): string {
         : `${counted(logFiles.length, 'file')} of ${bytes(logFileSize)}, room for offsets ${grouped(inspection.minOffset)} to ${grouped(last.from + last.size)}`,
       ...logEndText(inspection),
       ...(inspection.firstTime > 0 ? [`first message ${time(inspection.firstTime)}`] : []),
-      ...layout.strangers.map((path) => `no part of it: ${shownPath(layout.root, path)}`),
+      ...layout.emptyFiles.map((path) => `empty, no part of it: ${shownPath(layout.root, path)}`),
+      ...layout.strangers.map(
+        (path) => `its name is no offset, a broker does not start with it: ${shownPath(layout.root, path)}`,
+      ),
     ],
     [
       'queues',
@@ -79,6 +87,8 @@ export function inspectText(inspection: Inspection): string {
     ['page cache', ...cacheText(inspection)],
   ];
   if (checkpoint === undefined) rows.push(['', 'no checkpoint']);
+  if (layout.batchTopics.size > 0)
+    rows.push(['batch queues', `${[...layout.batchTopics].join(', ')} (not looked into)`]);
   if (layout.unread.length > 0) rows.push(['not looked into', layout.unread.join(', ')]);
   if (layout.quarantine.length > 0) rows.push(['quarantine', counted(layout.quarantine.length, 'file')]);
   rows.push(['a start would', ...forecastText(inspection)]);

@@ -1,20 +1,23 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { applyRepair, planRepair, type RepairPlan, type RepairStep, readLayout } from '@vernier/doctor';
 import { silentLogger } from '@vernier/store';
 import { StoreLock } from '@vernier/store/internal';
-import { applyRepair } from '../../doctor/repair-apply.ts';
-import { planRepair, type RepairPlan, type RepairStep } from '../../doctor/repair-plan.ts';
-import { readLayout } from '../../doctor/store-layout.ts';
-import { verifyStore } from '../../doctor/verify.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
+import { workWithoutOutput } from '../../output/broken-output.ts';
+import { print, printJson } from '../../output/print.ts';
 import { Progress, progressText } from '../../output/progress.ts';
 import { counted, grouped } from '../../output/table.ts';
-import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
+import { EXIT_FAULTS, lookAt, type StoreOptions } from './common.ts';
 
 export interface RepairOptions extends StoreOptions {
   dryRun?: boolean;
   apply?: boolean;
 }
+
+/** Plans that are carried out one after the other. */
+const ROUNDS_MAX = 3;
 
 /** Steps of one kind that a plan shows one by one. */
 const SHOWN_MAX = 50;
@@ -29,51 +32,70 @@ export async function repair(directory: string, options: RepairOptions): Promise
   const opened = await lookAt(directory, options);
   const root = resolve(directory);
   const logPath = opened.keys.storePathCommitLog;
-  const lock = options.apply ? StoreLock.acquire(root, { logger: silentLogger }) : undefined;
+  const lock = options.apply ? await StoreLock.acquire(root, { logger: silentLogger }) : undefined;
+  // A store that is half repaired because its reader went away would be worse than the damaged one.
+  if (lock !== undefined) workWithoutOutput();
   const progress = new Progress();
   const began = performance.now();
   const onProgress = (done: number, total: number): void =>
     progress.update(() => progressText(done, total, performance.now() - began));
   try {
+    for (const path of opened.layout.logDirectories) if (existsSync(path)) await lock?.cover(path);
     const layout = lock === undefined ? opened.layout : await readLayout(root, { logPath, lockIsOurs: true });
     layout.logFileSize = opened.keys.mappedFileSizeCommitLog ?? layout.logFileSize;
     layout.queueFileSize = opened.keys.mappedFileSizeConsumeQueue ?? layout.queueFileSize;
-    const plan = await planRepair(layout, { indexShape: opened.indexShape, onProgress });
+    let plan = await planRepair(layout, { indexShape: opened.indexShape, onProgress });
     progress.clear();
     if (!options.json) await print(planText(plan));
     if (lock === undefined || plan.steps.length === 0) {
       if (options.json) await printJson(planJson(plan));
       return plan.verified.findings.faults > 0 ? EXIT_FAULTS : EXIT_OK;
     }
+    const first = plan;
     const done: string[] = [];
-    const { backup } = await applyRepair(plan, {
-      logPath,
-      onProgress,
-      onStep: (text) => {
-        done.push(text);
-        progress.clear();
-        if (!options.json) process.stdout.write(`  ${text}\n`);
-      },
-    });
-    const after = await verifyStore(await readLayout(root, { logPath, lockIsOurs: true }), {
-      depth: 'full',
-      indexShape: plan.indexShape,
-      onProgress,
-    });
-    progress.clear();
-    const { faults } = after.findings;
-    if (options.json) await printJson({ ...planJson(plan), done, backup, faultsAfter: faults });
-    else {
-      await print(`\nwhat was replaced lies in ${backup}\n`);
-      await print(
-        faults === 0 ? 'OK: no fault is left\n' : `${grouped(faults)} faults are left: vernier store verify ${root}\n`,
-      );
+    const backups: string[] = [];
+    // What a repair brings to light is repaired too; a plan that comes again changes nothing.
+    for (let round = 1; ; round++) {
+      const { backup } = await applyRepair(plan, {
+        logPath,
+        onProgress,
+        onStep: (text) => {
+          done.push(text);
+          progress.clear();
+          if (!options.json) process.stdout.write(`  ${text}\n`);
+        },
+      });
+      backups.push(backup);
+      const before = planText(plan);
+      const { indexShape } = plan;
+      const again = await readLayout(root, { logPath, lockIsOurs: true });
+      again.logFileSize = opened.keys.mappedFileSizeCommitLog ?? again.logFileSize;
+      again.queueFileSize = opened.keys.mappedFileSizeConsumeQueue ?? again.queueFileSize;
+      plan = await planRepair(again, { indexShape, onProgress });
+      progress.clear();
+      if (plan.steps.length === 0 || planText(plan) === before || round === ROUNDS_MAX) break;
+      if (!options.json) await print(`\nwhat is left after that:\n${planText(plan)}`);
+    }
+    const { faults } = plan.verified.findings;
+    if (options.json) {
+      await printJson({ ...planJson(first), done, backup: backups[0], backups, faultsAfter: faults });
+    } else {
+      await print(`\nwhat was replaced lies in ${backups.join(' and ')}\n`);
+      await print(faults === 0 ? 'OK: no fault is left\n' : leftText(plan, root));
     }
     return faults > 0 ? EXIT_FAULTS : EXIT_OK;
   } finally {
     progress.clear();
     lock?.release();
   }
+}
+
+/** The faults that stay, and why where that is known. */
+function leftText({ left, verified }: RepairPlan, root: string): string {
+  const { faults } = verified.findings;
+  const lines = left.map((text) => `  left as it is: ${text}`);
+  lines.push(`${counted(faults, 'fault')} ${faults === 1 ? 'is' : 'are'} left: vernier store verify ${root}`);
+  return `${lines.join('\n')}\n`;
 }
 
 function planJson({ layout, steps, left, verified }: RepairPlan): Record<string, unknown> {

@@ -1,10 +1,10 @@
-import { findingText } from '../../doctor/finding.ts';
-import type { StoreLayout } from '../../doctor/store-layout.ts';
-import { type VerifyResult, verifyStore } from '../../doctor/verify.ts';
+import type { StoreLayout } from '@vernier/doctor';
+import { findingText, type VerifyResult, verifyStore } from '@vernier/doctor';
 import { EXIT_OK } from '../../exit-codes.ts';
+import { print, printJson } from '../../output/print.ts';
 import { Progress, progressText } from '../../output/progress.ts';
 import { bytes, counted, grouped } from '../../output/table.ts';
-import { EXIT_FAULTS, lookAt, print, printJson, type StoreOptions } from './common.ts';
+import { EXIT_FAULTS, lookAt, type StoreOptions } from './common.ts';
 
 export interface VerifyCommandOptions extends StoreOptions {
   quick?: boolean;

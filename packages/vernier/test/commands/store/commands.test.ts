@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Finished, run, startBroker, temporaryFolder, treeHash } from '../../cli.ts';
+import { temporaryFolder } from '../../../../../test/support/clean-up.ts';
 import {
   entryPlace,
   LONG_TOPIC,
@@ -12,17 +12,11 @@ import {
   sizes,
   smallStore,
   textOf,
-} from '../../doctor/small-store.ts';
+} from '../../../../doctor/test/small-store.ts';
+import { run, treeHash } from '../../cli.ts';
+import { json, jsonLines, store } from './store-command.ts';
 
 const BODY = 88;
-const json = ({ stdout }: Finished) => JSON.parse(stdout);
-const jsonLines = ({ stdout }: Finished) =>
-  stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
-const store = (command: string, root: string, ...args: string[]): Promise<Finished> =>
-  run(['store', command, root, ...args]);
 
 function damageBody(small: SmallStore): ReturnType<SmallStore['record']> {
   const placed = small.record(150);
@@ -60,6 +54,19 @@ test('store inspect: a page, or all of it as JSON; 1 when a start would find dam
   assert.match(damaged.stdout, /find damage from .* and open read-only/);
 });
 
+test('store inspect: a file that a broker does not start with is damage, an empty one is not', async (t) => {
+  const small = await smallStore(t);
+  const log = join(small.root, 'commitlog');
+  writeFileSync(join(log, String(4 * sizes.mappedFileSizeCommitLog).padStart(20, '0')), '');
+  const empty = await store('inspect', small.root);
+  assert.equal(empty.code, 0);
+  assert.match(empty.stdout, /empty, no part of it: commitlog\/0{14}262144/);
+  writeFileSync(join(log, 'notes.txt'), 'x');
+  const stray = await store('inspect', small.root);
+  assert.equal(stray.code, 1);
+  assert.match(stray.stdout, /its name is no offset, a broker does not start with it: commitlog\/notes\.txt/);
+});
+
 test('store verify: OK and 0; each fault with its place and 1; the same as JSON', async (t) => {
   const small = await smallStore(t);
   const sound = await store('verify', small.root);
@@ -84,7 +91,7 @@ test('store verify: OK and 0; each fault with its place and 1; the same as JSON'
 });
 
 test('what is no store, not there, or asked wrongly ends with 2 and changes nothing', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   writeFileSync(join(folder, 'file'), '');
   const before = treeHash(folder);
   assert.equal((await store('inspect', join(folder, 'nothing'))).code, 2);
@@ -137,7 +144,7 @@ test('store dump: filters, forms of bodies, packed ones unpacked', async (t) => 
 });
 
 test('store dump: JSON bodies as JSON, others as they are', async (t) => {
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const line = (body: object): string => JSON.stringify({ topic: 'j', queueId: 0, bornTimestamp: 1, ...body });
   const input = [line({ body: '{"a":[1,2]}' }), line({ body: 'no json' }), line({ bodyBase64: '/wD+' })].join('\n');
   const root = join(folder, 'data');
@@ -233,9 +240,19 @@ test('store repair --json: plan, what was done, and what is left', async (t) => 
   assert.ok(done.length > 3 && existsSync(backup));
 });
 
+test('store repair: what stays is counted and named at the end', async (t) => {
+  const small = await smallStore(t);
+  damageBody(small);
+  mkdirSync(join(small.root, 'config'), { recursive: true });
+  writeFileSync(join(small.root, 'config', 'topics.json'), '{');
+  const applied = await store('repair', small.root, '--apply');
+  assert.equal(applied.code, 1);
+  assert.match(applied.stdout, /\n {2}left as it is: config\/topics\.json: .*\n1 fault is left: vernier store verify /);
+});
+
 test('export, import and export again: the same lines, but for places and times of storing', async (t) => {
   const small = await smallStore(t);
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   const sizesGiven = Object.entries(sizes).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const target = join(folder, 'target');
   const stable = (file: string) =>
@@ -276,7 +293,7 @@ test('store export: damaged messages are left out, and that is 1; import: a wron
   const out = await store('export', small.root, '--topic', message.topic);
   assert.equal(out.code, 1);
   assert.match(out.stderr, /1 damaged ones? left out/);
-  const folder = await temporaryFolder(t);
+  const folder = await temporaryFolder(t, 'cli');
   for (const line of [
     '{',
     '{"topic":1}',
@@ -288,52 +305,25 @@ test('store export: damaged messages are left out, and that is 1; import: a wron
   }
 });
 
-test('beside a live broker under load: verify has no false alarm, repair and import keep away', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
-  const broker = await startBroker(t, data);
-  const env = { NAMESRV_ADDR: broker.ready.namesrv! };
-  const load = run(['produce', 'load', '--size', '300', '--count', '8000'], { env });
-  let loading = true;
-  void load.then(() => {
-    loading = false;
-  });
-  let rounds = 0;
-  let records = 0;
-  while (loading || rounds === 0) {
-    const verified = await store('verify', data, '--json');
-    const { faults, findings, state, records: seen } = json(verified);
-    assert.deepEqual([verified.code, faults, findings], [0, 0, []], `round ${rounds}`);
-    assert.equal(state, 'live');
-    assert.ok(seen >= records);
-    records = seen;
-    rounds++;
-  }
-  assert.equal((await load).code, 0);
-  const page = await store('inspect', data);
-  assert.equal(page.code, 0);
-  assert.match(page.stdout, new RegExp(`locked by process ${broker.child.pid}`));
-  // Most of the entries are still in the broker's memory.
-  const dumped = await store('dump', data, '--topic', 'load', '--body', 'none', '--jsonl');
-  assert.equal(dumped.code, 0, dumped.stderr);
-  assert.equal(jsonLines(dumped).length, 8000);
-  const before = treeHash(join(data, 'commitlog'));
-  const refused = await store('repair', data, '--apply');
-  assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /lock/i);
-  assert.equal((await run(['store', 'import', data], { input: '' })).code, 2);
-  assert.equal((await store('repair', data)).code, 0, 'a plan may be asked for');
-  assert.equal(treeHash(join(data, 'commitlog')), before);
-});
-
-test('export into a running broker: import --namesrv sends what was exported', async (t) => {
+test('store inspect, dump, export: a topic with batch queues is named, and asked for by itself it is refused', async (t) => {
   const small = await smallStore(t);
-  const broker = await startBroker(t, join(await temporaryFolder(t), 'data'));
-  const out = await store('export', small.root, '--topic', 'orders');
-  const into = await run(['store', 'import', '--namesrv', broker.ready.namesrv!, '--json'], { input: out.stdout });
-  assert.equal(into.code, 0, into.stdout + into.stderr);
-  assert.equal(json(into).stored, jsonLines(out).length);
-  const received = await run(['consume', 'orders', '--json'], { env: { NAMESRV_ADDR: broker.ready.namesrv! } });
-  const keys = (lines: { properties?: Record<string, string>; keys?: string }[]): string[] =>
-    lines.map((line) => line.keys ?? line.properties?.KEYS ?? '').sort();
-  assert.deepEqual(keys(jsonLines(received)), keys(jsonLines(out)));
+  rmSync(join(small.root, 'consumequeue', 'batch'), { recursive: true });
+  const table = { batch: { topicName: 'batch', attributes: { 'queue.type': 'BatchCQ' } } };
+  mkdirSync(join(small.root, 'config'), { recursive: true });
+  writeFileSync(join(small.root, 'config', 'topics.json'), JSON.stringify({ topicConfigTable: table }));
+  const before = treeHash(small.root);
+  assert.match((await store('inspect', small.root)).stdout, /batch queues +batch \(not looked into\)/);
+  assert.deepEqual(json(await store('inspect', small.root, '--json')).batchTopics, ['batch']);
+  assert.equal((await store('verify', small.root)).code, 0);
+  const all = await store('dump', small.root, '--jsonl', '--body', 'none');
+  assert.equal(all.code, 0);
+  assert.match(all.stderr, /left out, for they have batch queues.*: batch/);
+  assert.ok(jsonLines(all).every(({ topic }) => topic !== 'batch'));
+  for (const command of ['dump', 'export']) {
+    const refused = await store(command, small.root, '--topic', 'batch');
+    assert.deepEqual([refused.code, refused.stdout], [2, ''], command);
+    assert.match(refused.stderr, /batch has batch queues/);
+  }
+  assert.equal((await store('export', small.root, '--topic', 'events')).code, 0);
+  assert.equal(treeHash(small.root), before);
 });

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run, startBroker, temporaryFolder } from '../../cli.ts';
+import { temporaryFolder } from '../../../../../test/support/clean-up.ts';
+import { run, startBroker } from '../../cli.ts';
 
 test('a bit turned over in the middle of the log: no consumer gets a wrong byte, and after a repair every other message', async (t) => {
-  const data = join(await temporaryFolder(t), 'data');
+  const data = join(await temporaryFolder(t, 'cli'), 'data');
   const bodies = Array.from({ length: 300 }, (_, index) => `message ${String(index).padStart(3, '0')}`);
   const others = bodies.filter((body) => body !== 'message 150').sort();
   const first = await startBroker(t, data);
