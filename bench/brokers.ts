@@ -63,6 +63,8 @@ export interface VernierStart {
   nodeArgs?: string[];
   /** An existing store; stop() then leaves it. */
   storeDir?: string;
+  /** Another built checkout of Vernier, whose command is run instead of this one's. */
+  checkout?: string;
 }
 
 /** The built command, as a user starts it, on free ports of loopback. Resolves when its ready file is there. */
@@ -83,7 +85,7 @@ export async function startVernier(options: VernierStart): Promise<BenchBroker> 
       process.execPath,
       [
         ...(options.nodeArgs ?? []),
-        join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js'),
+        commandOf(options.checkout ?? repositoryRoot, options.nodeArgs !== undefined),
         'start',
         storeDir,
         ...['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile],
@@ -104,7 +106,7 @@ export async function startVernier(options: VernierStart): Promise<BenchBroker> 
   const readyMs = performance.now() - startedAt;
   const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as { broker: string; namesrv: string };
   return {
-    label: options.engine === undefined ? 'Vernier' : `Vernier (${options.engine})`,
+    label: labelOf(options),
     address: addressOf(ready.broker),
     namesrvAddr: ready.namesrv,
     pid: child.pid!,
@@ -123,6 +125,18 @@ export async function startVernier(options: VernierStart): Promise<BenchBroker> 
       if (options.storeDir !== undefined) rmSync(home, { recursive: true, force: true });
     },
   };
+}
+
+/** As users have it; with `isProfiled` as single modules, so that a profile has the names of files. */
+function commandOf(checkout: string, isProfiled: boolean): string {
+  const folder = join(checkout, 'packages', 'vernier');
+  const bundled = join(folder, 'bundle', 'bin.js');
+  return isProfiled || !existsSync(bundled) ? join(folder, 'dist', 'bin.js') : bundled;
+}
+
+function labelOf({ engine, checkout }: VernierStart): string {
+  if (checkout !== undefined) return 'Vernier before';
+  return engine === undefined ? 'Vernier' : `Vernier (${engine})`;
 }
 
 /** Waits for the directory's notification and not in steps, because the moment itself is measured. */

@@ -8,20 +8,30 @@ import { type Engine, engines, type FlushMode } from './brokers.ts';
 import { busyShare, describeHardware, javaVersion } from './machine.ts';
 import { runProfile } from './profile.ts';
 import { budgets, renderReport } from './report.ts';
-import type { BenchResults } from './results.ts';
-import { runEngines, runSideBySide, type SideBySideOptions, sendWorkloads } from './side-by-side.ts';
+import { type BenchResults, median, type Run } from './results.ts';
+import {
+  BODY_SIZE,
+  brokerKinds,
+  runEngines,
+  runSideBySide,
+  type SideBySideOptions,
+  sendWorkloads,
+} from './side-by-side.ts';
 import { measureIdle, measureMemory, measureRestart, measureStartup } from './vernier-alone.ts';
 
 const help = `npm run bench -- [flags]
-  --rounds N         rounds of each comparison (3)
+  --rounds N         rounds of each comparison (4)
   --seconds N        of each measured window (6)
   --quick            one round of 3 s windows, 1,000,000 messages instead of ten million
-  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'java-client', 'engines', 'startup', 'idle', 'memory', 'restart'].join(', ')}
-  --brokers LIST     apache, vernier or both (apache,vernier)
+  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'engines', 'startup', 'idle', 'memory', 'restart'].join(', ')}
+  --brokers LIST     some of apache, before, vernier (apache,vernier)
+  --before DIR       the checkout that is \`before\`, built; then nothing is written
   --flush LIST       SYNC_FLUSH, ASYNC_FLUSH or both (SYNC_FLUSH,ASYNC_FLUSH)
   --no-write         print only; the pages in docs stay as they are
-  --profile          no comparison: Vernier under --cpu-prof, the functions with the most self time
-      --workload W --engine E --flush F --seconds N --top N   (16x16, channel, SYNC_FLUSH, 10, 40; W may be pull)
+  --profile          no comparison: Vernier under --cpu-prof, what it does and the functions with the most self time;
+                     with --before DIR that checkout
+      --workload W --engine E --flush F --seconds N --top N --body BYTES
+                         (16x16, channel, SYNC_FLUSH, 10, 40, 1024; W may be pull)
 `;
 
 const { values } = parseArgs({
@@ -32,12 +42,14 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     brokers: { type: 'string', default: 'apache,vernier' },
+    before: { type: 'string' },
     flush: { type: 'string' },
     'no-write': { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     workload: { type: 'string', default: '16x16' },
     engine: { type: 'string', default: 'channel' },
     top: { type: 'string', default: '40' },
+    body: { type: 'string' },
   },
 });
 
@@ -64,22 +76,26 @@ function wholeNumber(flag: string, typed: string | undefined, otherwise: number)
   return Number.isInteger(value) && value > 0 ? value : refuse(`${flag}: '${typed}' is no whole number above 0`);
 }
 
-const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'java-client'];
+const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'go', 'java-client'];
 const aloneParts = ['engines', 'startup', 'idle', 'memory', 'restart'];
 const allParts = [...sideBySideParts, ...aloneParts];
 const flushModes: readonly FlushMode[] = ['SYNC_FLUSH', 'ASYNC_FLUSH'];
 
 async function bench(): Promise<void> {
   const parts = new Set(values.only === undefined ? allParts : choose('--only', values.only, allParts));
-  const brokers = choose('--brokers', values.brokers, ['apache', 'vernier'] as const);
+  const brokers = choose('--brokers', values.brokers, brokerKinds);
+  if (brokers.includes('before') !== (values.before !== undefined)) {
+    refuse('--before DIR and --brokers with `before` go together');
+  }
   const needsJava = parts.has('java-client') || brokers.includes('apache');
   const missing = sideBySideParts.some((part) => parts.has(part)) && needsJava ? javaMissing() : undefined;
   if (missing) refuse(`${missing}; --brokers vernier measures without it (and without java-client)`);
   const options: SideBySideOptions = {
-    rounds: wholeNumber('--rounds', values.rounds, values.quick ? 1 : 3),
+    rounds: wholeNumber('--rounds', values.rounds, values.quick ? 1 : 4),
     seconds: wholeNumber('--seconds', values.seconds, values.quick ? 3 : 6),
     flushModes: choose('--flush', values.flush ?? flushModes.join(','), flushModes),
     brokers,
+    ...(values.before !== undefined && { before: values.before }),
     parts,
     say,
   };
@@ -103,6 +119,16 @@ async function bench(): Promise<void> {
   if (parts.has('restart')) await measureRestart(results, 2_000_000_000, say);
   if (parts.has('memory')) await measureMemory(results, values.quick ? 1_000_000 : 10_000_000, say);
 
+  if (options.before !== undefined) {
+    // Rows of the pages name Apache and Vernier alone; a comparison with an earlier state is for its commit message.
+    for (const { flushDiskType, workload, broker, runs } of results.load) {
+      const medianOf = (pick: (run: Run) => number) => median(runs.map(pick));
+      const rate = Math.round(medianOf((run) => run.perSecond)).toLocaleString('en');
+      const cpuUs = medianOf((run) => run.brokerCpuUsPerMessage).toFixed(1);
+      say(`${flushDiskType}, ${workload}, ${broker}: ${rate}/s, ${cpuUs} µs CPU (medians of ${runs.length})`);
+    }
+    return;
+  }
   for (const { name, measured, met } of budgets(results)) {
     say(`${met === undefined ? '  –   ' : met ? 'met   ' : 'MISSED'}  ${name}: ${measured}`);
   }
@@ -144,6 +170,8 @@ if (values.help) {
     workload: workload!,
     seconds: wholeNumber('--seconds', values.seconds, 10),
     top: wholeNumber('--top', values.top, 40),
+    bodySize: wholeNumber('--body', values.body, BODY_SIZE),
+    checkout: values.before,
     say,
   });
 } else {

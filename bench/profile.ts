@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { repositoryRoot } from '../interop/peers/java.ts';
 import { type BenchBroker, type Engine, type FlushMode, startVernier } from './brokers.ts';
 import type { LoadResult } from './load/job.ts';
+import { byGroup } from './profile-groups.ts';
 import { runLoad } from './run-load.ts';
-import { BODY_SIZE, QUEUE_COUNT, sameFlushSettings, sendWorkloads, warmUp } from './side-by-side.ts';
+import { QUEUE_COUNT, sameFlushSettings, sendWorkloads, warmUp } from './side-by-side.ts';
 
 interface CpuProfile {
   /** Microseconds of the machine's monotonic clock. */
@@ -28,7 +28,7 @@ export function selfTimes(
 ): { name: string; us: number }[] {
   const names = new Map(
     profile.nodes.map(({ id, callFrame }) => {
-      const file = callFrame.url.replace(/^file:\/\//, '').replace(`${repositoryRoot}/`, '');
+      const file = callFrame.url.replace(/^file:\/\//, '').replace(/^.*\/(?=packages\/)/, '');
       const place = file === '' ? '' : ` ${file}:${callFrame.lineNumber + 1}`;
       return [id, `${callFrame.functionName || '(anonymous)'}${place}`];
     }),
@@ -53,16 +53,20 @@ export interface ProfileOptions {
   seconds: number;
   /** Functions printed a thread. */
   top: number;
+  /** Of each message, in bytes. */
+  bodySize: number;
+  /** Another checkout, built; this one without it. */
+  checkout?: string | undefined;
   say: (line: string) => void;
 }
 
 /** Starts Vernier with --cpu-prof, drives one workload and prints the functions with the most self time a thread. */
 export async function runProfile(options: ProfileOptions): Promise<void> {
-  const { workload, flushDiskType, engine, say } = options;
+  const { workload, flushDiskType, engine, checkout, say } = options;
   const directory = mkdtempSync(join(tmpdir(), 'vernier-profile-'));
   try {
     const broker = await startVernier({
-      ...{ flushDiskType, engine, settings: sameFlushSettings },
+      ...{ flushDiskType, engine, settings: sameFlushSettings, ...(checkout !== undefined && { checkout }) },
       nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${directory}`, '--cpu-prof-interval=500'],
     });
     let result: LoadResult;
@@ -81,6 +85,8 @@ export async function runProfile(options: ProfileOptions): Promise<void> {
       const times = selfTimes(profile, result.window).filter(({ name }) => name !== '(idle)');
       const busy = times.reduce((sum, { us }) => sum + us, 0);
       say(`\n${file}: ${(busy / count).toFixed(2)} µs a message over ${count} messages`);
+      for (const { group, us } of byGroup(times)) say(`${(us / count).toFixed(2).padStart(8)} µs  ${group}`);
+      say('');
       for (const { name, us } of times.slice(0, options.top)) {
         say(`${(us / count).toFixed(3).padStart(8)} µs ${((us / busy) * 100).toFixed(1).padStart(5)} %  ${name}`);
       }
@@ -90,11 +96,11 @@ export async function runProfile(options: ProfileOptions): Promise<void> {
   }
 }
 
-async function drive(broker: BenchBroker, { workload, seconds }: ProfileOptions): Promise<LoadResult> {
+async function drive(broker: BenchBroker, { workload, seconds, bodySize }: ProfileOptions): Promise<LoadResult> {
   const topic = { topic: 'bench', queueCount: QUEUE_COUNT };
   const times = { warmupMs: 4000, durationMs: seconds * 1000 };
   const shape = sendWorkloads[workload];
-  if (shape) return runLoad(broker, { kind: 'send', ...topic, ...shape, ...times, bodySize: BODY_SIZE });
-  await warmUp(broker, 5);
+  if (shape) return runLoad(broker, { kind: 'send', ...topic, ...shape, ...times, bodySize });
+  await warmUp(broker, 5, bodySize);
   return runLoad(broker, { kind: 'pull', ...topic, ...times, connections: 4, batchSize: 32 });
 }

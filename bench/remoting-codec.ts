@@ -1,10 +1,11 @@
 // CPU that a send costs in the wire's codecs: cutting and decoding the request, building and encoding the response.
 // `node --import tsx --conditions=@vernier/source bench/remoting-codec.ts`; µs of CPU time, so that a busy machine
 // shows less in it than in the clock. Budget: about 3 µs for both together.
-import { createSendRequest } from '../packages/remoting/src/client/send.ts';
+import { RequestCode } from '../packages/remoting/src/codes/request-code.ts';
+import { encodePropertiesString } from '../packages/remoting/src/message/properties.ts';
 import { FrameDecoder } from '../packages/remoting/src/protocol/frame-decoder.ts';
 import { encodeFrame, FrameEncoder } from '../packages/remoting/src/protocol/frame-encoder.ts';
-import { createResponse, SerializeType } from '../packages/remoting/src/protocol/remoting-command.ts';
+import { createRequest, createResponse, SerializeType } from '../packages/remoting/src/protocol/remoting-command.ts';
 
 const MESSAGES = 300_000;
 const ROUNDS = 5;
@@ -14,16 +15,18 @@ const CHUNK_BYTES = 65_536;
 /** Responses that leave in one write at 16 requests in flight on a connection. */
 const RESPONSES_A_WRITE = 16;
 
-const request = createSendRequest(
-  { topic: 'BenchmarkTopic', queueId: 3, producerGroup: 'bench_producer' },
+const request = createRequest(
+  RequestCode.SEND_MESSAGE_V2,
   {
-    body: Buffer.alloc(1024, 65),
-    properties: [
+    ...{ a: 'bench_producer', b: 'BenchmarkTopic', c: 'TBW102', d: '4', e: '3', f: '0', g: String(Date.now()), h: '0' },
+    i: encodePropertiesString([
       ['UNIQ_KEY', '7F0000010A1B18B4AAC2000000010000'],
       ['WAIT', 'true'],
       ['TAGS', 'TagA'],
-    ],
+    ]),
+    ...{ j: '0', k: 'false', m: 'false' },
   },
+  Buffer.alloc(1024, 65),
 );
 
 function cpuMicros(run: () => void): number {

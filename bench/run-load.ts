@@ -1,30 +1,68 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { track } from '../interop/peers/child.ts';
 import { apacheClassPath, cacheFolder, contentKey, javaArguments, repositoryRoot } from '../interop/peers/java.ts';
 import type { BenchBroker } from './brokers.ts';
 import type { Job, LoadResult, PullJob, SendJob } from './load/job.ts';
+import { createTopic, queueRange } from './load/requests.ts';
 import { cpuMs } from './process-stats.ts';
 
 type JobOf<T extends Job> = Omit<T, 'host' | 'port' | 'brokerPid'>;
 
-/** Runs the load generator against a broker. Throws when it failed, or when no answer was SUCCESS. */
-export async function runLoad(broker: BenchBroker, job: JobOf<SendJob> | JobOf<PullJob>): Promise<LoadResult> {
+/** The project's own generator, and one written apart from it, so that neither's habits decide what a broker shows. */
+export type Generator = 'node' | 'go';
+
+/** Runs a load generator against a broker. Throws when it failed, or when no answer was SUCCESS. */
+export async function runLoad(
+  broker: BenchBroker,
+  job: JobOf<SendJob> | JobOf<PullJob>,
+  generator: Generator = 'node',
+): Promise<LoadResult> {
   const whole = { ...job, ...broker.address, brokerPid: broker.pid };
-  const child = track(
-    spawn(process.execPath, ['--import', 'tsx', join('bench', 'load', 'main.ts'), JSON.stringify(whole)], {
-      cwd: repositoryRoot,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }),
-  );
+  const [command, ...args] =
+    generator === 'go'
+      ? [goGenerator(), JSON.stringify({ ...whole, ...(await preparedForGo(broker, job)) })]
+      : [process.execPath, '--import', 'tsx', join('bench', 'load', 'main.ts'), JSON.stringify(whole)];
+  const child = track(spawn(command, args, { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] }));
   const output = await outputOf(child, `load on ${broker.label}`);
   const result = JSON.parse(output) as LoadResult;
   if (result.count === 0) {
     throw new Error(`${broker.label} gave no answer with SUCCESS: ${JSON.stringify(result.refusals)}`);
   }
   return result;
+}
+
+/** What the Go generator leaves to us: the topic of a send, the ends of the queues of a pull. */
+async function preparedForGo(broker: BenchBroker, job: JobOf<SendJob> | JobOf<PullJob>): Promise<object> {
+  if (job.kind === 'send') {
+    await createTopic(broker.address, job.topic, job.queueCount);
+    return {};
+  }
+  const minOffsets: number[] = [];
+  const maxOffsets: number[] = [];
+  for (let queueId = 0; queueId < job.queueCount; queueId++) {
+    const { min, max } = await queueRange(broker.address, job.topic, queueId);
+    if (max <= min) throw new Error(`queue ${queueId} of ${job.topic} is empty: ${min} to ${max}`);
+    minOffsets.push(min);
+    maxOffsets.push(max);
+  }
+  return { minOffsets, maxOffsets };
+}
+
+/** Builds bench/go once a version of its sources. */
+function goGenerator(): string {
+  const folder = join(repositoryRoot, 'bench', 'go');
+  const sources = readdirSync(folder).sort();
+  const program = join(cacheFolder, `bench-go-${contentKey(sources.map((name) => readFileSync(join(folder, name))))}`);
+  if (!existsSync(program)) {
+    const draft = `${program}.${process.pid}`;
+    const result = spawnSync('go', ['build', '-o', draft, '.'], { cwd: folder, encoding: 'utf8' });
+    if (result.status !== 0) throw new Error(`go build of bench/go: ${result.error?.message ?? result.stderr}`);
+    renameSync(draft, program);
+  }
+  return program;
 }
 
 export interface JavaClientResult {
@@ -39,10 +77,10 @@ export interface JavaClientResult {
   brokerCpuUsPerMessage: number;
 }
 
-/** RocketMQ's own producer (rocketmq-client 5.5.0): threads that each send synchronously. */
+/** RocketMQ's own producers (rocketmq-client 5.5.0), each with a connection of its own: threads that each send synchronously. */
 export async function runJavaClient(
   broker: BenchBroker,
-  job: { topic: string; threads: number; bodySize: number; warmupSeconds: number; seconds: number },
+  job: { topic: string; producers: number; threads: number; bodySize: number; warmupSeconds: number; seconds: number },
 ): Promise<JavaClientResult> {
   const home = join(cacheFolder, 'bench-home');
   mkdirSync(home, { recursive: true });
@@ -52,7 +90,10 @@ export async function runJavaClient(
       javaArguments({
         classPath: benchProducerClassPath(),
         mainClass: 'BenchProducer',
-        args: [broker.namesrvAddr, job.topic, job.threads, job.bodySize, job.warmupSeconds, job.seconds].map(String),
+        args: [
+          broker.namesrvAddr,
+          ...[job.topic, job.producers, job.threads, job.bodySize, job.warmupSeconds, job.seconds].map(String),
+        ],
         jvmArgs: ['-Xms512m', '-Xmx512m'],
         home,
       }),

@@ -6,13 +6,19 @@ import { busyShare } from './machine.ts';
 import { addRun, type BenchResults, type Run } from './results.ts';
 import { runJavaClient, runLoad } from './run-load.ts';
 
+export const brokerKinds = ['apache', 'before', 'vernier'] as const;
+/** `before` is Vernier of another checkout, to see what a change costs or gains. */
+export type BrokerKind = (typeof brokerKinds)[number];
+
 export interface SideBySideOptions {
   rounds: number;
   /** Of each measured window. */
   seconds: number;
   flushModes: FlushMode[];
-  brokers: ('apache' | 'vernier')[];
-  /** Which parts to run: names of sendWorkloads, `pull`, `java-client`. */
+  brokers: BrokerKind[];
+  /** The built checkout that is `before`. */
+  before?: string;
+  /** Which parts to run: names of sendWorkloads, `pull`, `java-client`, and `go`: those again with the Go generator. */
   parts: ReadonlySet<string>;
   say: (line: string) => void;
 }
@@ -21,7 +27,6 @@ export const QUEUE_COUNT = 8;
 export const BODY_SIZE = 1024;
 const PULL_MESSAGES = 400_000;
 const PULL_CONNECTIONS = 4;
-const JAVA_THREADS = 64;
 
 /** RocketMQ's own values, written out for both brokers, because Vernier's default for the pages differs. */
 export const sameFlushSettings: Record<string, string> = {
@@ -37,10 +42,18 @@ export const sendWorkloads: Record<string, { connections: number; inFlight: numb
   '64 × 16': { connections: 64, inFlight: 16 },
 };
 export const PULL_WORKLOAD = `pull, ${PULL_CONNECTIONS} connections`;
-export const JAVA_WORKLOAD = `${JAVA_THREADS} threads`;
+/** Rows of RocketMQ's own client: producers, each with its connection, and the threads that share them. */
+export const javaWorkloads: Record<string, { producers: number; threads: number }> = {
+  '2 producers': { producers: 2, threads: 2 },
+  '16 producers': { producers: 16, threads: 16 },
+  '64 threads': { producers: 1, threads: 64 },
+};
+/** Workloads that the Go generator repeats. */
+export const goWorkloads = ['1 × 1', '64 × 1', '16 × 16'];
+export const byGo = (workload: string): string => `${workload}, Go generator`;
 
 /** Just-in-time compilers decide what a first measurement shows; the JVM's needs longer. */
-const warmupSeconds = { apache: 12, vernier: 5 };
+const warmupSeconds: Record<BrokerKind, number> = { apache: 12, before: 5, vernier: 5 };
 
 function runOf(result: LoadResult): Run {
   const { p50Us, p99Us, p999Us, maxUs } = result.latency;
@@ -63,8 +76,8 @@ export function describeRun(run: Run): string {
   );
 }
 
-export async function warmUp(broker: BenchBroker, seconds: number): Promise<void> {
-  const job = { kind: 'send', topic: 'bench', queueCount: QUEUE_COUNT, bodySize: BODY_SIZE } as const;
+export async function warmUp(broker: BenchBroker, seconds: number, bodySize = BODY_SIZE): Promise<void> {
+  const job = { kind: 'send', topic: 'bench', queueCount: QUEUE_COUNT, bodySize } as const;
   await runLoad(broker, { ...job, connections: 16, inFlight: 16, warmupMs: 0, durationMs: seconds * 1000 });
 }
 
@@ -80,7 +93,11 @@ export async function runSideBySide(options: SideBySideOptions, results: BenchRe
         const broker =
           kind === 'apache'
             ? await startApache(flushDiskType, sameFlushSettings)
-            : await startVernier({ flushDiskType, settings: sameFlushSettings });
+            : await startVernier({
+                flushDiskType,
+                settings: sameFlushSettings,
+                ...(kind === 'before' && options.before !== undefined && { checkout: options.before }),
+              });
         try {
           await warmUp(broker, warmupSeconds[kind]);
           await measure(broker, flushDiskType, options, results);
@@ -110,6 +127,8 @@ async function measure(
     if (!parts.has(workload)) continue;
     const job = { kind: 'send', ...topic, ...shape, bodySize: BODY_SIZE, warmupMs: 1000, durationMs } as const;
     keep('load', workload, runOf(await runLoad(broker, job)));
+    if (!parts.has('go') || !goWorkloads.includes(workload)) continue;
+    keep('load', byGo(workload), runOf(await runLoad(broker, job, 'go')));
   }
   // Reading does not depend on the flush mode, and a fill under ASYNC_FLUSH takes less of the run.
   if (parts.has('pull') && flushDiskType === options.flushModes.at(-1)) {
@@ -119,23 +138,23 @@ async function measure(
       ...{ warmupMs: 0, durationMs: 120_000, count: PULL_MESSAGES },
     });
     const shape = { connections: PULL_CONNECTIONS, batchSize: 32, warmupMs: 3000, durationMs };
-    keep(
-      'load',
-      PULL_WORKLOAD,
-      runOf(await runLoad(broker, { kind: 'pull', topic: 'pull', queueCount: QUEUE_COUNT, ...shape })),
-    );
+    const job = { kind: 'pull', topic: 'pull', queueCount: QUEUE_COUNT, ...shape } as const;
+    keep('load', PULL_WORKLOAD, runOf(await runLoad(broker, job)));
+    if (parts.has('go')) keep('load', byGo(PULL_WORKLOAD), runOf(await runLoad(broker, job, 'go')));
   }
   if (parts.has('java-client')) {
-    const result = await runJavaClient(broker, {
-      ...{ topic: 'bench', threads: JAVA_THREADS, bodySize: BODY_SIZE, warmupSeconds: 6, seconds: options.seconds },
-    });
-    keep('javaClient', JAVA_WORKLOAD, {
-      perSecond: result.count / result.seconds,
-      brokerCpuUsPerMessage: result.brokerCpuUsPerMessage,
-      loadCpuUsPerMessage: Number.NaN,
-      latency: { p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us, maxUs: result.maxUs },
-      refused: result.failed + result.notOk,
-    });
+    for (const [workload, shape] of Object.entries(javaWorkloads)) {
+      const result = await runJavaClient(broker, {
+        ...{ topic: 'bench', bodySize: BODY_SIZE, warmupSeconds: 6, seconds: options.seconds, ...shape },
+      });
+      keep('javaClient', workload, {
+        perSecond: result.count / result.seconds,
+        brokerCpuUsPerMessage: result.brokerCpuUsPerMessage,
+        loadCpuUsPerMessage: Number.NaN,
+        latency: { p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us, maxUs: result.maxUs },
+        refused: result.failed + result.notOk,
+      });
+    }
   }
 }
 

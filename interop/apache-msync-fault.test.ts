@@ -2,7 +2,7 @@
  * One fault, two brokers, under SYNC_FLUSH and with the log written through a mapping: msync of the running broker answers
  * EIO, once or all the time; or the store lies on a device that fails a write-back and then works again. What a Java client
  * is told is asserted of Vernier: nothing is acknowledged after the first failure, and what was is on the device. Of Apache
- * RocketMQ 5.5.0 it is counted and reported, whichever way it falls; docs/durability-apache.md is written from these lines.
+ * RocketMQ 5.5.0 it is counted and reported, whichever way it falls; docs/evidence/2026-11-29-apache-failed-msync.md is written from these lines.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

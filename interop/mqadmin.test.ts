@@ -19,7 +19,7 @@ const topic = 'orders';
 const run = 'admin';
 const messageCount = 100;
 
-describe(`mqadmin 5.5.0 with ${brokerKind}`, { skip: skipUnless(javaMissing()), timeout: 180_000 }, () => {
+describe(`mqadmin 5.5.0 with ${brokerKind}`, { skip: skipUnless(javaMissing()), timeout: 300_000 }, () => {
   let broker: BrokerPeer;
   let admin: ClientPeer;
   let client: ClientPeer;
@@ -131,6 +131,32 @@ describe(`mqadmin 5.5.0 with ${brokerKind}`, { skip: skipUnless(javaMissing()), 
     assert.ok(found.every((row) => /^\d{4}-\d\d-\d\d$/.test(row[4]!)));
   });
 
+  it('queryCq shows the entries of a queue as they stand', async () => {
+    const out = await output(`queryCq -t ${topic} -q 0 -i 1 -c 2 -b ${broker.brokerAddr} -g admin_group`);
+    assert.match(out, /max: \d+, min: 0/);
+    assert.match(out, /"subString": ?"\*"/);
+    assert.equal(out.match(/^idx: \d+/gm)?.join(), 'idx: 1,idx: 2');
+    assert.match(out, /physicOffset=\d+, physicSize=\d+, tagsCode=-?\d+/);
+  });
+
+  it('cleanExpiredCQ, cleanUnusedTopic and haStatus are answered', async () => {
+    assert.match(await output(`cleanExpiredCQ -b ${broker.brokerAddr}`), /success/);
+    assert.match(await output(`cleanUnusedTopic -b ${broker.brokerAddr}`), /success/);
+    assert.match(await output(`haStatus -b ${broker.brokerAddr}`), /#MasterCommitLogMaxOffset\s+\d+/i);
+  });
+
+  it('getNamesrvConfig shows the port', async () => {
+    const port = broker.namesrvAddr.split(':')[1];
+    assert.match(await output('getNamesrvConfig'), new RegExp(`listenPort\\s*=\\s*${port}`));
+  });
+
+  it('updateTopic takes the message types of 5.5', async () => {
+    for (const type of ['PRIORITY', 'LITE']) {
+      const line = `updateTopic -b ${broker.brokerAddr} -t of_type_${type} -r 1 -w 1 -a +message.type=${type}`;
+      assert.match(await output(line), /create topic to .* success/);
+    }
+  });
+
   it('updateTopic creates and changes a topic, deleteTopic removes it', async () => {
     assert.match(
       await output(`updateTopic -b ${broker.brokerAddr} -t made_by_mqadmin -r 3 -w 2`),
@@ -217,5 +243,116 @@ describe(`mqadmin 5.5.0 with ${brokerKind}`, { skip: skipUnless(javaMissing()), 
     assert.equal(found.length, messageCount);
     assert.equal(new Set(found.map((match) => match[1])).size, messageCount);
     assert.ok(found.some((match) => match[2] === `admin:7:${'北京αβγ😀-7;'.repeat(2)}`));
+  });
+
+  it('what the tool has no command for: where members are, offsets cloned by the broker, a topic forbidden', async () => {
+    const namesrv = broker.namesrvAddr;
+    const group = { namesrv, topic, group: 'admin_group' };
+    const status = await admin.call<Record<string, Record<string, number>>>('ext.status', group);
+    const [[clientId, offsets] = ['', {}], ...others] = Object.entries(status);
+    assert.match(clientId, /@admin-consumer$/);
+    assert.deepEqual(others, []);
+    assert.deepEqual(Object.keys(offsets), ['0', '1', '2', '3']);
+    assert.equal(
+      Object.values(offsets).reduce((sum, offset) => sum + offset, 0),
+      messageCount,
+    );
+    assert.deepEqual(await admin.call('ext.status', { ...group, client: 'nobody' }), {});
+
+    await output(`updateSubGroup -b ${broker.brokerAddr} -g admin_cloned`);
+    await admin.call('ext.clone', { ...group, to: 'admin_cloned' });
+    // Once: the tool keeps the client of this command, and a second time in one process it is one that is shut down.
+    const out = await output(`brokerConsumeStats -b ${broker.brokerAddr}`);
+    for (const each of ['admin_group', 'admin_cloned']) {
+      assert.equal(rows(out, topic).filter((row) => row.includes(each)).length, 4, `${each} in\n${out}`);
+    }
+    assert.match(out, /Diff Total: \d+/);
+
+    const forbid = { ...group, broker: broker.brokerAddr };
+    assert.equal(await admin.call('ext.forbid', forbid), true);
+    assert.equal(await admin.call('ext.forbid', { ...forbid, readable: 'false' }), false);
+    assert.equal(await admin.call('ext.forbid', forbid), false);
+    assert.equal(await admin.call('ext.forbid', { ...forbid, readable: 'true' }), true);
+  });
+
+  it('cloneGroupOffset puts a group where the other one is; resetOffsetByTime and skipAccumulatedMessage move it', async () => {
+    const lag = async (): Promise<number> => {
+      const found = rows(await output('consumerProgress -g admin_copy'), topic);
+      assert.equal(found.length, 4);
+      return found.reduce((sum, row) => sum + Number(row[3]) - Number(row[4]), 0);
+    };
+    await output(`updateSubGroup -b ${broker.brokerAddr} -g admin_copy`);
+    // The tool asks for the topic of the group's retries, which its first member makes.
+    await output(`updateTopic -b ${broker.brokerAddr} -t %RETRY%admin_copy -r 1 -w 1`);
+    assert.match(
+      await output(`cloneGroupOffset -s admin_group -d admin_copy -t ${topic} -o true`),
+      /clone group offset success/,
+    );
+    assert.equal(await lag(), 0);
+    const reset = await output(`resetOffsetByTime -g admin_copy -t ${topic} -s 0 -f true`);
+    assert.deepEqual(
+      rows(reset, 'broker-a').map((row) => row[2]),
+      ['0', '0', '0', '0'],
+      reset,
+    );
+    assert.equal(await lag(), messageCount);
+    await output(`skipAccumulatedMessage -g admin_copy -t ${topic} -f true`);
+    assert.equal(await lag(), 0);
+  });
+
+  it('deleteExpiredCommitLog and resetMasterFlushOffset are answered; getBrokerEpoch is for controllers', async () => {
+    assert.match(await output(`deleteExpiredCommitLog -b ${broker.brokerAddr}`), /success/);
+    assert.match(await output(`resetMasterFlushOffset -b ${broker.brokerAddr} -o 0`), /offset to 0 success/);
+    assert.match(
+      (await command('getBrokerEpoch -b broker-a')).err,
+      /CODE: 1 {2}DESC: this request only for controllerMode/,
+    );
+  });
+
+  it('wipeWritePerm and addWritePerm take the broker out of the routes of producers and put it back', async () => {
+    assert.match(await output('wipeWritePerm -b broker-a'), /wipe write perm of broker\[broker-a\] .* OK, \d+/);
+    assert.match(await output(`topicRoute -t ${topic}`), /"perm": ?4/);
+    assert.match(await output('addWritePerm -b broker-a'), /add write perm of broker\[broker-a\] .* OK, \d+/);
+    assert.match(await output(`topicRoute -t ${topic}`), /"perm": ?6/);
+  });
+
+  it('names and values, the order of a topic, and settings of the nameserver are kept', async () => {
+    assert.match(await output('updateKvConfig -s space -k name -v value'), /create or update kv config.* success/);
+    assert.match(await output('deleteKvConfig -s space -k name'), /delete kv config.* success/);
+    assert.match(await output(`updateOrderConf -t ${topic} -v broker-a:4 -m put`), /update orderConf success/);
+    assert.match(await output(`updateOrderConf -t ${topic} -m get`), /orderConf=\[broker-a:4\]/);
+    assert.match(await output(`updateOrderConf -t ${topic} -m delete`), /delete orderConf success/);
+    assert.match(await output('updateNamesrvConfig -k enableTopicList -v true'), /update name server config success/);
+    assert.match(await output('getNamesrvConfig'), /enableTopicList\s*=\s*true/);
+    const line = `-b ${broker.brokerAddr}`;
+    assert.match(await output(`updateBrokerConfig ${line} -k slaveReadEnable -v true`), /update broker config success/);
+    assert.match(await output(`getBrokerConfig ${line}`), /slaveReadEnable\s*=\s*true/);
+    await output(`updateBrokerConfig ${line} -k slaveReadEnable -v false`);
+  });
+
+  it('what an operator looks at or exports is answered as a whole', async () => {
+    const at = `-b ${broker.brokerAddr}`;
+    assert.match(await output('topicClusterList -t orders'), /DefaultCluster/);
+    assert.match(await output('getConsumerConfig -g admin_group'), /retryMaxTimes\s*=\s*16/);
+    assert.match(await output(`producer ${at}`), /admin_producers/);
+    // Without a client it writes files where it runs.
+    const [clientId] = /\S+@admin-consumer/.exec(await output('consumerConnection -g admin_group'))!;
+    assert.match(await output(`consumerStatus -g admin_group -i ${clientId}`), /#Consumer Subscription#/);
+    assert.match(await output(`statsAll -t ${topic}`), /orders\s+admin_group/);
+    assert.match(await output(`queryMsgByOffset -t ${topic} -b broker-a -i 0 -o 0`), /OffsetID:\s+[0-9A-F]{32}/);
+    assert.match(await output(`printMsgByQueue -t ${topic} -a broker-a -i 0 -p true`), /MSGID/);
+    assert.match(await output(`allocateMQ -t ${topic} -i 1.1.1.1,2.2.2.2`), /"queueId": ?3/);
+    assert.match(await output('sendMessage -t admin_sent -p body'), /SEND_OK/);
+    assert.match(await output(`updateTopicPerm ${at} -t admin_sent -p 4`), /update topic perm from 6 to 4/);
+    assert.match(
+      await output('deleteSubGroup -c DefaultCluster -g admin_copy'),
+      /delete subscription group \[admin_copy\]/,
+    );
+    for (const what of ['exportConfigs', 'exportMetadata', 'exportMetrics']) {
+      assert.match(await output(`${what} -c DefaultCluster -f ${bodies}`), /export .* success/, what);
+    }
+    const metadata = JSON.parse(readFileSync(join(bodies, 'metadata.json'), 'utf8'));
+    assert.ok(metadata.topicConfigTable[topic]);
+    assert.ok(metadata.subscriptionGroupTable.admin_group);
   });
 });

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { silentLogger } from '@vernier/store';
 import { StoreLock } from '@vernier/store/internal';
-import { type Finding, findingText } from '../packages/vernier/src/doctor/finding.ts';
-import { applyRepair } from '../packages/vernier/src/doctor/repair-apply.ts';
-import { planRepair } from '../packages/vernier/src/doctor/repair-plan.ts';
-import { readLayout } from '../packages/vernier/src/doctor/store-layout.ts';
-import { type VerifyResult, verifyStore } from '../packages/vernier/src/doctor/verify.ts';
+import { type Finding, findingText } from '../packages/doctor/src/finding.ts';
+import { applyRepair } from '../packages/doctor/src/repair-apply.ts';
+import { planRepair } from '../packages/doctor/src/repair-plan.ts';
+import { readLayout } from '../packages/doctor/src/store-layout.ts';
+import { type VerifyResult, verifyStore } from '../packages/doctor/src/verify.ts';
 import { type ClientPeer, startJavaStore, startNodeProgram } from './peers/client-peer.ts';
 import { generator } from './peers/generator.ts';
 import { javaMissing } from './peers/java.ts';
@@ -127,7 +127,7 @@ describe('the doctor over a store of rocketmq-store 5.5.0', {
       assert.deepEqual(list.filter(({ severity }) => severity === 'fault').map(findingText), [], `round ${rounds}`);
     }
     await load;
-    assert.throws(() => StoreLock.acquire(dir, { logger: silentLogger }), { code: 'STORE_LOCKED' });
+    await assert.rejects(StoreLock.acquire(dir, { logger: silentLogger }), { code: 'STORE_LOCKED' });
     await peer.kill();
     // Killed: what is unfinished is the next start's to finish, and no fault.
     const { list } = (await verify(dir)).findings;

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** The command as users have it, relative to the root; made by scripts/bundle.mjs. */
+export const commandFile = join('packages', 'vernier', 'bundle', 'bin.js');
+
 const mtime = (file) => (existsSync(file) ? statSync(file).mtimeMs : 0);
 
 function run(command, args, what) {
@@ -61,21 +64,24 @@ export function ensureBuilt() {
     const built = mtime(join(folder, 'dist', '.tsbuildinfo'));
     return built === 0 || newestSource(join(folder, 'src')) > built || mtime(join(folder, 'tsconfig.json')) > built;
   });
-  if (!stale) return;
+  const bundled = mtime(join(root, commandFile));
+  const isBundleStale = packages.some((name) => mtime(join(root, 'packages', name, 'dist', '.tsbuildinfo')) > bundled);
+  if (!stale && !isBundleStale && mtime(join(root, 'scripts', 'bundle.mjs')) <= bundled) return;
   process.stderr.write('building (tsc -b) ...\n');
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], 'tsc -b');
   for (const name of packages)
     removeStaleOutput(join(root, 'packages', name, 'dist'), join(root, 'packages', name, 'src'));
+  run(process.execPath, [join(root, 'scripts', 'bundle.mjs')], 'the bundle');
   linkCommand();
 }
 
 /** Makes `npx vernier` work in a clone: npm links a command at install, when there is no build of it yet. */
 function linkCommand() {
-  const bin = join(root, 'packages', 'vernier', 'dist', 'bin.js');
+  const bin = join(root, commandFile);
   chmodSync(bin, 0o755);
   const link = join(root, 'node_modules', '.bin', 'vernier');
   if (process.platform !== 'win32' && !existsSync(link)) {
     rmSync(link, { force: true });
-    symlinkSync(join('..', 'vernier', 'dist', 'bin.js'), link);
+    symlinkSync(join('..', 'vernier', 'bundle', 'bin.js'), link);
   }
 }

@@ -1,10 +1,11 @@
 /**
  * Deliberate breakages of the store: what a hasty change could do. Each replaces `from`, which must stand exactly once in
- * `file` (below packages/store/src, or that of `package`), by `to`; the history of `seed` must then break a promise. After a change of the
- * torture run, which moves what a seed means: `npm run mutations -- --find` writes the first seed that catches each. What
- * a history comes upon too rarely to be searched for has a `test` instead: a file below packages/store/test and the
- * beginning of the name of the test that must then fail. `through`: the histories go through a broker's requests, as those
- * of a breakage of the broker always do.
+ * `file` (below packages/store/src, or that of `package`), by `to`. Then the test of `test` must fail (the file, and the
+ * beginning of the name), or the history of `seed` must break a promise. A test says what is guarded, and a change of the
+ * torture run leaves it alone. Such a change moves what a seed means: `npm run mutations -- --find` then writes the first
+ * seed that catches each breakage without a test. `through`: the histories go through a broker's requests, as those of a
+ * breakage of the broker always do. `isOpen`: the histories have changed since `seed` caught it, and neither another seed
+ * nor a test is known; each run says so and counts it as caught by nobody.
  */
 export const mutations = [
   {
@@ -37,7 +38,10 @@ export const mutations = [
     file: 'mapped-file/zero-ahead.ts',
     from: 'this.#syncFailed(from, from + length, error);',
     to: '',
-    seed: 3131,
+    test: {
+      file: 'packages/store/test/mapped-file/zero-ahead.test.ts',
+      name: 'zero ahead: a failed sync stops the store',
+    },
   },
   {
     name: 'a failed flush is tried again',
@@ -50,14 +54,14 @@ export const mutations = [
     } catch {
       await this.force(from, to);
     }`,
-    seed: 50,
+    seed: 1,
   },
   {
     name: 'the durable point is put at the end of what was appended',
     file: 'store-parts.ts',
-    from: 'this.#checkpoint?.setDurablePoint(flushedWhere, flushedWhere, storeTimestamp);',
-    to: 'this.#checkpoint?.setDurablePoint(this.#log.maxOffset, this.#log.maxOffset + flushedWhere, storeTimestamp);',
-    seed: 5,
+    from: 'this.#notes.flushed(flushedWhere, storeTimestamp),',
+    to: 'this.#notes.flushed(this.#log.maxOffset, storeTimestamp),',
+    seed: 46,
   },
   {
     name: 'the swapped lists: what gathered during a flush is forgotten',
@@ -71,35 +75,35 @@ export const mutations = [
     file: 'flush/group-commit-service.ts',
     from: `const answered = this.#requests.answerUpTo(this.#target.flushedWhere);`,
     to: `const answered = this.#requests.answerUpTo(Number.MAX_SAFE_INTEGER);`,
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'dispatch goes past flushedWhere',
-    file: 'commit-log/commit-log.ts',
+    file: 'log/commit-log.ts',
     from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
     to: 'return this.mappedFileQueue.committedWhere;',
     seed: 2,
   },
   {
     name: 'dispatch goes past what is written',
-    file: 'commit-log/commit-log.ts',
+    file: 'log/commit-log.ts',
     from: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.committedWhere;',
     to: 'return this.#confirmAtFlush ? this.mappedFileQueue.flushedWhere : this.mappedFileQueue.maxOffset;',
     seed: 44,
   },
   {
     name: 'a failed store takes messages',
-    file: 'commit-log/commit-log.ts',
+    file: 'log/commit-log.ts',
     from: 'const { failure } = this.#context;\n    if (!failure) {',
     to: 'const failure = undefined as StoreError | undefined;\n    if (!failure) {',
     seed: 170,
   },
   {
     name: 'recovery believes the page cache and writes nothing again',
-    file: 'commit-log/recovery.ts',
+    file: 'recovery/recovery.ts',
     from: 'onVerified: (file, position, bytes) => rewriter.write(file, position, bytes),',
     to: '',
-    seed: 9,
+    seed: 8,
   },
   {
     name: 'recovery leaves what lies behind the end of the log',
@@ -110,10 +114,13 @@ export const mutations = [
   },
   {
     name: 'the queues are said to be complete up to what was dispatched during their flush',
-    file: 'queue/flush-consume-queue-service.ts',
+    file: 'dispatch/flush-consume-queue-service.ts',
     from: 'await onThoroughFlush(durableWhere);',
     to: 'await onThoroughFlush(dispatchedWhere());',
-    seed: 5,
+    test: {
+      file: 'packages/store/test/dispatch/flush-consume-queue-service.test.ts',
+      name: 'queue flush: the callback is told of what was dispatched before',
+    },
   },
   {
     name: 'a flush takes the last file instead of the one that holds flushedWhere',
@@ -132,49 +139,58 @@ export const mutations = [
   },
   {
     name: 'recovery takes zeros in properties for properties',
-    file: 'commit-log/recovery.ts',
+    file: 'recovery/recovery.ts',
     from: "checkTorn: start.rule === 'durable-point'",
     to: 'checkTorn: false',
-    seed: 18,
+    test: {
+      file: 'packages/store/test/recovery/recovery.test.ts',
+      name: 'tail: a record that lacks a sector where no CRC',
+    },
   },
   {
     name: 'zeros in properties are stored without a checksum',
-    file: 'commit-log/message-encoder.ts',
+    file: 'record/message-encoder.ts',
     from: "return this.#appendPropCrc || propertiesString.includes('\\0') || propertiesString.includes(PROPERTY_CRC32);",
     to: 'return this.#appendPropCrc;',
     seed: 3,
   },
   {
     name: 'queue entries above the start are kept',
-    file: 'commit-log/recovery.ts',
-    from: 'await consumeQueueStore.truncateDirty(dispatchFrom);\n',
-    to: '',
-    seed: 35,
+    file: 'recovery/recovery.ts',
+    from: 'for (const target of targets) await target.truncateDirty(dispatchFrom, false);',
+    to: "for (const target of targets) if (target.name !== 'queues') await target.truncateDirty(dispatchFrom, false);",
+    seed: 9,
   },
   {
     name: 'index entries above the start are kept',
-    file: 'commit-log/recovery.ts',
-    from: 'await indexService?.truncateDirty(dispatchFrom);\n',
-    to: '',
-    seed: 35,
+    file: 'recovery/recovery.ts',
+    from: 'for (const target of targets) await target.truncateDirty(dispatchFrom, false);',
+    to: "for (const target of targets) if (target.name !== 'index') await target.truncateDirty(dispatchFrom, false);",
+    test: {
+      file: 'packages/store/test/recovery/recovery.test.ts',
+      name: 'queues: index entries of records behind the end',
+    },
   },
   {
     name: 'a consume-queue file’s name gets to the disk before its length',
     file: 'queue/consume-queue-files.ts',
-    from: 'await this.#syncFile(written);\n',
-    to: '',
-    seed: 10,
+    from: 'await this.#syncNow(written);',
+    to: ';',
+    test: {
+      file: 'packages/store/test/queue/consume-queue-store.test.ts',
+      name: 'consume queue store: a thorough flush makes files',
+    },
   },
   {
     name: 'readers are given what fails its checksum',
-    file: 'read/record-check.ts',
+    file: 'record/record-check.ts',
     from: 'return isWhole ? topicLengthAt : -1;',
     to: 'return isWhole || size > 0 ? topicLengthAt : -1;',
-    seed: 9,
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: no bit of a record turned over' },
   },
   {
     name: 'group under ASYNC_FLUSH waits as long as the disk does',
-    file: 'commit-log/commit-log.ts',
+    file: 'flush/next-flush.ts',
     from: 'const timer = clock.setTimer(() => {',
     to: 'const timer = ((_: () => void, __: number) => undefined)(() => {',
     seed: 44,
@@ -184,92 +200,126 @@ export const mutations = [
     file: 'queue/consume-queue-recovery.ts',
     from: 'const asked = crossesSector(where, fileSize) ? index + 1 : index;',
     to: 'const asked = where > 0 ? index : index + 1;',
-    test: { file: 'queue/consume-queue-recovery.test.ts', name: 'queue recovery: the second half of an entry' },
+    test: {
+      file: 'packages/store/test/queue/consume-queue-recovery.test.ts',
+      name: 'queue recovery: the second half of an entry',
+    },
   },
   {
     name: 'recovery writes to pages that the cache takes for written',
-    file: 'commit-log/recovery-repair.ts',
+    file: 'recovery/recovery-repair.ts',
     from: 'const isDropped = await file.dropCache(pieceFrom, this.#pieceBytes);',
     to: 'const isDropped = pieceFrom >= 0;',
-    seed: 342,
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: a message that a start found in pages' },
   },
   {
     name: 'a checkpoint in the page cache counts as durable',
-    file: 'store-checkpoint.ts',
+    file: 'recovery/store-checkpoint.ts',
     from: 'if (bytes < CHECKPOINT_BYTES || !lastExitOk) {',
     to: 'if (bytes < CHECKPOINT_BYTES) {',
-    test: { file: 'testing/torture.test.ts', name: 'found: a checkpoint that a killed process left' },
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: a checkpoint that a killed process left' },
   },
   {
     name: 'whenFlushed answers when it is written',
-    file: 'commit-log/commit-log.ts',
+    file: 'log/commit-log.ts',
     from: 'if (offset <= flushedWhere) return Promise.resolve();',
     to: 'if (offset <= flushedWhere || offset <= this.mappedFileQueue.committedWhere) return Promise.resolve();',
-    seed: 44,
+    test: {
+      file: 'packages/store/test/log/commit-log.test.ts',
+      name: 'whenFlushed: does not resolve for what is written',
+    },
   },
   {
     name: 'a queue’s next file is made while names in front of it are not durable',
     file: 'queue/consume-queue-files.ts',
-    from: 'if (this.#unsyncedDirectories.delete(directory)) {',
+    from: 'if (this.#unsyncedDirectories.has(directory)) {',
     to: "if (directory === '') {",
-    seed: 813,
+    test: {
+      file: 'packages/store/test/queue/consume-queue-store.test.ts',
+      name: 'consume queue store: a thorough flush makes files',
+    },
   },
   {
     name: 'a damaged store keeps the queue entries that the crash left',
-    file: 'commit-log/recovery.ts',
-    from: 'await this.#parts.consumeQueueStore.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
+    file: 'recovery/recovery.ts',
+    from: 'for (const target of this.#parts.targets) await target.truncateDirty(Math.min(start.dispatchFrom, scan.end), true);\n',
     to: '',
-    test: { file: 'testing/torture.test.ts', name: 'found: a damaged store gives the messages in front' },
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: a damaged store gives the messages in front' },
   },
   {
     name: 'the names above the store are not made durable',
-    file: 'store-parts.ts',
+    file: 'io/store-directory.ts',
     from: 'if (isNew) {',
     to: 'if (Date.now() < 0) {',
-    test: { file: 'testing/torture.test.ts', name: 'found: the first start stopped before the names' },
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: the first start stopped before the names' },
   },
   {
     name: 'a queue’s name in the page cache counts as durable',
     file: 'queue/consume-queue.ts',
     from: 'this.#owner.files.markNamesUnsynced(this.topic, this.queueId);',
     to: '',
-    seed: 190,
+    test: {
+      file: 'packages/torture/test/torture.test.ts',
+      name: 'found: a queue file that a killed process made is not lost',
+    },
   },
   {
     name: 'index slots that a crash left past the count are led back in memory alone',
-    file: 'queue/index-file.ts',
+    file: 'key-index/index-file.ts',
     from: 'if (highest >= indexCount) this.#slotsRepaired = true;',
     to: '',
-    seed: 80004494,
+    test: {
+      file: 'packages/store/test/key-index/index-service.test.ts',
+      name: 'index: slots that a crash left past the count keep',
+    },
   },
   {
     name: 'readers are given a record whose lengths do not add up',
-    file: 'read/record-check.ts',
+    file: 'record/record-check.ts',
     from: 'if (propertiesLengthAt + 2 + source.readInt16BE(propertiesLengthAt) !== end) return -1;\n',
     to: '',
-    seed: 405,
+    test: { file: 'packages/torture/test/torture.test.ts', name: 'found: no bit of a record turned over' },
   },
   {
     name: 'a producer is told SEND_OK when the flush has not come in time',
     package: 'broker',
-    file: 'broker/put-result.ts',
+    file: 'put/put-result.ts',
     from: 'return ResponseCode.FLUSH_DISK_TIMEOUT;',
     to: 'return ResponseCode.SUCCESS;',
-    seed: 2,
+    test: { file: 'packages/broker/test/processors/send-message.test.ts', name: 'each put status has its code' },
+  },
+  {
+    name: 'delay levels are saved before what they delivered is on disk',
+    package: 'broker',
+    file: 'create-context.ts',
+    from: 'await store.flush();\n',
+    to: '',
+    seed: 36,
+  },
+  {
+    name: 'a delayed message is delivered before its time',
+    package: 'broker',
+    file: 'delay/delay-service.ts',
+    from: 'const left = due - clock.now();',
+    to: 'const left = due - clock.now() - 500;',
+    seed: 10,
   },
   {
     name: 'a producer is answered before its put',
     package: 'broker',
-    file: 'broker/processors/send-message.ts',
-    from: 'return put.then((result) => {',
-    to: `const place = { wroteOffset: this.#broker.store.maxPhyOffset, queueOffset: 0, wroteBytes: 1, messageCount: 1, storeTimestamp: 0 };
-    return Promise.resolve({ ...place, status: 'PUT_OK' } as PutMessageResult).then((result) => {`,
+    file: 'put/put-service.ts',
+    from: `return store
+      .asyncPutMessage(inner, rules.isAwaited ? undefined : 'async')
+      .then(`,
+    to: `const place = { wroteOffset: store.maxPhyOffset, queueOffset: 0, wroteBytes: 1, messageCount: 1, storeTimestamp: 0 };
+    return Promise.resolve({ ...place, status: 'PUT_OK' } as PutMessageResult)
+      .then(`,
     seed: 1,
   },
   {
     name: 'the tables are not saved when the broker shuts down',
     package: 'broker',
-    file: 'broker/metadata-files.ts',
+    file: 'metadata/metadata-files.ts',
     from: 'if (this.#dirty) await this.save();\n',
     to: '',
     seed: 1,
@@ -285,30 +335,210 @@ export const mutations = [
   {
     name: 'a topic whose messages are there and whose configuration is not stays unknown',
     package: 'broker',
-    file: 'broker/create-broker-context.ts',
-    from: 'topics.adoptStoredQueues(stored);\n',
+    file: 'create-context.ts',
+    from: 'topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());\n',
     to: '',
-    seed: 2,
+    test: {
+      file: 'packages/broker/test/accepted-is-kept.test.ts',
+      name: 'a topic whose messages are there and whose configuration',
+    },
   },
   {
     name: 'files expire whose records have their queue entries in memory alone',
     file: 'clean/clean-commit-log-service.ts',
     from: 'const limit = this.#queuesCompleteWhere();',
     to: 'const limit = Number.POSITIVE_INFINITY;',
-    seed: 336,
+    seed: 496,
   },
   {
     name: 'another file expires while the name of the one before it may be on the disk',
     file: 'mapped-file/mapped-file-queue.ts',
-    from: 'this.#isRemovalUnsure = true;\n',
+    from: 'this.#isRemovalUnsure = !isPassingLack(error);\n',
     to: '',
-    seed: 2832,
+    test: {
+      file: 'packages/store/test/mapped-file/mapped-file-queue.test.ts',
+      name: 'deleteExpiredFileByTime: when a removed file’s name',
+    },
   },
   {
     name: 'files expire before their time',
     file: 'mapped-file/mapped-file-queue.ts',
-    from: 'stat.mtimeMs + expiredTimeMs > this.#context.clock.now()',
-    to: 'stat.mtimeMs + expiredTimeMs / 2 > this.#context.clock.now()',
-    seed: 8,
+    from: 'changedMs + expiredTimeMs > now',
+    to: 'changedMs + expiredTimeMs / 2 > now',
+    test: {
+      file: 'packages/store/test/clean/clean-commit-log-service.test.ts',
+      name: 'in an hour of deleteWhen files go',
+    },
+  },
+  {
+    name: 'files expire by a clock that was set ahead',
+    file: 'clean/expiry-clock.ts',
+    from: 'if (aheadMs <= toleranceMs) {',
+    to: 'if (aheadMs <= 1e15) {',
+    seed: 64,
+  },
+  {
+    name: 'a deletion is answered before it is on disk',
+    file: 'dispatch/topic-deletion.ts',
+    from: 'await deletions.record(topic, deadBelow, log.minOffset());',
+    to: 'void deletions.record(topic, deadBelow, log.minOffset()).catch(() => {});',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: a deletion is neither answered nor in force',
+    },
+  },
+  {
+    name: 'a deletion has no place in the log',
+    file: 'queue/deletions.ts',
+    from: 'await this.#write(pairs);\n    for',
+    to: 'for',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: a topic is deleted and not remade: after a kill, SYNC',
+    },
+  },
+  {
+    name: 'a deletion is on record before the log in front of it is on disk',
+    file: 'dispatch/topic-deletion.ts',
+    from: 'await log.flushTo(deadBelow);\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: the log is on disk up to a deletion',
+    },
+  },
+  {
+    name: 'records of a deleted life get entries in the next one',
+    file: 'queue/consume-queue.ts',
+    from: ' || request.commitLogOffset < this.#life.deadBelow) return false;',
+    to: ') return false;',
+    test: {
+      file: 'packages/store/test/recovery/recovery.test.ts',
+      name: 'lives: a queue whose messages the log has lost',
+    },
+  },
+  {
+    name: 'records of a deleted life make queues',
+    file: 'queue/consume-queue-store.ts',
+    from: 'if (commitLogOffset < this.#deletions.deadBelow(topic)) return undefined;\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: a topic is deleted and not remade: after a kill, SYNC',
+    },
+  },
+  {
+    name: 'queues of a deleted life that a crash left are kept',
+    file: 'queue/consume-queue-store.ts',
+    from: 'for (const queue of dropped) this.#dropQueue(queue);\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/recovery/recovery.test.ts',
+      name: 'lives: a deletion on record, and queues of what is dead',
+    },
+  },
+  {
+    name: 'a put during the deletion of its topic does not wait for it',
+    file: 'log/commit-log.ts',
+    from: 'if (this.#held.topicCount > 0 && this.#held.isHeld(message.topic)) {',
+    to: 'if (this.#held.topicCount < 0) {',
+    seed: 1,
+  },
+  {
+    name: 'queues are written while those of the deleted life are there',
+    file: 'queue/consume-queue-store.ts',
+    from: '(queue) => this.#removals.length === 0 || !this.#isWithheld(queue),',
+    to: '() => true,',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: messages of the next life can be read',
+    },
+  },
+  {
+    name: 'the removal of a deleted topic’s queues is not made durable',
+    file: 'queue/consume-queue-files.ts',
+    from: 'await this.#syncDirectory(dirname(path));\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: once a deletion is answered, no power cut',
+    },
+  },
+  {
+    name: 'a deletion beyond the end of the log stays there',
+    file: 'recovery/recovery.ts',
+    from: 'await this.#parts.deletions?.endAt(scan.end, this.#files[0]!.from);\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/recovery/recovery.test.ts',
+      name: 'lives: a deletion beyond the end of the log',
+    },
+  },
+  {
+    name: 'numbers that start again count as repeated',
+    file: 'queue/queue-restarts.ts',
+    from: 'if (consumeQueueOffset === 0 && queue?.isBehindEntries(request)) this.#held.set(queue, request);\n    else',
+    to: '',
+    test: { file: 'packages/store/test/recovery/recovery.test.ts', name: 'lives: numbers that start again at 0' },
+  },
+  {
+    name: 'a number 0 is believed whatever follows',
+    file: 'queue/queue-restarts.ts',
+    from: 'if (consumeQueueOffset === 1) this.#restart(queue, held);',
+    to: 'if (consumeQueueOffset > 0) this.#restart(queue, held);',
+    test: { file: 'packages/store/test/recovery/recovery.test.ts', name: 'lives: one record whose number reads 0' },
+  },
+  {
+    name: 'a reader that follows stays where the deleted topic ended',
+    file: 'read/read-queue.ts',
+    from: '      offset = 0;\n',
+    to: '',
+    test: { file: 'packages/store/test/read/read-queue.test.ts', name: 'readQueue: who follows from start' },
+  },
+  {
+    name: 'a query finds deleted messages',
+    file: 'read/key-query.ts',
+    from: 'const isDead = phyOffset < query.deadBelow;',
+    to: 'const isDead = phyOffset < 0;',
+    test: {
+      file: 'packages/store/test/dispatch/topic-deletion.test.ts',
+      name: 'lives: a topic is deleted and remade: after a kill, SYNC',
+    },
+  },
+  {
+    name: 'the checkpoint goes on expecting the entries of a deleted topic',
+    file: 'dispatch/topic-deletion.ts',
+    from: 'await queues.note();\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/record/dispatch-target.test.ts',
+      name: 'targets: a killed store whose newest topic',
+    },
+  },
+  {
+    name: 'recovery starts where the first target is, not the last',
+    file: 'recovery/recovery.ts',
+    from: 'completeWhere = Math.min(completeWhere, found.completeWhere);',
+    to: 'if (completeWhere === Number.POSITIVE_INFINITY) completeWhere = found.completeWhere;',
+    test: {
+      file: 'packages/store/test/record/dispatch-target.test.ts',
+      name: 'targets: recovery starts at the smallest',
+    },
+  },
+  {
+    name: 'the offsets of a deleted topic are not saved before it is answered',
+    package: 'broker',
+    file: 'admin/topic-admin.ts',
+    from: 'await this.#parts.offsetsFile.save();\n    await this.#saved();\n    return undefined;\n  }\n\n  /**\n   * The table is on disk',
+    to: 'await this.#saved();\n    return undefined;\n  }\n\n  /**\n   * The table is on disk',
+    test: { file: 'packages/broker/test/accepted-is-kept.test.ts', name: 'no offset of a deleted topic comes back' },
+  },
+  {
+    name: 'the name of the tables’ directory is not made durable',
+    package: 'broker',
+    file: 'create-context.ts',
+    from: 'await fileSystem.syncDirectory(root);\n',
+    to: '',
+    test: { file: 'packages/broker/test/accepted-is-kept.test.ts', name: 'the first table that is saved does not go' },
   },
 ];

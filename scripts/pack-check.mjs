@@ -14,9 +14,11 @@ const PACKAGES = {
   store: ['store'],
   remoting: ['remoting'],
   broker: ['broker', 'remoting', 'store'],
-  vernier: ['vernier', 'broker', 'remoting', 'store'],
+  doctor: ['doctor', 'remoting', 'store'],
+  torture: ['torture', 'broker', 'remoting', 'store'],
+  vernier: ['vernier', 'broker', 'doctor', 'remoting', 'store', 'torture'],
 };
-const ALLOWED_FILES = /^package\/(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/;
+const ALLOWED_FILES = /^package\/(dist\/.*\.(js|d\.ts)|bundle\/[^/]*\.js|package\.json|README\.md|LICENSE)$/;
 
 const say = (text) => process.stdout.write(`${text}\n`);
 const npm = (args, cwd) =>
@@ -77,6 +79,13 @@ function exampleOf(readme) {
   return block[1];
 }
 
+/** What a module of this text prints that lies beside what is installed. */
+function runText(place, node, text) {
+  const file = join(place, 'example.mjs');
+  writeFileSync(file, text);
+  return execFileSync(node, [file], { cwd: place, encoding: 'utf8', timeout: 60_000 });
+}
+
 /** Runs it in a directory of its own below `place`, where it finds what is installed there. */
 function runExample(place, node, readme) {
   const where = mkdtempSync(join(place, 'run-'));
@@ -107,9 +116,9 @@ const examples = {
     );
   },
   broker(place, node) {
-    const file = join(place, 'example.mjs');
-    writeFileSync(
-      file,
+    const output = runText(
+      place,
+      node,
       `import { Broker, Namesrv } from '@vernier/broker';
        const namesrv = new Namesrv({ port: 0 });
        await namesrv.start();
@@ -121,10 +130,38 @@ const examples = {
        await namesrv.shutdown();
        console.log('routable');`,
     );
-    assert.equal(execFileSync(node, [file], { cwd: place, encoding: 'utf8', timeout: 60_000 }), 'routable\n');
+    assert.equal(output, 'routable\n');
+  },
+  doctor(place, node) {
+    const output = runText(
+      place,
+      node,
+      `import { MessageStore } from '@vernier/store';
+       import { readLayout, verifyStore } from '@vernier/doctor';
+       const root = './data-${Date.now()}';
+       const store = await MessageStore.open({ storePathRootDir: root, mappedFileSizeCommitLog: 1024 * 1024 });
+       await store.putMessage({ topic: 'T', body: 'x' });
+       await store.shutdown();
+       const { records, findings } = await verifyStore(await readLayout(root), { depth: 'full' });
+       console.log(records, findings.faults);`,
+    );
+    assert.equal(output, '1 0\n');
+  },
+  torture(place, node) {
+    const output = runText(
+      place,
+      node,
+      `import { torture } from '@vernier/torture';
+       import { BrokerFront } from '@vernier/torture/broker-front';
+       for (const front of [undefined, () => new BrokerFront()]) {
+         const { failure, counters } = await torture({ seed: 1, rounds: 2, front });
+         console.log(failure?.message ?? 'held', counters.crashes);
+       }`,
+    );
+    assert.equal(output, 'held 2\nheld 2\n');
   },
   async vernier(place, node) {
-    const bin = join(place, 'node_modules', 'vernier', 'dist', 'bin.js');
+    const bin = join(place, 'node_modules', 'vernier', 'bundle', 'bin.js');
     assert.ok(existsSync(join(place, 'node_modules', '.bin', 'vernier')), 'the command is linked');
     const where = mkdtempSync(join(place, 'run-'));
     const readyFile = join(where, 'ready.json');

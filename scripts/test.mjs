@@ -8,8 +8,8 @@ import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 import { runTestFiles } from './test-files.mjs';
 
-/** Ten times what the slowest file of a package takes on two idle cores. */
-const LIMIT_SECONDS = 180;
+/** Six times what the slowest file of a package takes on two idle cores. */
+const LIMIT_SECONDS = 300;
 /** Kills, power cuts and real faults: minutes each, and more when VERNIER_CRASH_ROUNDS asks for more. */
 const SLOW_LIMIT_SECONDS = 900 + 60 * Number(process.env.VERNIER_CRASH_ROUNDS ?? 0);
 

@@ -1,10 +1,10 @@
-// `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--broker] [--processes N] [--json]`: `vernier
-// torture` in two processes, each with its own seeds, watched from outside: a history that hangs the process is a
-// violation too.
+// `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--broker] [--transactions] [--processes N]
+// [--json]`: `vernier torture` in two processes, each with its own seeds, watched from outside: a history that hangs the
+// process is a violation too.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
+import { commandFile, ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 
 const CRASHES_PER_SEED = 5;
 /** No history takes longer; the slowest ones of an idle machine take two seconds. */
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     engine: { type: 'string' },
     broker: { type: 'boolean', default: false },
+    transactions: { type: 'boolean', default: false },
     processes: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
   },
@@ -44,7 +45,8 @@ function worker(index) {
   const flags = ['torture', '--json', '--seed', String(from), '--rounds', String(crashes)];
   for (const name of ['minutes', 'engine']) if (values[name] !== undefined) flags.push(`--${name}`, values[name]);
   if (values.broker) flags.push('--broker');
-  const child = fork(join(root, 'packages', 'vernier', 'dist', 'bin.js'), flags, {
+  if (values.transactions) flags.push('--transactions');
+  const child = fork(join(root, commandFile), flags, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });

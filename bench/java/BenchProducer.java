@@ -9,9 +9,9 @@ import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.Message;
 
 /**
- * RocketMQ's own client as a load: N threads that send synchronously, one message after the other, through one producer.
- * Arguments: nameserver address, topic, threads, body bytes, warm-up seconds, measured seconds. Prints "READY" when the
- * warm-up is over and, at the end, one line of JSON.
+ * RocketMQ's own client as a load: threads that send synchronously, one message after the other. They share the producers,
+ * each of which has a connection of its own. Arguments: nameserver address, topic, producers, threads of all of them,
+ * body bytes, warm-up seconds, measured seconds. Prints "READY" when the warm-up is over and, at the end, one line of JSON.
  */
 public final class BenchProducer {
     private static final int MAX_SAMPLES_A_THREAD = 4_000_000;
@@ -19,18 +19,24 @@ public final class BenchProducer {
     public static void main(String[] args) throws Exception {
         String namesrv = args[0];
         String topic = args[1];
-        int threads = Integer.parseInt(args[2]);
-        byte[] body = new byte[Integer.parseInt(args[3])];
-        long warmupNanos = Long.parseLong(args[4]) * 1_000_000_000L;
-        long measuredNanos = Long.parseLong(args[5]) * 1_000_000_000L;
+        DefaultMQProducer[] producers = new DefaultMQProducer[Integer.parseInt(args[2])];
+        int threads = Integer.parseInt(args[3]);
+        byte[] body = new byte[Integer.parseInt(args[4])];
+        long warmupNanos = Long.parseLong(args[5]) * 1_000_000_000L;
+        long measuredNanos = Long.parseLong(args[6]) * 1_000_000_000L;
         new Random(1).nextBytes(body);
 
-        DefaultMQProducer producer = new DefaultMQProducer("bench_java_producer");
-        producer.setNamesrvAddr(namesrv);
-        producer.setRetryTimesWhenSendFailed(0);
-        // A body above this size would be compressed and would no longer be the one that is compared.
-        producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
-        producer.start();
+        for (int index = 0; index < producers.length; index++) {
+            DefaultMQProducer producer = new DefaultMQProducer("bench_java_producer_" + index);
+            // Producers of one instance name share a connection.
+            producer.setInstanceName("bench-" + index);
+            producer.setNamesrvAddr(namesrv);
+            producer.setRetryTimesWhenSendFailed(0);
+            // A body above this size would be compressed and would no longer be the one that is compared.
+            producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
+            producer.start();
+            producers[index] = producer;
+        }
 
         int[][] micros = new int[threads][];
         int[] counts = new int[threads];
@@ -42,6 +48,7 @@ public final class BenchProducer {
         long end = measureFrom + measuredNanos;
         for (int index = 0; index < threads; index++) {
             int self = index;
+            DefaultMQProducer producer = producers[index % producers.length];
             Thread thread = new Thread(() -> {
                 int[] samples = new int[1 << 14];
                 int count = 0;
@@ -73,7 +80,7 @@ public final class BenchProducer {
         System.out.println("READY");
         System.out.flush();
         done.await();
-        producer.shutdown();
+        for (DefaultMQProducer producer : producers) producer.shutdown();
 
         int total = 0;
         for (int count : counts) total += count;

@@ -2,7 +2,7 @@
 import type { BrokerPeer } from './broker-peer.ts';
 import { askUntil } from './child.ts';
 import { startApacheRocketMQ } from './java-broker.ts';
-import { ask, hasRoute } from './remoting-ask.ts';
+import { type Answer, ask, hasRoute } from './remoting-ask.ts';
 import { startVernier } from './vernier.ts';
 
 export type FlushDiskType = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
@@ -23,9 +23,9 @@ export function startBroker(
     : startVernier({ flushDiskType, extraConfig, storeDir });
 }
 
-/** RequestCode 17 UPDATE_AND_CREATE_TOPIC; resolves once the nameserver gives a route to it. */
-export async function createTopic(broker: BrokerPeer, topic: string, queues = 4): Promise<void> {
-  const answer = await ask(broker.brokerAddr, 17, {
+/** RequestCode 17 UPDATE_AND_CREATE_TOPIC. `attributes` as RocketMQ writes them: `+name=value`. */
+export const updateTopic = (broker: BrokerPeer, topic: string, queues: number, attributes?: string): Promise<Answer> =>
+  ask(broker.brokerAddr, 17, {
     topic,
     defaultTopic: 'TBW102',
     readQueueNums: String(queues),
@@ -34,7 +34,12 @@ export async function createTopic(broker: BrokerPeer, topic: string, queues = 4)
     topicFilterType: 'SINGLE_TAG',
     topicSysFlag: '0',
     order: 'false',
+    ...(attributes === undefined ? {} : { attributes }),
   });
+
+/** Resolves once the nameserver gives a route to the topic. */
+export async function createTopic(broker: BrokerPeer, topic: string, queues = 4): Promise<void> {
+  const answer = await updateTopic(broker, topic, queues);
   if (answer.code !== 0) throw new Error(`creating topic ${topic}: code ${answer.code} ${answer.remark ?? ''}`);
   await askUntil(`route of ${topic}`, 30_000, undefined, async () =>
     (await hasRoute(broker.namesrvAddr, topic)) ? true : undefined,

@@ -161,6 +161,11 @@ export function startMqAdmin(): ClientPeer {
   return startJava('admin', '5.5.0', 'AdminPeer');
 }
 
+/** Producers that ask and consumers that answer. */
+export function startJavaReplies(): ClientPeer {
+  return startJava('reply', '5.5.0', 'ReplyPeer');
+}
+
 /** A program of interop/programs in a Node of its own, which runs the sources. */
 export function startNodeProgram(name: 'vernier-store' | 'ali-ons'): ClientPeer {
   const child = spawn(

@@ -14,11 +14,11 @@ export const cacheFolder = join(repositoryRoot, '.cache', 'interop');
 const javaFolder = join(repositoryRoot, 'interop', 'java');
 
 /** The Apache releases that interop/java names, one folder with a pom.xml each. */
-export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7';
+export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7' | '4.2.0';
 
 /** A folder of Java sources of ours under interop/java: `client` is the messaging peer, `store` the store exchange,
- * `admin` is mqadmin. */
-export type JavaProgram = 'client' | 'store' | 'admin';
+ * `admin` is mqadmin, `filter` is RocketMQ's SQL92 filter. */
+export type JavaProgram = 'client' | 'store' | 'admin' | 'filter' | 'reply';
 
 function hasTool(command: string, argument: string): boolean {
   const result = spawnSync(command, [argument], { stdio: 'ignore' });
@@ -83,7 +83,10 @@ export function apacheClassPath(version: ApacheVersion): string {
 /** Compiles one of our programs against one Apache release, if that was not done yet; answers its whole class path. */
 export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
   const libraries = apacheClassPath(version);
-  const sources = ['common', program].flatMap((folder) =>
+  // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0.
+  const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction'] : [];
+  const folders = ['common', program, ...more];
+  const sources = folders.flatMap((folder) =>
     readdirSync(join(javaFolder, folder))
       .filter((name) => name.endsWith('.java'))
       .sort()

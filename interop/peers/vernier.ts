@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { BrokerPeer } from './broker-peer.ts';
 import { askUntil, end, hasExited, track } from './child.ts';
 import { repositoryRoot } from './java.ts';
+import { freePort } from './ports.ts';
 
 export interface VernierOptions {
   flushDiskType: 'SYNC_FLUSH' | 'ASYNC_FLUSH';
@@ -27,7 +28,7 @@ interface ReadyFile {
 }
 
 /** What npm links as `vernier`. */
-export const vernierBin = join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js');
+export const vernierBin = join(repositoryRoot, 'packages', 'vernier', 'bundle', 'bin.js');
 
 /** A `vernier` process that writes a ready file. */
 interface VernierProcess {
@@ -94,11 +95,13 @@ export async function startVernier(options: VernierOptions): Promise<BrokerPeer 
   let ready: ReadyFile | undefined;
 
   const start = async (): Promise<void> => {
-    const port = (address: string | undefined): string => address?.split(':').at(-1) ?? '0';
-    const namesrv = options.namesrvAddr ? ['--no-namesrv'] : ['--namesrv-port', port(ready?.namesrv)];
+    const port = (address: string | undefined): string | undefined => address?.split(':').at(-1);
+    const namesrv = options.namesrvAddr ? ['--no-namesrv'] : ['--namesrv-port', port(ready?.namesrv) ?? '0'];
+    // Not any port: Java clients before 4.5.1 send to the one two below it.
+    const brokerPort = port(ready?.broker) ?? String(await freePort([-2]));
     const started = await run(
       [
-        ...['start', storeDir, '--broker-port', port(ready?.broker), ...namesrv],
+        ...['start', storeDir, '--broker-port', brokerPort, ...namesrv],
         ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ],
       home,

@@ -100,12 +100,13 @@ async function append(args: Arguments): Promise<unknown> {
   return { status, prepared };
 }
 
-/** A line of the dump: where the messages of a `topic#key` are. */
-async function offsetsOf(key: string): Promise<string> {
-  const hash = key.indexOf('#');
-  const found = await store.queryMessage(key.slice(0, hash), key.slice(hash + 1), 64, 0, Number.MAX_SAFE_INTEGER);
+/** A line of the dump: where the messages of a `topic#key` or a `topic#T#tag` are. */
+async function offsetsOf(name: string): Promise<string> {
+  const [, topic, mark, key] = /^([^#]*)(#T#|#)(.*)$/s.exec(name)!;
+  const type = mark === '#T#' ? 'tag' : 'key';
+  const found = await store.queryMessage(topic!, key!, 64, 0, Number.MAX_SAFE_INTEGER, type);
   const offsets = found.records.map((record) => readRecord(record).commitLogOffset).sort((a, b) => a - b);
-  return JSON.stringify({ key, offsets });
+  return JSON.stringify({ key: name, offsets });
 }
 
 async function dump(args: Arguments): Promise<unknown> {
@@ -131,6 +132,7 @@ async function dump(args: Arguments): Promise<unknown> {
             for (const property of ['UNIQ_KEY', 'KEYS']) {
               for (const key of message.properties[property]?.split(' ') ?? []) keys.add(`${topic}#${key}`);
             }
+            if (message.properties.TAGS !== undefined) keys.add(`${topic}#T#${message.properties.TAGS}`);
           }
           await file.write(lines);
           offset = result.nextBeginOffset;

@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { FileSystem } from '../../packages/store/src/io/file-system.ts';
+import type { FileSystem } from '../../packages/store/src/base/file-system.ts';
 import { NodeFileSystem } from '../../packages/store/src/io/node-file-system.ts';
 import { crashSeed, type EngineName, engineNames, smallStore } from './support/engines.ts';
 import { Expectations } from './support/expectations.ts';

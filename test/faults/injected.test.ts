@@ -32,6 +32,7 @@ const cases: Case[] = [
   { engine: 'channel, pool lane', flush: 'SYNC_FLUSH', calls: WRITES, error: 'EIO' },
   { engine: 'channel, pool lane', flush: 'SYNC_FLUSH', calls: WRITES, error: 'ENOSPC' },
   { engine: 'channel, pool lane', flush: 'ASYNC_FLUSH', calls: WRITES, error: 'EIO' },
+  { engine: 'channel, pool lane', flush: 'ASYNC_FLUSH', calls: WRITES, error: 'ENOSPC' },
   { engine: 'channel, pool lane', flush: 'ASYNC_FLUSH', calls: ['fdatasync'], error: 'EIO' },
   { engine: 'channel, worker lane', flush: 'SYNC_FLUSH', calls: WRITES, error: 'EIO' },
   { engine: 'channel, worker lane', flush: 'ASYNC_FLUSH', calls: ['fdatasync'], error: 'EIO' },

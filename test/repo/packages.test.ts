@@ -53,3 +53,8 @@ test('packages: the lockfile has an entry for every optional package of every pl
     .filter((name) => packages[`node_modules/${name}`]?.version === undefined);
   assert.deepEqual(missing, []);
 });
+
+test('packages: each index.ts opens with what the package is', () => {
+  const silent = packageFolders.filter((folder) => !read(`packages/${folder}/src/index.ts`).startsWith('/**\n * '));
+  assert.deepEqual(silent, []);
+});

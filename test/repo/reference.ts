@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { defaultBrokerConfig } from '../../packages/broker/src/broker/config.ts';
-import { defaultMessageStoreConfig } from '../../packages/store/src/config.ts';
-import { brokerKeys, roleKeys } from '../../packages/vernier/src/config/broker-keys.ts';
-import { type KeySpec, rangeOf } from '../../packages/vernier/src/config/key-spec.ts';
-import { storeKeys } from '../../packages/vernier/src/config/store-keys.ts';
+import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
+import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
+import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
+import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
 import { createProgram } from '../../packages/vernier/src/program.ts';
 import {
   brokerCodes,
@@ -18,6 +18,7 @@ import {
   requestTable,
   responseTable,
 } from './request-codes.ts';
+import { roomTable } from './rooms.ts';
 import { read, root } from './workspace.ts';
 
 function valuesOf(spec: KeySpec): string {
@@ -26,28 +27,44 @@ function valuesOf(spec: KeySpec): string {
       return '`true`, `false`';
     case 'choice':
       return (spec.allowed ?? []).map((value) => `\`${value}\``).join(', ');
-    case 'text':
-      return 'text';
     default:
-      return rangeOf(spec);
+      return allowedValues(spec);
   }
 }
 
 function defaultOf(value: unknown): string {
-  if (value === undefined) return '';
   return value === '' ? 'empty' : `\`${value}\``;
 }
 
-function keyTable(specs: Readonly<Record<string, KeySpec>>, defaults: Readonly<Record<string, unknown>>): string {
+function keyTable(specs: Readonly<Record<string, KeySpec>>, defaults: Readonly<Record<string, unknown>> = {}): string {
   const rows = Object.entries(specs).map(([key, spec]) => {
     const notes = [
       ...(spec.own ? ['Not a key of RocketMQ.'] : []),
       ...(spec.rocketmqDefault === undefined ? [] : [`RocketMQ’s default: ${spec.rocketmqDefault}.`]),
     ];
     const meaning = [spec.meaning, ...notes].join(' ');
-    return `| \`${key}\` | ${valuesOf(spec)} | ${defaultOf(defaults[key])} | ${meaning} |`;
+    const fallback = defaultOf(defaults[key] ?? spec.default);
+    return `| \`${key}\` | ${valuesOf(spec)} | ${fallback} | ${spec.changeable ? 'yes' : ''} | ${meaning} |`;
   });
-  return ['| Key | Values | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
+  return ['| Key | Values | Default | Running | Meaning |', '|---|---|---|---|---|', ...rows].join('\n');
+}
+
+function limitTable(): string {
+  const rows = Object.entries<Limit>(limits).map(
+    ([name, { value, unit, why }]) => `| \`${name}\` | ${value.toLocaleString('en-US')} | ${unit} | ${why} |`,
+  );
+  return ['| Name | Value | Unit | What it bounds, and why |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+/** Keys that bound the memory of a table; see packages/broker/src/base/budget.ts. */
+function budgetTable(): string {
+  const rows = Object.entries<KeySpec>(brokerKeys)
+    .filter(([key]) => key.endsWith('BytesMax'))
+    .map(([key, { default: value, meaning }]) => {
+      const what = meaning.replace(/^Most memory for: (.*) More are refused\.$/, '$1');
+      return `| \`${key}\` | ${value.toLocaleString('en-US')} | ${what} | \`${key.slice(0, -3)}\`, \`${key.slice(0, -3)}Refused\` |`;
+    });
+  return ['| Setting | Bytes | What it bounds | In brokerStatus |', '|---|---|---|---|', ...rows].join('\n');
 }
 
 function helpOf(command: Command, path: string): string {
@@ -78,14 +95,19 @@ const { mutations } = (await import(pathToFileURL(join(root, 'scripts', 'mutatio
     file: string;
     through?: string;
     seed?: number;
+    isOpen?: boolean;
     test?: { file: string; name: string };
   }[];
 };
 
 function mutationTable(): string {
-  const rows = mutations.map(({ name, package: part = 'store', file, through = part, seed, test }) => {
+  const rows = mutations.map(({ name, package: part = 'store', file, through = part, seed, test, isOpen }) => {
     const history = `seed ${seed}${through === 'broker' ? ' with `--broker`' : ''}`;
-    const by = test ? `\`${test.file}\`: ${test.name.replace(/^.*?: /, '')} …` : history;
+    const by = isOpen
+      ? 'open: neither a seed nor a test is known'
+      : test
+        ? `\`${test.file}\`: ${test.name.replace(/^.*?: /, '')} …`
+        : history;
     return `| ${name} | \`${part}: ${file}\` | ${by} |`;
   });
   return ['| Breakage | Where | Caught by |', '|---|---|---|', ...rows].join('\n');
@@ -96,13 +118,14 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
   'docs/reference/config.md': {
     'store keys': () =>
       keyTable(storeKeys, {
-        ...defaultMessageStoreConfig,
         storePathRootDir: './vernier-data',
         storePathCommitLog: 'DATA_DIR/commitlog',
       }),
-    'broker keys': () => keyTable(brokerKeys, { ...defaultBrokerConfig }),
-    'role keys': () => keyTable(roleKeys, { brokerRole: 'ASYNC_MASTER', storeType: 'default' }),
+    'broker keys': () => keyTable(brokerKeys),
+    'role keys': () => keyTable(roleKeys),
+    'nameserver keys': () => keyTable(namesrvKeys),
   },
+  'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },
   'docs/reference/request-codes.md': {
     'broker requests': () => requestTable(brokerCodes(), brokerMeanings),
     'nameserver requests': () => requestTable(namesrvCodes(), namesrvMeanings),
@@ -128,6 +151,10 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     torture: () => help('torture'),
   },
   'docs/durability.md': { mutations: mutationTable },
+  'docs/architecture.md': {
+    'store rooms': () => roomTable('store'),
+    'broker rooms': () => roomTable('broker'),
+  },
 };
 
 /** The document with its generated parts as the code has them. Throws when a part has no place in it. */

@@ -1,11 +1,12 @@
 // What docs/reference/request-codes.md says: which request codes are answered, asked of the very tables that the servers
 // register, and in words what each is for.
-import { allProcessors } from '../../packages/broker/src/broker/processors/index.ts';
+
 import { brokerRegistrationProcessors } from '../../packages/broker/src/namesrv/processors/broker-registration.ts';
 import { kvConfigProcessors } from '../../packages/broker/src/namesrv/processors/kv-config.ts';
 import { namesrvConfigProcessors } from '../../packages/broker/src/namesrv/processors/namesrv-config.ts';
 import { routeProcessors } from '../../packages/broker/src/namesrv/processors/route.ts';
 import { topicProcessors } from '../../packages/broker/src/namesrv/processors/topics.ts';
+import { allProcessors } from '../../packages/broker/src/processors/index.ts';
 import { type RequestCode, requestCodeName } from '../../packages/remoting/src/codes/request-code.ts';
 import { ResponseCode } from '../../packages/remoting/src/codes/response-code.ts';
 
@@ -15,7 +16,7 @@ const anything: never = new Proxy(() => undefined, {
   apply: () => anything,
 }) as never;
 
-const codesOf = (processors: readonly (readonly [number, unknown])[]): number[] =>
+const codesOf = (processors: readonly (readonly [number, ...unknown[]])[]): number[] =>
   processors.map(([code]) => code).sort((a, b) => a - b);
 
 export const brokerCodes = (): number[] => codesOf(allProcessors(anything));
@@ -37,7 +38,10 @@ export const brokerMeanings: Partial<Record<Name, string>> = {
   SEND_BATCH_MESSAGE: 'Several messages for one queue, stored as consecutive records.',
   PULL_MESSAGE: 'Messages of a queue from an offset on; held until some come when the client allows it.',
   LITE_PULL_MESSAGE: 'The same, of a lite pull consumer.',
-  CONSUMER_SEND_MSG_BACK: 'A message that a consumer could not process. Retry queues are not there yet.',
+  END_TRANSACTION: 'What is to become of a transactional message. No answer when the producer does not know.',
+  RESUME_CHECK_HALF_MESSAGE: 'Takes up a transaction again that was given up.',
+  CONSUMER_SEND_MSG_BACK:
+    'A message that a consumer could not process: it comes again later, or goes to the dead letters.',
   HEART_BEAT: 'A client, its groups and subscriptions.',
   UNREGISTER_CLIENT: 'A client leaves.',
   CHECK_CLIENT_CONFIG: 'Whether a subscription can be understood.',
@@ -45,12 +49,14 @@ export const brokerMeanings: Partial<Record<Name, string>> = {
   QUERY_CONSUMER_OFFSET: 'How far a group got in a queue.',
   UPDATE_CONSUMER_OFFSET: 'How far a group got, to be remembered.',
   GET_ALL_CONSUMER_OFFSET: 'All of them.',
+  GET_ALL_DELAY_OFFSET: 'How far each delay level is.',
   SEARCH_OFFSET_BY_TIMESTAMP: 'The offset of a time.',
   GET_MAX_OFFSET: 'The offset that the next message of a queue will have.',
   GET_MIN_OFFSET: 'The offset of the oldest message of a queue.',
   GET_EARLIEST_MSG_STORETIME: 'When the oldest message of a queue was stored.',
   VIEW_MESSAGE_BY_ID: 'One message by its offset in the log.',
-  QUERY_MESSAGE: 'Messages by key or unique id.',
+  QUERY_MESSAGE:
+    'Messages by key or unique id; by tag with `indexType` T. In the order of the log, without those of another key that shares the hash.',
   LOCK_BATCH_MQ: 'Locks of an orderly consumer on queues.',
   UNLOCK_BATCH_MQ: 'Gives them back.',
   UPDATE_AND_CREATE_TOPIC: 'Creates or changes a topic.',
@@ -72,13 +78,29 @@ export const brokerMeanings: Partial<Record<Name, string>> = {
   QUERY_CONSUME_TIME_SPAN: 'Times of the oldest, newest and next message of a group’s queues.',
   GET_CONSUMER_CONNECTION_LIST: 'The clients of a consumer group.',
   GET_PRODUCER_CONNECTION_LIST: 'The clients of a producer group.',
+  SEND_REPLY_MESSAGE: 'Hands a reply to the producer that REPLY_TO_CLIENT names, and stores it.',
+  SEND_REPLY_MESSAGE_V2: 'The same with short field names.',
   GET_ALL_PRODUCER_INFO: 'The clients of all producer groups.',
   GET_CONSUMER_RUNNING_INFO: 'What a consumer says of itself, asked through the broker.',
   CONSUME_MESSAGE_DIRECTLY: 'Lets a consumer process one message again.',
-  INVOKE_BROKER_TO_RESET_OFFSET: 'Sets a group back or forward.',
+  UPDATE_AND_GET_GROUP_FORBIDDEN: 'Forbids a group to read a topic, allows it again, or says which of both.',
+  CLONE_GROUP_OFFSET: 'Puts a group where another one is, in one topic or in all.',
+  QUERY_CORRECTION_OFFSET: 'How far all other groups have come in a topic.',
+  INVOKE_BROKER_TO_RESET_OFFSET:
+    'Sets a group back or forward. With `useServerSideResetOffset=false` its members are told, who have to be online.',
+  INVOKE_BROKER_TO_GET_CONSUMER_STATUS: 'Where the members of a group say they are, asked through the broker.',
   GET_BROKER_CONFIG: 'The settings in force.',
   UPDATE_BROKER_CONFIG: 'Changes those that may change while running.',
   GET_BROKER_RUNTIME_INFO: 'What `vernier status` and `mqadmin brokerStatus` show.',
+  CLEAN_EXPIRED_CONSUMEQUEUE:
+    'Removes the files of queues and index whose records are gone, without waiting for the round.',
+  CLEAN_UNUSED_TOPIC: 'Removes the queues of topics that the table does not know.',
+  GET_BROKER_CONSUME_STATS: 'Progress and lag of all groups.',
+  QUERY_CONSUME_QUEUE: 'The entries of a queue as they stand on disk.',
+  DELETE_EXPIRED_COMMITLOG: 'Removes files of the log that are older than `fileReservedTime`, whatever the hour.',
+  RESET_MASTER_FLUSH_OFFSET: 'Of a slave; a master takes it and does nothing.',
+  GET_BROKER_EPOCH_CACHE: 'Of brokers under a controller; refused, as there is none.',
+  GET_BROKER_HA_STATUS: 'Replication: a master without replicas, as there is none yet.',
   VIEW_BROKER_STATS_DATA: 'Counters of a topic or group.',
 };
 

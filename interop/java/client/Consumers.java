@@ -2,7 +2,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
@@ -15,7 +14,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
-/** consumer.start, consumer.await, consumer.queues, consumer.stop, litepull.drain, pull.drain */
+/** consumer.start, consumer.await, consumer.queues, consumer.stop, pull.drain */
 final class Consumers {
     private static final class Consumer {
         final DefaultMQPushConsumer client;
@@ -44,7 +43,6 @@ final class Consumers {
             consumer.client.shutdown();
             return consumer.received.report(args.flag("indexes"));
         });
-        commands.put("litepull.drain", this::litePull);
         commands.put("pull.drain", this::pull);
     }
 
@@ -93,33 +91,6 @@ final class Consumers {
     private static int index(MessageExt message) {
         String index = message.getUserProperty("index");
         return index == null ? -2 : Integer.parseInt(index);
-    }
-
-    /** Subscribes, polls until `distinct` messages are here or nothing came for a while, commits and stops. */
-    private Object litePull(Peer.Args args) throws Exception {
-        Received received = new Received(args.text("run"));
-        DefaultLitePullConsumer client = new DefaultLitePullConsumer(args.text("group"));
-        client.setNamesrvAddr(args.text("namesrv"));
-        client.setInstanceName(args.text("name"));
-        client.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        client.setPullBatchSize(32);
-        client.subscribe(args.text("topic"), args.text("tags", "*"));
-        client.start();
-        try {
-            long deadline = System.currentTimeMillis() + args.number("timeout", 60_000);
-            int distinct = 0;
-            while (distinct < args.number("distinct") && System.currentTimeMillis() < deadline) {
-                for (MessageExt message : client.poll(1_000)) {
-                    if (received.add(message) == 0) {
-                        distinct++;
-                    }
-                }
-            }
-            client.commitSync();
-            return received.report(false);
-        } finally {
-            client.shutdown();
-        }
     }
 
     /** Reads every queue from its minimum to its maximum offset with the old pull consumer. */

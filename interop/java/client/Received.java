@@ -52,7 +52,8 @@ final class Received {
         boolean first = indexes.add(index);
         // A message that is consumed again after a failure comes from the group's retry topic, with its own offsets.
         if (message.getReconsumeTimes() == 0) {
-            Queue queue = queues.computeIfAbsent(message.getBrokerName() + "/" + message.getQueueId(), key -> new Queue());
+            // The broker's name is not in a message before 4.6.0; one broker is one store host here.
+            Queue queue = queues.computeIfAbsent(message.getStoreHost() + "/" + message.getQueueId(), key -> new Queue());
             long offset = message.getQueueOffset();
             if (queue.offsets.add(offset)) {
                 if (offset < queue.latest) {

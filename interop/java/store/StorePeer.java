@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,6 +31,8 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * same form as what interop/peers/store-dump.ts takes from a store of ours, so that the two are compared as they are.
  */
 public final class StorePeer {
+    /** Between a topic and a tag in what the index files (MessageConst.INDEX_TAG_TYPE). */
+    private static final String TAG_MARK = "#T#";
     private static DefaultMessageStore store;
     private static BrokerStatsManager statistics;
 
@@ -139,6 +142,9 @@ public final class StorePeer {
                             keys.add(topic + "#" + key);
                         }
                     }
+                    if (message.getTags() != null) {
+                        keys.add(topic + TAG_MARK + message.getTags());
+                    }
                 }
             } finally {
                 result.release();
@@ -150,12 +156,13 @@ public final class StorePeer {
         }
     }
 
-    /** The log offsets that the index gives for one `topic#key`, ascending. */
-    private static List<Long> lookUp(String topicAndKey) {
-        int hash = topicAndKey.indexOf('#');
-        QueryMessageResult result = store.queryMessage(topicAndKey.substring(0, hash), topicAndKey.substring(hash + 1), 64,
-            0, Long.MAX_VALUE);
-        TreeSet<Long> offsets = new TreeSet<>();
+    /** The log offsets that the index gives for one `topic#key` or `topic#T#tag`, ascending, each as often as it gives it. */
+    private static List<Long> lookUp(String name) {
+        String topic = name.substring(0, name.indexOf('#'));
+        boolean tag = name.startsWith(TAG_MARK, topic.length());
+        String key = name.substring(topic.length() + (tag ? TAG_MARK.length() : 1));
+        QueryMessageResult result = store.queryMessage(topic, key, 64, 0, Long.MAX_VALUE, tag ? "T" : "K", null);
+        List<Long> offsets = new ArrayList<>();
         try {
             for (ByteBuffer record : result.getMessageBufferList()) {
                 offsets.add(MessageDecoder.decode(record, false, false).getCommitLogOffset());
@@ -163,7 +170,8 @@ public final class StorePeer {
         } finally {
             result.release();
         }
-        return new ArrayList<>(offsets);
+        Collections.sort(offsets);
+        return offsets;
     }
 
     private static String host(InetSocketAddress address) {

@@ -1,4 +1,4 @@
-import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../../packages/store/src/io/file-system.ts';
+import type { FileSystem, OpenMode, StoreFile, Traffic } from '../../../packages/store/src/base/file-system.ts';
 import { loadNative, type Native } from '../../../packages/store/src/io/native.ts';
 import { NodeFileSystem } from '../../../packages/store/src/io/node-file-system.ts';
 

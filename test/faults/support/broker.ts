@@ -56,7 +56,7 @@ export class FaultBroker {
     const command = [
       ...(options.wrapper ?? []),
       ...[process.execPath, ...(options.nodeArgs ?? [])],
-      ...[join(repositoryRoot, 'packages', 'vernier', 'dist', 'bin.js'), 'start', options.storeDir],
+      ...[join(repositoryRoot, 'packages', 'vernier', 'bundle', 'bin.js'), 'start', options.storeDir],
       ...['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile],
       ...settings.flatMap(([key, value]) => ['--set', `${key}=${value}`]),
     ];

@@ -23,6 +23,8 @@ export interface Fault {
 export interface Injection {
   /** Calls that the fault was put into so far. */
   readonly injected: number;
+  /** Those of one thread; the event loop's is the process's id. */
+  injectedIn(threadId: number): number;
   /** Lets the process go on undisturbed. */
   detach(): Promise<void>;
   /** SIGKILL to strace: a call that is being delayed goes on at once. A process that is dead is seen to end only then. */
@@ -44,10 +46,19 @@ export async function inject(pid: number, fault: Fault): Promise<Injection> {
   );
   let said = '';
   let injected = 0;
+  let line = '';
+  const byThread = new Map<number, number>();
   const attached = new Promise<void>((resolve, reject) => {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-2_000);
-      injected += text.split(/\((?:INJECTED|DELAYED)\)/).length - 1;
+      const lines = (line + text).split('\n');
+      line = lines.pop() as string;
+      for (const whole of lines) {
+        if (!/\((?:INJECTED|DELAYED)\)/.test(whole)) continue;
+        injected++;
+        const threadId = Number(/\[pid +(\d+)\]/.exec(whole)?.[1] ?? pid);
+        byThread.set(threadId, (byThread.get(threadId) ?? 0) + 1);
+      }
       if (/attached/.test(text)) resolve();
     });
     once(child, 'close').then(() => reject(new Error(`strace ended: ${said}`)), reject);
@@ -57,6 +68,7 @@ export async function inject(pid: number, fault: Fault): Promise<Injection> {
     get injected() {
       return injected;
     },
+    injectedIn: (threadId) => byThread.get(threadId) ?? 0,
     async detach() {
       // SIGINT makes it let go of the process; it does not end by another way while a call is being delayed.
       if (!hasExited(child)) await end(child, 20_000, 'SIGINT');

@@ -22,10 +22,16 @@ import {
   ResponseCode,
   tagSubscription,
 } from '@vernier/remoting';
+import { overwriteReads } from '../../support/overwritten-reads.ts';
+import { frameOf, withHostileMembers } from '../hostile.ts';
 import { mutate, someJson, someText } from '../mutate.ts';
 import type { Random } from '../random.ts';
+import { requestBodies } from '../sound-bodies.ts';
 import { Find, type Session, type Target, within } from '../target.ts';
 import { someCommand } from './frames.ts';
+
+// What a handler keeps beyond its call is rubbish at once, and shows in what is stored or answered.
+overwriteReads();
 
 const MiB = 1024 * 1024;
 const ANSWER_MS = 20_000;
@@ -120,6 +126,8 @@ const CODES = Object.values(RequestCode);
 const NOT_SENT = new Set<number>([RequestCode.UPDATE_BROKER_CONFIG, RequestCode.WIPE_WRITE_PERM_OF_BROKER]);
 
 function someBody(random: Random): Buffer | undefined {
+  // What its code reads is one of these; which one, the code decides.
+  if (random.chance(0.4)) return Buffer.from(withHostileMembers(random, random.pick(requestBodies)).text);
   switch (random.below(5)) {
     case 0:
       return undefined;
@@ -171,6 +179,21 @@ function someRequest(random: Random): RemotingCommand {
   return request;
 }
 
+/** A request whose header holds what no header should; `isAnswerable` when its answer can be told from others. */
+function hostileRequest(random: Random, opaque: number): { bytes: Buffer; isAnswerable: boolean } {
+  const request = someRequest(random);
+  const header = {
+    ...{ code: request.code, extFields: request.extFields ?? {}, flag: 0, language: 'JAVA', opaque, version: 513 },
+    ...{ remark: 'r', serializeTypeCurrentRPC: 'JSON' },
+  };
+  const { text, touched } = withHostileMembers(random, header);
+  // A pull may ask to be held for an hour.
+  const isPull = request.code === RequestCode.PULL_MESSAGE || request.code === RequestCode.LITE_PULL_MESSAGE;
+  const isAnswerable =
+    !['', 'opaque', 'flag'].some((name) => touched.has(name)) && !(isPull && touched.has('extFields'));
+  return { bytes: frameOf(text, request.body), isAnswerable };
+}
+
 class Pipe {
   readonly socket: Socket;
   readonly #decoder = new FrameDecoder();
@@ -201,10 +224,15 @@ class Pipe {
 
   /** The answer; undefined when the connection was closed instead. */
   request(request: RemotingCommand): Promise<RemotingCommand | undefined> {
+    return this.raw(request.opaque, encodeFrame(request));
+  }
+
+  /** The same for a frame as it is. */
+  raw(opaque: number, frame: Buffer): Promise<RemotingCommand | undefined> {
     if (this.isClosed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      this.#waiting.set(request.opaque, resolve);
-      this.socket.write(encodeFrame(request));
+      this.#waiting.set(opaque, resolve);
+      this.socket.write(frame);
     });
   }
 }
@@ -334,6 +362,13 @@ class LiveSession {
     if (pipe === undefined || pipe.isClosed) {
       pipe = new Pipe(which === 0 ? this.brokerPort : this.namesrvPort);
       this.#pipes[which] = pipe;
+    }
+    if (random.chance(0.3)) {
+      const { bytes, isAnswerable } = hostileRequest(random, request.opaque);
+      if (isAnswerable) this.#pending.push(within(ANSWER_MS, 'a hostile header', pipe.raw(request.opaque, bytes)));
+      else pipe.socket.write(bytes);
+      if (this.#pending.length >= 16) await this.settle();
+      return;
     }
     if ((request.flag & 2) !== 0) {
       pipe.socket.write(encodeFrame(request));

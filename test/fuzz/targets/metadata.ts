@@ -4,7 +4,7 @@
  * and a second start finds them again, or is refused with a code; with a sound previous copy a file that does not parse
  * is no reason to refuse.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Broker, KVConfigManager } from '@vernier/broker';
 import { createRequest, parseJavaJson, RemotingClient, RequestCode, ResponseCode } from '@vernier/remoting';
@@ -13,7 +13,13 @@ import { mutate, someJson } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { expectOwnError, Find, type Target, within } from '../target.ts';
 
-const FILES = ['topics.json', 'subscriptionGroup.json', 'consumerOffset.json', 'brokerPort.json'] as const;
+const FILES = [
+  'topics.json',
+  'subscriptionGroup.json',
+  'consumerOffset.json',
+  'brokerPort.json',
+  'brokerSettings.json',
+] as const;
 const NAMES = [
   ...[
     'topicConfigTable',
@@ -78,6 +84,8 @@ const SOUND: Record<(typeof FILES)[number] | 'kvConfig.json', string> = {
   'consumerOffset.json':
     '{"dataVersion":{"counter":7,"stateVersion":0,"timestamp":1700000000000},"offsetTable":{"fuzz-a@group-a":{0:12,1:7}}}',
   'brokerPort.json': '{"listenPort":0}',
+  'brokerSettings.json':
+    '{"changes":{"brokerPermission":{"value":4,"over":6},"autoCreateTopicEnable":{"value":false,"over":true}}}',
   'kvConfig.json': '{"configTable":{"ORDER_TOPIC_CONFIG":{"fuzz-a":"broker-a:4"}}}',
 };
 
@@ -152,8 +160,9 @@ export const metadata: Target = {
 
     return {
       async round(random) {
-        rmSync(config, { recursive: true, force: true });
-        mkdirSync(config);
+        // Emptied and not made anew: the store that is open has the directory locked.
+        mkdirSync(config, { recursive: true });
+        for (const left of readdirSync(config)) rmSync(join(config, left), { recursive: true });
         const name = random.pick([...FILES, 'kvConfig.json'] as const);
         for (const file of FILES) if (file !== 'brokerPort.json') writeFileSync(join(config, file), SOUND[file]);
         const bytes = damaged(random, SOUND[name]);

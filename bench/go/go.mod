@@ -1,0 +1,3 @@
+module vernier/bench
+
+go 1.21
