@@ -1,6 +1,7 @@
 /**
  * Where the time of a thread goes, by what the code does. `name` is as selfTimes() has it: function, file, line. The first
- * group that takes a name has it.
+ * group that takes a name has it. `store/dist/commit-log` and `broker/dist/broker` are folders of the first version, which
+ * `--before` measures.
  */
 const groups: readonly (readonly [group: string, takes: RegExp])[] = [
   ['garbage collector', /^\(garbage collector\)/],
@@ -27,13 +28,16 @@ const groups: readonly (readonly [group: string, takes: RegExp])[] = [
   ],
   ['frames, headers, answers', /packages\/remoting\/dist\/(protocol|codes|message)/],
   ['connections', /packages\/remoting\/dist\/net/],
-  ['properties', /packages\/(store\/dist\/record\/(propert|own-message)|broker\/dist\/put\/propert)/],
-  ['put: rules and hooks', /packages\/broker\/dist\/put/],
-  ['record and log', /packages\/store\/dist\/(record|log|mapped-file|message-store|base)/],
+  [
+    'properties',
+    /packages\/(store\/dist\/((record|commit-log)\/propert|record\/own-message)|broker\/dist\/(put|broker)\/propert)/,
+  ],
+  ['put: rules and hooks', /packages\/broker\/dist\/(put|broker\/(put|processors\/send|retry))/],
+  ['dispatch, queues, index', /packages\/store\/dist\/(dispatch|queue|key-index|commit-log\/(reput|record-dispatch))/],
+  ['record and log', /packages\/store\/dist\/(record|log|commit-log|mapped-file|message-store|base|store)/],
   ['flush and disk lane', /packages\/store\/dist\/(flush|io)/],
-  ['dispatch, queues, index', /packages\/store\/dist\/(dispatch|queue|key-index)/],
   ['reading', /packages\/store\/dist\/read/],
-  ['statistics', /packages\/broker\/dist\/stats/],
+  ['statistics', /packages\/broker\/dist\/(stats|broker\/broker-stats)/],
   ['broker, other', /packages\/broker\/dist/],
 ];
 const OTHER = 'other';
