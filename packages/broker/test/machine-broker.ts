@@ -42,6 +42,8 @@ export class MachineBroker {
     const { machine = new Machine(), config = {}, random = () => 0, prepare, timerSlots = 1_280 } = options;
     const store = await machine.open();
     prepare?.(store);
+    // Simulated disks hold every byte of a file.
+    const small = { ...defaultBrokerConfig, mappedFileSizeTimerLog: 64 * 1024 };
     const { fileSystem, scheduler: clock } = machine;
     const lines: string[] = [];
     const say = (_fields: object, message: string): void => void lines.push(message);
@@ -50,7 +52,7 @@ export class MachineBroker {
       ...{ configuredHost: '127.0.0.1', bindAddress: '127.0.0.1', port: 10_911, storePort: 10_911 },
     });
     const context = createBrokerContext({
-      ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
+      ...{ config: { ...small, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
