@@ -294,7 +294,7 @@ export const mutations = [
     file: 'create-context.ts',
     from: 'await store.flush();\n',
     to: '',
-    seed: 36,
+    seed: 102,
   },
   {
     name: 'a delayed message is delivered before its time',
@@ -303,6 +303,49 @@ export const mutations = [
     from: 'const left = due - clock.now();',
     to: 'const left = due - clock.now() - 500;',
     seed: 10,
+  },
+  {
+    name: 'timer files are saved before what they delivered is on disk',
+    file: 'timer/timer-files.ts',
+    from: 'isOnDisk = await this.#options.putsOnDisk();',
+    to: 'isOnDisk = true;',
+    test: {
+      file: 'packages/broker/test/timer/timer-restart.test.ts',
+      name: 'the place is saved only behind what is durable',
+    },
+  },
+  {
+    name: 'the timer wheel is on disk before the timer log',
+    file: 'timer/timer-files.ts',
+    from: 'await this.#log.sync();\n',
+    to: '',
+    test: { file: 'packages/store/test/timer/timer-files.test.ts', name: 'a power cut: what was flushed waits' },
+  },
+  {
+    name: 'units behind the timer checkpoint are added a second time',
+    file: 'timer/timer-files.ts',
+    from: 'return this.#tail.has(logOffset);',
+    to: 'return false;',
+    test: { file: 'packages/store/test/timer/timer-files.test.ts', name: 'a power cut: what was flushed waits' },
+  },
+  {
+    name: 'a timed message is delivered before its time',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: 'const dueAt = (lowest + 1) * files.precisionMs;',
+    to: 'const dueAt = lowest * files.precisionMs;',
+    test: {
+      file: 'packages/broker/test/timer/timer-service.test.ts',
+      name: 'a timed message is not there before its time',
+    },
+  },
+  {
+    name: 'recalls of a slot are read with its messages',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: 'recalled.add((await this.#read(unit))?.properties);',
+    to: 'void unit;',
+    test: { file: 'packages/broker/test/timer/recall.test.ts', name: 'recalled before its time: not delivered' },
   },
   {
     name: 'a producer is answered before its put',

@@ -18,6 +18,8 @@ export interface MachineBrokerOptions {
   config?: Partial<BrokerConfig>;
   /** From 0 up to 1; always 0 without it. */
   random?: () => number;
+  /** Slots of the timer wheel. */
+  timerSlots?: number;
   /** Before the tables are read. */
   prepare?(store: MessageStore): void;
 }
@@ -36,9 +38,12 @@ export class MachineBroker {
     this.lines = lines;
   }
 
-  static async start({ machine = new Machine(), config = {}, random = () => 0, prepare }: MachineBrokerOptions = {}) {
+  static async start(options: MachineBrokerOptions = {}) {
+    const { machine = new Machine(), config = {}, random = () => 0, prepare, timerSlots = 1_280 } = options;
     const store = await machine.open();
     prepare?.(store);
+    // Simulated disks hold every byte of a file.
+    const small = { ...defaultBrokerConfig, mappedFileSizeTimerLog: 64 * 1024 };
     const { fileSystem, scheduler: clock } = machine;
     const lines: string[] = [];
     const say = (_fields: object, message: string): void => void lines.push(message);
@@ -47,7 +52,7 @@ export class MachineBroker {
       ...{ configuredHost: '127.0.0.1', bindAddress: '127.0.0.1', port: 10_911, storePort: 10_911 },
     });
     const context = createBrokerContext({
-      ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random },
+      ...{ config: { ...small, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
@@ -97,9 +102,11 @@ export class MachineBroker {
 
   /** In the broker's order. */
   async stop(): Promise<void> {
-    const { follow, housekeeping, holds, metadata } = this.context;
+    const { follow, housekeeping, holds, metadata, timer } = this.context;
     holds.stop();
+    await this.machine.until(timer.stop(), 'stop of the deliveries');
     await this.machine.until(follow.stop(), 'stop of the followers');
+    await this.machine.until(timer.close(), 'stop of the timer files');
     housekeeping.stop();
     await this.machine.until(metadata.close(), 'stop of the tables');
     await this.machine.until(this.store.shutdown(), 'stop of the store');

@@ -11,6 +11,9 @@ const SLICE_CHARS = 256 * 1024;
 /** How long after a failed write the next attempt comes by itself. */
 const RETRY_DELAY_MS = 5_000;
 
+/** Numbers for operators are not worth a write each second. */
+const TIMER_METRICS_MS = 5_000;
+
 /** A table that knows how to write itself, in pieces. */
 export interface SavedTable {
   /** Before each save: makes true what the file will say. False: there is nothing to save any more. */
@@ -144,11 +147,14 @@ export class MetadataFile {
   }
 }
 
-const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays'] as const;
+const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays', 'timers'] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
 
-/** The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json, delayOffset.json. */
+/**
+ * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
+ * delayOffset.json, timermetrics.
+ */
 export class MetadataFiles {
   readonly topics: MetadataFile;
   readonly groups: MetadataFile;
@@ -158,15 +164,20 @@ export class MetadataFiles {
   readonly places: MetadataFile;
   /** How far each delay level has come. */
   readonly delays: MetadataFile;
+  /** How many messages wait for their time, by topic; no rule depends on it. */
+  readonly timers: MetadataFile;
+
+  readonly #logger: StoreLogger;
 
   constructor(
     directory: string,
     tables: MetadataTables,
-    intervals: Pick<BrokerConfig, 'flushConsumerOffsetInterval' | 'flushDelayOffsetInterval'>,
+    intervals: Pick<BrokerConfig, 'flushConsumerOffsetInterval' | 'flushDelayOffsetInterval' | 'timerFlushIntervalMs'>,
     fileSystem: FileSystem,
     clock: Clock,
     logger: StoreLogger,
   ) {
+    this.#logger = logger;
     const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
       new MetadataFile(join(directory, name), table, delayMs, fileSystem, clock, logger);
     // A burst of new topics is one write.
@@ -176,10 +187,15 @@ export class MetadataFiles {
     this.settings = file('brokerSettings.json', tables.settings, 10);
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
+    this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }
 
   async load(): Promise<void> {
-    for (const name of tableNames) await this[name].load();
+    for (const name of tableNames) if (name !== 'timers') await this[name].load();
+    await this.timers.load().catch((error: Error) => {
+      // A broker that starts with wrong gauges is better than one that does not start.
+      this.#logger.warn({ err: error, path: this.timers.path }, `${this.timers.path} is left out: ${error.message}`);
+    });
   }
 
   async close(): Promise<void> {
