@@ -50,6 +50,7 @@ import { RecallService } from './timer/recall-service.ts';
 import { TimerHook } from './timer/timer-hook.ts';
 import { TimerMetrics } from './timer/timer-metrics.ts';
 import { TimerService } from './timer/timer-service.ts';
+import { Destinations } from './topics/destinations.ts';
 import { TopicConfigManager } from './topics/topic-config-manager.ts';
 import { OpenHalves } from './transaction/open-halves.ts';
 import { TransactionService } from './transaction/transaction-service.ts';
@@ -143,17 +144,21 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
   const { topics: topicsFile, groups: groupsFile, offsets: offsetsFile } = metadata;
   const follow = new FollowService({ store, places, clock, logger });
-  const transactionParts = { config, store, topics, producers, offsets, follow, put, clock, logger, hosts };
   const announce = (): Promise<void> => parts.announce();
   const caller = new CallerSession(hosts.host, storeHost);
-  const dueParts = { config, store, topics, put, caller, logger };
+  const destinations = new Destinations({ config, topics, topicsFile, logger });
+  const dueParts = { store, destinations, put, caller, logger };
   const delayParts = { store, levels, offsets: delays, follow, clock, logger };
   const delay = new DelayService({ ...delayParts, deliveries: new DueDeliveries(dueParts, 'delay') });
   const timer = new TimerService({
     ...{ config, store, fileSystem, follow, metrics: timers, putsOnDisk, clock, logger, slots: parts.timerSlots },
     deliveries: new DueDeliveries(dueParts, 'timer'),
   });
-  const hasDelayed = (): boolean => delay.hasPending || timer.hasPending;
+  const transactions = new TransactionService({
+    ...{ config, store, topics, producers, offsets, follow, put, clock, logger, hosts },
+    ...{ destinations, halves: openHalves },
+  });
+  const hasDelayed = (): boolean => delay.hasPending || timer.hasPending || transactions.hasPending;
   const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
   const startedAt = clock.now();
   return {
@@ -183,7 +188,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     housekeeping,
     groupOffsets: new GroupOffsets({ config, store, topics, groups, offsets }),
     queueBounds: new QueueBounds(store),
-    transactions: new TransactionService({ ...transactionParts, halves: openHalves }),
+    transactions,
     follow,
     delay,
     timer,

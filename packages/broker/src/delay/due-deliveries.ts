@@ -1,19 +1,16 @@
 import { MessageSysFlag } from '@vernier/remoting';
 import type { MessageExt, MessageStore, StoreLogger } from '@vernier/store';
-import { encodeProperties, PROPERTY_CRC32 } from '@vernier/store/internal';
+import { encodeProperties, PROPERTY_CRC32, QUEUE_COUNT_MAX } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
-import { isRetryOrDlqTopic } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
-import type { BrokerConfig } from '../config.ts';
 import type { MessageToPut } from '../put/message-to-put.ts';
 import { isNeverStored } from '../put/put-result.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
-import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
+import type { Destinations } from '../topics/destinations.ts';
 
 export interface DueDeliveriesParts {
-  readonly config: BrokerConfig;
   readonly store: Pick<MessageStore, 'deletedBelow'>;
-  readonly topics: TopicConfigManager;
+  readonly destinations: Destinations;
   readonly put: PutService;
   /** In whose name the broker puts. */
   readonly caller: Caller;
@@ -57,12 +54,13 @@ export class DueDeliveries {
   async deliver(message: MessageExt, added: Iterable<readonly [string, string]> = []): Promise<Delivery> {
     const topic = message.properties.get('REAL_TOPIC');
     const queueId = Number(message.properties.get('REAL_QID') ?? Number.NaN);
-    if (topic === undefined || !Number.isSafeInteger(queueId) || queueId < 0) {
+    if (topic === undefined || !Number.isInteger(queueId) || queueId < 0 || queueId >= QUEUE_COUNT_MAX) {
       return this.drop(message, 'it does not say where it is to go (REAL_TOPIC, REAL_QID)');
     }
     const gone = this.#goneReason(message, topic);
     if (gone !== undefined) return this.drop(message, gone);
-    this.#restore(topic, queueId);
+    const ready = this.#parts.destinations.ready(topic, queueId);
+    if (ready !== undefined) await ready;
     return this.#put(message, topic, queueId, added);
   }
 
@@ -88,15 +86,6 @@ export class DueDeliveries {
   #goneReason(message: MessageExt, topic: string): string | undefined {
     if (message.commitLogOffset >= this.#parts.store.deletedBelow(topic)) return undefined;
     return `topic ${topic} was deleted after it was sent`;
-  }
-
-  /** A message made the topic, and the machine went down before the table was saved. */
-  #restore(topic: string, queueId: number): void {
-    const { topics, config } = this.#parts;
-    if (topics.select(topic) !== undefined) return;
-    if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
-    const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;
-    topics.restore(topic, Math.max(queueNums, queueId + 1));
   }
 
   async #put(

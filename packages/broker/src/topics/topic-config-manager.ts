@@ -147,10 +147,14 @@ export class TopicConfigManager {
   }
 
   /** A topic that has messages and is not in the table, because topics.json was older than they are. */
-  restore(topic: string, queueNums: number): void {
+  restore(topic: string, queueNums: number): TopicConfig {
     const restored = createTopicConfig(topic, queues(queueNums));
-    this.#deps.logger.warn({ ...restored }, 'topics.json was older than the log; topic restored for a delayed message');
+    this.#deps.logger.warn(
+      { ...restored },
+      'topics.json was older than the log; topic restored for a message that is due',
+    );
     this.#put(restored);
+    return restored;
   }
 
   select(topic: string): TopicConfig | undefined {

@@ -8,7 +8,9 @@ import type { ProducerManager } from '../clients/producer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { FollowService } from '../follow/follow-service.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { MessageToPut } from '../put/message-to-put.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
+import type { Destinations } from '../topics/destinations.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { CommitSearch } from './commit-search.ts';
 import { committedMessage, firstQueueOffsetOf, hasImmunity, immunityMsOf, resumedHalf } from './half.ts';
@@ -41,6 +43,7 @@ export interface TransactionServiceParts {
   readonly producers: ProducerManager;
   readonly offsets: ConsumerOffsetManager;
   readonly follow: FollowService;
+  readonly destinations: Destinations;
   readonly put: PutService;
   readonly halves: OpenHalves;
   readonly clock: Clock;
@@ -95,6 +98,11 @@ export class TransactionService {
   /** Transactions that are open, or whose end is not on disk yet. */
   get openCount(): number {
     return this.#parts.halves.count;
+  }
+
+  /** Some half may be open. */
+  get hasPending(): boolean {
+    return this.openCount > 0 || this.#queue.seenTo < this.#parts.store.getMaxOffsetInQueue(TRANS_HALF_TOPIC, 0);
   }
 
   /** Checks that were given to a producer since the start. */
@@ -215,9 +223,24 @@ export class TransactionService {
     if (!isCommit) return this.#ended(open, 'rolled back');
     const message = committedMessage(half);
     if (message === undefined) return wrong('the half does not say where it is to go');
+    const fault = await this.#destinationFault(open, half, message);
+    if (fault !== undefined) return fault;
     const outcome = await this.#parts.put.put<PutOutcome>(message, caller, 'transaction', (value) => value);
     if (outcome instanceof Refusal) return outcome;
     return this.#ended(open, 'committed');
+  }
+
+  /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */
+  async #destinationFault(open: OpenHalf, half: MessageExt, message: MessageToPut): Promise<Refusal | undefined> {
+    const { store, topics, destinations } = this.#parts;
+    const isLost = open.first === half.queueOffset && half.commitLogOffset >= store.deletedBelow(message.topic);
+    if (topics.select(message.topic) === undefined && !isLost) return undefined;
+    try {
+      await destinations.ready(message.topic, message.queueId);
+      return undefined;
+    } catch (error) {
+      return new Refusal(ResponseCode.SYSTEM_ERROR, (error as Error).message);
+    }
   }
 
   /** It ended before. The same end again is done already; another one is refused. */

@@ -54,6 +54,25 @@ test('a producer cannot say itself where its half is to go, or that it was asked
   assert.equal(stored?.properties.TRANSACTION_CHECK_TIMES, undefined);
 });
 
+test('a half that commits into a queue that was taken away is read by consumers', async () => {
+  const broker = await TransactionMachine.start(SYNC);
+  const half = await broker.send('a', { queueId: 2 });
+  const { topics } = broker.context;
+  topics.update({ ...topics.select('Orders')!, readQueueNums: 1, writeQueueNums: 1 });
+  assert.equal(await broker.end(half, COMMIT), SUCCESS);
+  assert.deepEqual(await broker.bodies('Orders', 2), ['a']);
+  const { readQueueNums, writeQueueNums } = topics.select('Orders')!;
+  assert.deepEqual([readQueueNums, writeQueueNums], [3, 1]);
+});
+
+test('a half that commits whose topic a crash took from the table: it comes back', async () => {
+  const broker = await TransactionMachine.start(SYNC);
+  const half = await broker.send('a', { queueId: 2 });
+  broker.context.topics.delete('Orders');
+  assert.equal(await broker.end(half, COMMIT), SUCCESS);
+  assert.deepEqual(await broker.bodies('Orders', 2), ['a']);
+});
+
 test('commit: one message, as the half was, that names its half; the marker names the half', async () => {
   const broker = await TransactionMachine.start(SYNC);
   await broker.send('other');
@@ -335,10 +354,10 @@ test('properties that leave no room for a copy are refused while the producer is
   assert.equal(answer.code, MESSAGE_ILLEGAL);
 });
 
-test('a commit whose topic is gone leaves the half open', async () => {
+test('a commit whose topic was deleted leaves the half open', async () => {
   const broker = await TransactionMachine.start();
   const half = await broker.send('a');
-  broker.context.topics.delete('Orders');
+  assert.equal(await broker.machine.until(broker.context.topicAdmin.delete('Orders'), 'deletion'), undefined);
   assert.notEqual(await broker.end(half, COMMIT), SUCCESS);
   broker.context.topics.createInSendMessageBack('Orders', 1, 6, 0);
   assert.equal(await broker.end(half, COMMIT), SUCCESS);

@@ -1,0 +1,64 @@
+import type { StoreLogger } from '@vernier/store';
+import { QUEUE_COUNT_MAX } from '@vernier/store/internal';
+import { isRetryOrDlqTopic } from '../base/names.ts';
+import type { BrokerConfig } from '../config.ts';
+import type { TopicConfigManager } from './topic-config-manager.ts';
+
+export interface DestinationsParts {
+  readonly config: Pick<BrokerConfig, 'defaultTopicQueueNums'>;
+  readonly topics: TopicConfigManager;
+  /** topics.json. */
+  readonly topicsFile: { save(): Promise<void> };
+  readonly logger: StoreLogger;
+}
+
+/**
+ * Where the broker puts a message that was accepted earlier: a delayed or timed one that is due, a half that commits. Its
+ * topic may be known with fewer queues by now: topics.json was older than the log at a start, and the topic came back with
+ * the queues that had messages; or an operator took queues away. Consumers must read the message all the same.
+ */
+export class Destinations {
+  readonly #parts: DestinationsParts;
+  /** Changed by this, and not known to be saved. */
+  readonly #unsaved = new Set<string>();
+
+  constructor(parts: DestinationsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Undefined: consumers read the queue. Else it resolves when they will, after a crash too: topics.json is *on disk*.
+   * Producers get no queue by it. Rejects BROKER_METADATA_WRITE_FAILED. Throws while the topic is being deleted, and for a
+   * queue that no topic has. A missing topic is made: who calls knows that it was not deleted since.
+   */
+  ready(topic: string, queueId: number): Promise<void> | undefined {
+    const { topics, logger } = this.#parts;
+    if (queueId >= QUEUE_COUNT_MAX) {
+      throw new Error(`queue ${queueId} of topic ${topic}: a topic has ${QUEUE_COUNT_MAX} queues at most`);
+    }
+    const known = topics.select(topic) ?? this.#restore(topic, queueId);
+    if (queueId >= known.readQueueNums) {
+      const fields = { topic, queueId, readQueueNums: known.readQueueNums };
+      logger.warn(
+        fields,
+        `a message is due for queue ${queueId} of ${topic}, which nobody reads: its consumers will again`,
+      );
+      topics.update({ ...known, readQueueNums: queueId + 1 });
+      this.#unsaved.add(topic);
+    }
+    return this.#unsaved.has(topic) ? this.#save(topic) : undefined;
+  }
+
+  /** A message made the topic, and the machine went down before the table was saved. */
+  #restore(topic: string, queueId: number): ReturnType<TopicConfigManager['restore']> {
+    const { topics, config } = this.#parts;
+    if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
+    const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;
+    return topics.restore(topic, Math.max(queueNums, queueId + 1));
+  }
+
+  async #save(topic: string): Promise<void> {
+    await this.#parts.topicsFile.save();
+    this.#unsaved.delete(topic);
+  }
+}
