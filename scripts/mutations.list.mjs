@@ -584,4 +584,23 @@ export const mutations = [
     to: '',
     test: { file: 'packages/broker/test/accepted-is-kept.test.ts', name: 'the first table that is saved does not go' },
   },
+  {
+    name: 'what is due goes into a queue that consumers do not read',
+    package: 'broker',
+    file: 'topics/destinations.ts',
+    from: 'if (queueId >= known.readQueueNums) {',
+    to: 'if (queueId >= QUEUE_COUNT_MAX) {',
+    test: {
+      file: 'packages/broker/test/topics/destinations.test.ts',
+      name: 'a message that is due for a queue that was taken away',
+    },
+  },
+  {
+    name: 'what is due is put before topics.json says that its queue is read',
+    package: 'broker',
+    file: 'topics/destinations.ts',
+    from: 'return this.#unsaved.has(topic) ? this.#save(topic) : undefined;',
+    to: 'return undefined;',
+    test: { file: 'packages/broker/test/topics/destinations.test.ts', name: 'nothing is put before topics.json' },
+  },
 ];
