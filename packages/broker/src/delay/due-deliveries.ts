@@ -93,7 +93,8 @@ export class DueDeliveries {
   /** Where a message made the topic, and the machine went down before the table was saved, or was saved with fewer queues. */
   #restore(topic: string, queueId: number): void {
     const { topics, config } = this.#parts;
-    if (topics.select(topic) !== undefined) return topics.makeReadable(topic, queueId);
+    topics.makeReadable(topic, queueId);
+    if (topics.select(topic) !== undefined) return;
     if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
     const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;
     topics.restore(topic, Math.max(queueNums, queueId + 1));
