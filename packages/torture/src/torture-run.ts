@@ -3,8 +3,9 @@ import { defaultMessageStoreConfig, MessageStore, type StoreLogger, silentLogger
 import { checkIndex, checkLog, checkTags, logImage, readAll, type StoreContent } from './checks.ts';
 import { emptyCounters, type RunCounters } from './counters.ts';
 import { probeDamage, probeQueueDamage } from './damage.ts';
-import { DelayModel, type FoundDelays } from './delay-model.ts';
-import { type Front, type FrontOfHistory, storeAlone } from './front.ts';
+import { DelayModel } from './delay-model.ts';
+import { type FrontOfHistory, storeAlone } from './front.ts';
+import { EVERY_HOUR, NEVER, type Opened, type Recovered, SETTLE_MS, shutDownBoth } from './lives.ts';
 import { Model, type Put } from './model.ts';
 import { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -27,28 +28,12 @@ export interface RunOptions {
   onStep?: (step: string) => void;
 }
 
-interface Opened {
-  store: MessageStore;
-  front: Front;
-}
-
-interface Recovered {
-  store: MessageStore;
-  /** What the model judges: without what the delay levels and the front’s own topics have. */
-  content: StoreContent;
-  /** Every message of every queue. */
-  all: StoreContent;
-  delayOffsets: FoundDelays['offsets'];
-}
-
 type Ending = 'shut down cleanly' | 'stopped';
 
 const ROOT = '/data/store';
 /** What needs more events than this hangs. */
 const EVENTS_MAX = 200_000;
 const LOG_LINE_MAX = 400;
-/** What is due is delivered well within this. */
-const SETTLE_MS = 20_000;
 /** Share of histories in which one queue gets all messages. */
 const NARROW_RATE = 0.15;
 /** The wall clock is set back by as much at most, once in so many generations. */
@@ -58,8 +43,6 @@ const CLOCK_BACK_RATE = 0.03;
 const EXPIRING_EVERY = 8;
 const RESERVED_HOURS = 1;
 const MINUTE_MS = 60_000;
-const EVERY_HOUR = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, '0')).join(';');
-const NEVER = '';
 /** Share of the power cuts after which, on a copy, a bit of what was durable is read wrong by the recovery itself. */
 const DAMAGE_AT_CRASH_RATE = 0.15;
 /** Share of histories in which an operator deletes topics, and what else operators do. */
@@ -511,14 +494,5 @@ export class TortureRun {
 
   #step(step: string): void {
     this.#options.onStep?.(step);
-  }
-}
-
-/** As a broker does. The store is shut down whatever comes of its front. */
-async function shutDownBoth(store: MessageStore, front: Front): Promise<void> {
-  try {
-    await front.close();
-  } finally {
-    await store.shutdown();
   }
 }
