@@ -85,7 +85,8 @@ export function programClassPath(program: JavaProgram, version: ApacheVersion): 
   const libraries = apacheClassPath(version);
   // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0.
   const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction'] : [];
-  const folders = ['common', program, ...more];
+  const pop = program === 'client' && version === '5.5.0' ? ['client-pop'] : [];
+  const folders = ['common', program, ...more, ...pop];
   const sources = folders.flatMap((folder) =>
     readdirSync(join(javaFolder, folder))
       .filter((name) => name.endsWith('.java'))

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TopicRouteData } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { DelayLevels, type FileSystem } from '@vernier/store/internal';
 import { ConsumeProgress } from './admin/consume-progress.ts';
@@ -32,6 +33,10 @@ import { MetadataFiles } from './metadata/metadata-files.ts';
 import { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import { QueueBounds } from './offsets/queue-bounds.ts';
+import { PopServices } from './pop/create-pop.ts';
+import { OrderInfos } from './pop/order-infos.ts';
+import { RequestModes } from './pop/request-modes.ts';
+import type { TimedMessages } from './pop/revive-queue.ts';
 import { PullPermission } from './pull/pull-permission.ts';
 import { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
 import { PullService } from './pull/pull-service.ts';
@@ -63,7 +68,13 @@ export interface BrokerContextParts {
   /** Beside the file, which is written in any case. */
   topicsChanged(): void;
   announce(): Promise<void>;
+  /** Which brokers have a topic; undefined when no nameserver knows. Default: no nameserver. */
+  routeOf?(topic: string): Promise<TopicRouteData | undefined>;
+  /** Default: timed messages never come. */
+  timed?: TimedMessages;
 }
+
+const NEVER: TimedMessages = { takenUpTo: () => 0, deliveredUpTo: () => 0 };
 
 type BudgetKey = Extract<keyof BrokerConfig, `${string}BytesMax`>;
 
@@ -86,6 +97,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     clients: budgetOf('clientTableBytesMax'),
     locks: budgetOf('queueLockBytesMax'),
     transactions: budgetOf('openTransactionBytesMax'),
+    pops: budgetOf('popInFlightBytesMax'),
+    orders: budgetOf('popOrderBytesMax'),
+    modes: budgetOf('requestModeBytesMax'),
   };
   const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
   const groupsChanged = (): void => metadata.groups.changed();
@@ -105,7 +119,13 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const putsOnDisk = (): Promise<boolean> => areOnDisk(store);
   const places: FollowPlaces = new FollowPlaces(() => metadata.places.changed(), putsOnDisk);
   const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
-  const tables = { topics, groups, offsets, settings, places, delays };
+  const orders: OrderInfos = new OrderInfos({
+    ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
+    isUsed: (topic, group, queueId) => queueId < (topics.select(topic)?.readQueueNums ?? 0) && groups.has(group),
+  });
+  offsets.onLowered = (group, topic, queueId) => orders.clear(topic, group, queueId);
+  const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
+  const tables = { topics, groups, offsets, settings, places, delays, orders, modes };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -142,6 +162,31 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const delay = new DelayService({ ...shared, levels, offsets: delays, follow, put, caller, logger });
   const hasDelayed = (): boolean => delay.hasPending;
   const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
+  const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
+  const queueBounds = new QueueBounds(store);
+  const pop = new PopServices({
+    ...{
+      ...shared,
+      groups,
+      consumers,
+      offsets,
+      groupOffsets,
+      bounds: queueBounds,
+      sqlFilters,
+      follow,
+      put,
+      orders,
+      modes,
+    },
+    ...{
+      ordersFile: metadata.orders,
+      offsetsFile,
+      modesFile: metadata.modes,
+      budget: budgets.pops,
+      timed: parts.timed ?? NEVER,
+    },
+    ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
+  });
   const startedAt = clock.now();
   return {
     config,
@@ -168,15 +213,19 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     holds,
     heartbeats,
     housekeeping,
-    groupOffsets: new GroupOffsets({ config, store, topics, groups, offsets }),
-    queueBounds: new QueueBounds(store),
+    pop,
+    groupOffsets,
+    queueBounds,
     transactions: new TransactionService({ ...transactionParts, halves: openHalves }),
     follow,
     delay,
     topicAdmin: new TopicAdmin(topicParts),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
-    offsetReset: new OffsetReset({ store, topics, groups, offsets, file: offsetsFile, logger }),
+    offsetReset: new OffsetReset({
+      ...{ store, topics, groups, offsets, file: offsetsFile, batchesFile: metadata.orders, logger },
+      hasBatch: (group, topic, ids) => ids.some((queueId) => orders.get(topic, group, queueId) !== undefined),
+    }),
     offsetTransfer: new OffsetTransfer({
       ...{ store, topics, groups, offsets, consumers, logger },
       ...{ file: offsetsFile, groupsFile },
@@ -189,7 +238,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     longAnswers: new LongAnswers(clock),
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
-      const more = (): Record<string, string> => delay.runtimeInfo();
+      const more = (): Record<string, string> => ({ ...delay.runtimeInfo(), ...pop.revive.runtimeInfo() });
       return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
     },
     announce,
@@ -228,10 +277,12 @@ async function areOnDisk(store: MessageStore): Promise<boolean> {
  * Begins what the broker does by itself, when its tables are read: the delay levels. Messages that arrive wake who waits for
  * them from here on.
  */
-export function startServices({ store, follow, holds, delay }: BrokerContext): void {
+export function startServices({ store, follow, holds, delay, pop }: BrokerContext): void {
   store.on('arrived', ({ topic, queueId, maxOffset, tagsCode }) => {
     follow.messageArrived(topic, queueId);
     holds.messageArrived(topic, queueId, maxOffset, tagsCode);
+    pop.messageArrived(topic, queueId, tagsCode);
   });
   delay.start();
+  pop.start();
 }

@@ -10,6 +10,7 @@ import type { MessageToPut } from '../src/put/message-to-put.ts';
 import type { Origin } from '../src/put/put-rules.ts';
 import type { PutOutcome } from '../src/put/put-service.ts';
 import { BrokerHosts } from '../src/registration/hosts.ts';
+import { FakeTimer } from './pop/fake-timer.ts';
 
 export const caller = new CallerSession('10.0.0.1:5000', { address: Uint8Array.of(10, 0, 0, 1), port: 5_000 });
 
@@ -20,6 +21,8 @@ export interface MachineBrokerOptions {
   random?: () => number;
   /** Before the tables are read. */
   prepare?(store: MessageStore): void;
+  /** Timed messages are given on, for POP. */
+  hasTimer?: boolean;
 }
 
 export class MachineBroker {
@@ -28,15 +31,24 @@ export class MachineBroker {
   readonly context: BrokerContext;
   /** Warnings and errors of the broker. */
   readonly lines: string[];
+  readonly timer: FakeTimer;
 
-  private constructor(machine: Machine, store: MessageStore, context: BrokerContext, lines: string[]) {
+  private constructor(
+    machine: Machine,
+    store: MessageStore,
+    context: BrokerContext,
+    lines: string[],
+    timer: FakeTimer,
+  ) {
+    this.timer = timer;
     this.machine = machine;
     this.store = store;
     this.context = context;
     this.lines = lines;
   }
 
-  static async start({ machine = new Machine(), config = {}, random = () => 0, prepare }: MachineBrokerOptions = {}) {
+  static async start(options: MachineBrokerOptions = {}): Promise<MachineBroker> {
+    const { machine = new Machine(), config = {}, random = () => 0, prepare, hasTimer = false } = options;
     const store = await machine.open();
     prepare?.(store);
     const { fileSystem, scheduler: clock } = machine;
@@ -46,14 +58,20 @@ export class MachineBroker {
     const hosts = new BrokerHosts({
       ...{ configuredHost: '127.0.0.1', bindAddress: '127.0.0.1', port: 10_911, storePort: 10_911 },
     });
+    const timer = new FakeTimer(store, clock);
     const context = createBrokerContext({
+      timed: timer,
       ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random },
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
     await machine.until(loadTables(context, fileSystem), 'tables');
+    if (hasTimer) {
+      context.putHooks.splice(1, 1, timer.hook);
+      await machine.until(timer.start(context), 'timer');
+    }
     startServices(context);
-    return new MachineBroker(machine, store, context, lines);
+    return new MachineBroker(machine, store, context, lines, timer);
   }
 
   /** Begins a put; nothing happens before time moves. */
@@ -97,8 +115,10 @@ export class MachineBroker {
 
   /** In the broker's order. */
   async stop(): Promise<void> {
-    const { follow, housekeeping, holds, metadata } = this.context;
+    const { follow, housekeeping, holds, metadata, pop } = this.context;
     holds.stop();
+    pop.stopPolling();
+    await this.machine.until(pop.stop(), 'stop of POP');
     await this.machine.until(follow.stop(), 'stop of the followers');
     housekeeping.stop();
     await this.machine.until(metadata.close(), 'stop of the tables');

@@ -144,11 +144,17 @@ export class MetadataFile {
   }
 }
 
-const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays'] as const;
+const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays', 'orders', 'modes'] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
 
-/** The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json, delayOffset.json. */
+/** Batches in order are saved so long after a change that nobody waits for. */
+const ORDERS_DELAY_MS = 1_000;
+
+/**
+ * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
+ * delayOffset.json, consumerOrderInfo.json, messageRequestMode.json.
+ */
 export class MetadataFiles {
   readonly topics: MetadataFile;
   readonly groups: MetadataFile;
@@ -158,6 +164,10 @@ export class MetadataFiles {
   readonly places: MetadataFile;
   /** How far each delay level has come. */
   readonly delays: MetadataFile;
+  /** Batches that groups popped in order. */
+  readonly orders: MetadataFile;
+  /** Whether groups pull or pop. */
+  readonly modes: MetadataFile;
 
   constructor(
     directory: string,
@@ -176,6 +186,8 @@ export class MetadataFiles {
     this.settings = file('brokerSettings.json', tables.settings, 10);
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
+    this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
+    this.modes = file('messageRequestMode.json', tables.modes, 10);
   }
 
   async load(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Who a message comes from. */
-export type Origin = 'client' | 'send-back' | 'delay' | 'timer' | 'transaction' | 'half' | 'pop' | 'reply';
+export type Origin = 'client' | 'send-back' | 'delay' | 'timer' | 'transaction' | 'half' | 'pop' | 'revive' | 'reply';
 
 /** What is done with a message before the store gets it, and after. */
 export interface PutRules {
@@ -37,13 +37,14 @@ const yes = true;
 const no = false;
 
 /**
- * Which rules hold for a message, by who it comes from. All but `timer` and `pop` are in use; those say what was decided for
- * the features that will put in that name.
+ * Which rules hold for a message, by who it comes from. All but `timer` are in use; it says what was decided for the feature
+ * that will put in that name.
  *
  * - `delay` and `timer` put what has waited its time: a hook would make it wait again.
  * - `transaction` puts a half that commits: it may ask for a delay, which begins now.
  * - `half` puts the broker's own records of transactions: copies of halves, markers of ended ones, what is given up.
- * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages.
+ * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages and wait for a time.
+ * - `revive` puts what a group did not acknowledge into its retry topic: a hook would make it wait once more.
  * - `reply` puts a client's answer to another client's message, checked as a send is.
  */
 // biome-ignore format: a table, to be read by its columns
@@ -55,6 +56,7 @@ export const putRules: Readonly<Record<Origin, PutRules>> = {
   'timer':       rules(no,      no,      no,          no,     no,    no,      yes),
   'transaction': rules(no,      no,      no,          no,     yes,   yes,     yes),
   'half':        rules(no,      no,      no,          no,     no,    yes,     no),
-  'pop':         rules(no,      no,      no,          no,     no,    yes,     no),
+  'pop':         rules(no,      no,      no,          no,     yes,   yes,     no),
+  'revive':      rules(no,      no,      no,          no,     no,    yes,     yes),
   'reply':       rules(yes,     yes,     no,          no,     yes,   yes,     yes),
 };
