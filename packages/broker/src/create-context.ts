@@ -29,7 +29,7 @@ import { FollowPlaces } from './follow/follow-places.ts';
 import { FollowService } from './follow/follow-service.ts';
 import { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
 import { LongAnswers } from './long-answers/long-answers.ts';
-import { MetadataFiles } from './metadata/metadata-files.ts';
+import { MetadataFiles, type SavedTable } from './metadata/metadata-files.ts';
 import { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import { QueueBounds } from './offsets/queue-bounds.ts';
@@ -125,7 +125,16 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   });
   offsets.onLowered = (group, topic, queueId) => orders.clear(topic, group, queueId);
   const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
-  const tables = { topics, groups, offsets, settings, places, delays, orders, modes };
+  const offsetsTable: SavedTable = {
+    prepareSave: async () => {
+      pop.popped.prepareSave();
+      return true;
+    },
+    encode: () => offsets.encode(),
+    saved: () => pop.popped.saved(),
+    load: (file) => offsets.load(file),
+  };
+  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, orders, modes };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -164,7 +173,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
   const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
   const queueBounds = new QueueBounds(store);
-  const pop = new PopServices({
+  const pop: PopServices = new PopServices({
     ...{
       ...shared,
       groups,
@@ -175,6 +184,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
       sqlFilters,
       follow,
       put,
+      places,
       orders,
       modes,
     },
@@ -249,13 +259,17 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
  * Reads the tables, and brings topics and store to one opinion: a topic whose messages are there and whose configuration is
  * not gets one. Rejects with BROKER_METADATA_DAMAGED or STORE_METADATA_DAMAGED.
  */
-export async function loadTables({ store, topics, metadata }: BrokerContext, fileSystem: FileSystem): Promise<void> {
+export async function loadTables(
+  { store, topics, metadata, pop }: BrokerContext,
+  fileSystem: FileSystem,
+): Promise<void> {
   const root = store.config.storePathRootDir;
   await fileSystem.makeDirectory(metadataDirectory(root));
   // A table that is saved durably would go with the name of its directory.
   await fileSystem.syncDirectory(root);
   await metadata.load();
   topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
+  if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();

@@ -16,6 +16,8 @@ export interface SavedTable {
   /** Before each save: makes true what the file will say. False: there is nothing to save any more. */
   prepareSave?(): Promise<boolean>;
   encode(): Iterable<string>;
+  /** What was encoded last is on disk. */
+  saved?(): void;
   load(file: unknown): void;
 }
 
@@ -125,6 +127,7 @@ export class MetadataFile {
       }
       pieces.push(Buffer.from(slice));
       await writeAtomic(this.#fileSystem, this.path, Buffer.concat(pieces));
+      this.#table.saved?.();
     } catch (cause) {
       this.#dirty = true;
       const message = `${this.path} could not be written: ${(cause as Error).message}`;

@@ -99,8 +99,8 @@ export class AckService {
   /** Of a delivery that is known to be one of a queue. */
   async #ack({ group, topic, queueId, queueOffsets, handle }: DeliveredBatch): Promise<Refusal | undefined> {
     const { groups, ordered } = this.#parts;
-    // Nothing comes again to a group that was deleted.
-    if (!groups.has(group)) return undefined;
+    // Nothing comes again to a group that there cannot be.
+    if (groups.preview(group) === undefined) return undefined;
     const { startOffset, popTime, brokerName, invisibleMs, reviveQueueId } = handle;
     if (reviveQueueId === ORDER_REVIVE_QUEUE) return ordered.ack(group, topic, queueId, queueOffsets, popTime);
     return this.putAck(

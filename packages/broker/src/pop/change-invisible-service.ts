@@ -66,7 +66,7 @@ export class ChangeInvisibleService {
       const remark = `offset is illegal, key:${topic}@${queueId}, offset:${queueOffset}, store:${min}~${max}`;
       return new Refusal(ResponseCode.NO_MESSAGE, remark);
     }
-    if (!groups.has(group)) {
+    if (groups.preview(group) === undefined) {
       return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${group}] does not exist`);
     }
     return handle.reviveQueueId === ORDER_REVIVE_QUEUE

@@ -5,6 +5,7 @@ import type { Caller } from '../base/caller.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { SqlFilters } from '../filter/sql-filters.ts';
+import type { PlaceTable } from '../follow/follow-places.ts';
 import type { FollowService } from '../follow/follow-service.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
@@ -28,6 +29,7 @@ import { PopPolling } from './pop-polling.ts';
 import { PopQueues } from './pop-queues.ts';
 import { PopService } from './pop-service.ts';
 import { PopStart } from './pop-start.ts';
+import { PoppedOffsets } from './popped-offsets.ts';
 import { QueueLocks } from './queue-locks.ts';
 import type { RequestModes } from './request-modes.ts';
 import { ReviveLog } from './revive-log.ts';
@@ -47,6 +49,7 @@ export interface PopParts {
   readonly sqlFilters: SqlFilters;
   readonly follow: FollowService;
   readonly put: PutService;
+  readonly places: PlaceTable;
   readonly stats: BrokerStats;
   readonly orders: OrderInfos;
   readonly modes: RequestModes;
@@ -79,6 +82,8 @@ export class PopServices {
   readonly polling: PopPolling;
   readonly notificationPolling: PopPolling;
   readonly revive: ReviveService;
+  /** Told of each save of the offsets' table. */
+  readonly popped: PoppedOffsets;
   readonly #durable: DurableOffsets;
   readonly #parts: PopParts;
 
@@ -90,12 +95,14 @@ export class PopServices {
     const locks = new QueueLocks();
     const log = new ReviveLog(parts);
     const start = new PopStart({ ...parts, durable });
+    const popped = new PoppedOffsets({ ...parts, log });
+    this.popped = popped;
     this.#durable = durable;
     this.permission = new PopPermission(parts);
     this.polling = new PopPolling(clock, config);
     this.notificationPolling = new PopPolling(clock, config);
     const { permission, polling, notificationPolling } = this;
-    const shared = { ...parts, permission, start, durable, inFlight, locks, log, polling, orders };
+    const shared = { ...parts, permission, start, durable, popped, inFlight, locks, log, polling, orders };
     this.pop = new PopService({ ...shared, queues: new PopQueues(shared) });
     this.acks = new AckService({ ...shared, ordered: new OrderedAcks(shared) });
     this.changes = new ChangeInvisibleService({ ...shared, acks: this.acks });
@@ -110,7 +117,7 @@ export class PopServices {
     const { orders, offsets } = this.#parts;
     for (const { topic, group, queueId, next } of orders.recoveredOffsets()) {
       const committed = offsets.query(group, topic, queueId);
-      if (committed >= 0 && committed < next) offsets.commit(group, topic, queueId, next);
+      if (committed < next) offsets.commit(group, topic, queueId, next);
     }
     this.revive.start();
   }

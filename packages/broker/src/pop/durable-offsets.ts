@@ -11,6 +11,8 @@ interface Ahead {
   offset: number;
   /** Everything that the offset depends on is in the log below it. */
   logEnd: number;
+  /** Called when the offset is committed, or will never be. */
+  readonly done: (() => void)[];
 }
 
 /**
@@ -48,26 +50,37 @@ export class DurableOffsets {
   }
 
   /** `logEnd`: offset in the log; the new offset is committed when everything below it is on disk. */
-  advance(group: string, topic: string, queueId: number, offset: number, logEnd: number): void {
+  advance(
+    group: string,
+    topic: string,
+    queueId: number,
+    offset: number,
+    logEnd: number,
+    done: () => void = () => {},
+  ): void {
     const key = queueKeyOf(topic, group, queueId);
     const ahead = this.#ahead.get(key);
     if (ahead !== undefined) {
       ahead.offset = offset;
       ahead.logEnd = Math.max(ahead.logEnd, logEnd);
+      ahead.done.push(done);
       return;
     }
     if (logEnd <= this.#store.flushedWhere) {
       this.#offsets.commit(group, topic, queueId, offset);
+      done();
       return;
     }
-    const entry: Ahead = { group, topic, queueId, offset, logEnd };
+    const entry: Ahead = { group, topic, queueId, offset, logEnd, done: [done] };
     this.#ahead.set(key, entry);
     void this.#commitWhenFlushed(key, entry);
   }
 
   /** The group's offset was set to another place: what was on its way to be committed is not. */
   forget(group: string, topic: string, queueId: number): void {
-    this.#ahead.delete(queueKeyOf(topic, group, queueId));
+    const key = queueKeyOf(topic, group, queueId);
+    const ahead = this.#ahead.get(key);
+    if (ahead !== undefined) this.#remove(key, ahead);
   }
 
   /** Before the table of offsets is saved for the last time. */
@@ -86,16 +99,25 @@ export class DurableOffsets {
       this.#commit(key, entry);
     } catch (error) {
       // Nothing comes to the disk any more; the offset stays where it was, and the messages come again.
-      this.#logger.warn({ err: error, ...entry }, `an offset is not committed: ${(error as Error).message}`);
-      this.#ahead.delete(key);
+      this.#logger.warn(
+        { err: error, group: entry.group, topic: entry.topic, queueId: entry.queueId },
+        `an offset is not committed: ${(error as Error).message}`,
+      );
+      if (this.#ahead.get(key) === entry) this.#remove(key, entry);
     }
   }
 
   #commit(key: string, entry: Ahead): void {
     if (this.#ahead.get(key) !== entry) return;
-    this.#ahead.delete(key);
     // It may have been deleted meanwhile, and its offsets with it.
-    if (this.#topics.select(entry.topic) === undefined) return;
-    this.#offsets.commit(entry.group, entry.topic, entry.queueId, entry.offset);
+    if (this.#topics.select(entry.topic) !== undefined) {
+      this.#offsets.commit(entry.group, entry.topic, entry.queueId, entry.offset);
+    }
+    this.#remove(key, entry);
+  }
+
+  #remove(key: string, entry: Ahead): void {
+    this.#ahead.delete(key);
+    for (const done of entry.done) done();
   }
 }

@@ -13,6 +13,7 @@ import type { InFlightTable } from './in-flight.ts';
 import type { OrderInfos } from './order-infos.ts';
 import type { PopRequest } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
+import type { PoppedOffsets } from './popped-offsets.ts';
 import type { QueueLocks } from './queue-locks.ts';
 import { queueOffsetOf, retryRecord } from './retry-record.ts';
 import type { ReviveLog } from './revive-log.ts';
@@ -74,6 +75,7 @@ export interface PopQueuesParts {
   readonly store: MessageStore;
   readonly offsets: ConsumerOffsetManager;
   readonly durable: DurableOffsets;
+  readonly popped: PoppedOffsets;
   readonly start: PopStart;
   readonly orders: OrderInfos;
   readonly log: ReviveLog;
@@ -165,7 +167,7 @@ export class PopQueues {
 
   /** Under a checkpoint. False: nothing is given. */
   async #take(look: PopLook, topic: string, queueId: number, from: number, found: GetMessageResult): Promise<boolean> {
-    const { config, log, inFlight } = this.#parts;
+    const { config, log, inFlight, popped } = this.#parts;
     const { group, invisibleMs } = look.request;
     const queueOffsets = found.records.map(queueOffsetOf);
     const point: PopCheckPoint = {
@@ -179,14 +181,16 @@ export class PopQueues {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, `${mergeKeyOf(point)} was popped in this millisecond`);
       return false;
     }
-    const logEnd = await log.putCheckPoint(point, look.reviveQueueId);
+    const mark = popped.begin();
+    const logEnd = await log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
     if (logEnd instanceof Refusal) {
+      popped.end(mark);
       look.refusal ??= logEnd;
       look.restCount += Math.max(0, found.maxOffset - from);
       return false;
     }
     inFlight.gaveOut(point, look.reviveQueueId);
-    this.#move(look, topic, queueId, found.nextBeginOffset, logEnd);
+    this.#move(look, topic, queueId, found.nextBeginOffset, logEnd, () => popped.end(mark));
     this.#give(look, topic, queueId, from, found, queueOffsets);
     return true;
   }
@@ -207,13 +211,20 @@ export class PopQueues {
     return true;
   }
 
-  #move(look: PopLook, topic: string, queueId: number, offset: number, logEnd: number): void {
+  #move(
+    look: PopLook,
+    topic: string,
+    queueId: number,
+    offset: number,
+    logEnd: number,
+    done: () => void = () => {},
+  ): void {
     const { offsets, durable } = this.#parts;
     const { group, isOrdered } = look.request;
     // A reset that came meanwhile is where the next pop begins.
-    if (offsets.hasReset(group, topic, queueId)) return;
-    if (isOrdered) offsets.commit(group, topic, queueId, offset);
-    else durable.advance(group, topic, queueId, offset, logEnd);
+    if (offsets.hasReset(group, topic, queueId)) done();
+    else if (isOrdered) offsets.commit(group, topic, queueId, offset);
+    else durable.advance(group, topic, queueId, offset, logEnd, done);
   }
 
   #give(

@@ -119,6 +119,10 @@ export class PopService {
         if (caller.isGone) return undefined;
         throw error;
       }
+      if (caller.isGone && look.records.length === 0) {
+        asker.unreserve();
+        return undefined;
+      }
       if (look.refusal !== undefined && look.records.length === 0) {
         asker.unreserve();
         return look.refusal;

@@ -20,6 +20,7 @@ import {
   type PopCheckPoint,
   reviveTimeOf,
 } from './check-point.ts';
+import { POP_NEXT } from './popped-offsets.ts';
 
 export interface ReviveLogParts {
   readonly config: BrokerConfig;
@@ -49,10 +50,14 @@ export class ReviveLog {
     return Math.max(config.reviveQueueNum, topics.select(this.topic)?.readQueueNums ?? 0);
   }
 
-  /** Resolves with an offset of the log: the checkpoint is on disk when the log is up to there. Or why it was not stored. */
-  putCheckPoint(point: PopCheckPoint, reviveQueueId: number): Promise<number | Refusal> {
+  /**
+   * Resolves with an offset of the log: the checkpoint is on disk when the log is up to there. Or why it was not stored.
+   * `next`: where the group goes on, when the checkpoint is that of a pop.
+   */
+  putCheckPoint(point: PopCheckPoint, reviveQueueId: number, next?: number): Promise<number | Refusal> {
     const deliverTime = reviveTimeOf(point) - CHECK_POINT_EARLY_MS;
-    return this.#put(encodeCheckPoint(point), CK_TAG, checkPointKey(point), reviveQueueId, deliverTime);
+    const more = next === undefined ? '' : propertyEntry(POP_NEXT, String(next));
+    return this.#put(encodeCheckPoint(point), CK_TAG, checkPointKey(point), reviveQueueId, deliverTime, more);
   }
 
   /** `invisibleMs`: of the checkpoint. */
@@ -69,6 +74,7 @@ export class ReviveLog {
     uniqKey: string,
     queueId: number,
     deliverTime: number,
+    more = '',
   ): Promise<number | Refusal> {
     const { put, caller, clock } = this.#parts;
     const message = {
@@ -76,7 +82,8 @@ export class ReviveLog {
       properties:
         propertyEntry('TAGS', tag) +
         propertyEntry('UNIQ_KEY', uniqKey) +
-        propertyEntry('TIMER_DELIVER_MS', String(Math.max(0, deliverTime))),
+        propertyEntry('TIMER_DELIVER_MS', String(Math.max(0, deliverTime))) +
+        more,
     };
     const outcome = await put.put<PutOutcome>(message, caller, 'pop', (value) => value);
     if (outcome instanceof Refusal) return outcome;

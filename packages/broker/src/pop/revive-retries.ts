@@ -71,10 +71,10 @@ export class ReviveRetries {
     return logEnd;
   }
 
-  /** Topic and group are still there. */
+  /** Topic and group are still there; a group may have been made by the pop, and not be saved. */
   #isWanted({ topic, group }: PopCheckPoint): boolean {
     const { topics, groups } = this.#parts;
-    return topics.select(normalTopicOf(topic, group)) !== undefined && groups.has(group);
+    return topics.select(normalTopicOf(topic, group)) !== undefined && groups.find(group) !== undefined;
   }
 
   async #revive(point: PopCheckPoint, queueOffset: number, reviveQueueId: number): Promise<number> {

@@ -109,7 +109,7 @@ test('change invisible: what cannot be is refused by its code', async () => {
   assert.equal(await code({ queueId: 8 }), ResponseCode.MESSAGE_ILLEGAL);
   assert.equal(await code({ queueId: -1 }), ResponseCode.MESSAGE_ILLEGAL);
   assert.equal(await code({ queueOffset: 1 }), ResponseCode.NO_MESSAGE);
-  assert.equal(await code({ group: 'none' }), ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST);
+  assert.equal(await code({ group: 'not legal!' }), ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST);
   assert.equal(await code({}, -1), ResponseCode.INVALID_PARAMETER);
   assert.equal(await code({ handle: { ...a!.handle, reviveQueueId: 8 } }), ResponseCode.INVALID_PARAMETER);
   await pop.broker.stop();

@@ -85,7 +85,7 @@ test('revive: what is no checkpoint, and one of a topic or group that is gone, i
     pop.broker.send(REVIVE_TOPIC, String(body) || ' ', property('TAGS', tag), { queueId: 0 });
   for (const body of bodies) for (const tag of ['ck', 'ack', 'bAck', 'none']) await put(body, tag);
   await put(encodeCheckPoint(point), 'ck');
-  await put(encodeCheckPoint({ ...point, topic: 'T', group: 'none' }), 'ck');
+  await put(encodeCheckPoint({ ...point, topic: 'T', group: 'not legal!' }), 'ck');
   await put(encodeAck({ ...point, queueOffsets: [0] }, false), 'ack');
   await pop.advance(5 * SECOND);
   assert.equal(pop.committed(REVIVE_TOPIC, 0, REVIVE_GROUP), bodies.length * 4 + 2);
