@@ -8,7 +8,17 @@ import { parseArgs } from 'node:util';
 import { ensureInstalled, root } from './ensure.mjs';
 
 /** Relative numbers of inputs; what touches a disk costs a hundred times what a frame does. */
-const SHARES = { frames: 33, headers: 25, answers: 5, requests: 20, streams: 10, settings: 4, metadata: 2, store: 1 };
+const SHARES = {
+  frames: 33,
+  headers: 25,
+  answers: 5,
+  requests: 20,
+  streams: 10,
+  settings: 4,
+  metadata: 2,
+  timers: 2,
+  store: 1,
+};
 const PROCESSES = 2;
 /** No line from the process for this long: it hangs. Each input has shorter limits of its own. */
 const SILENCE_MS = 90_000;

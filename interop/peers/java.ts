@@ -83,10 +83,10 @@ export function apacheClassPath(version: ApacheVersion): string {
 /** Compiles one of our programs against one Apache release, if that was not done yet; answers its whole class path. */
 export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
   const libraries = apacheClassPath(version);
-  // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0.
-  const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction'] : [];
-  const pop = program === 'client' && version === '5.5.0' ? ['client-pop'] : [];
-  const folders = ['common', program, ...more, ...pop];
+  // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0, recallMessage with 5.4.0.
+  const recent = version === '5.5.0' ? ['client-pop', 'client-timer'] : [];
+  const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction', ...recent] : [];
+  const folders = ['common', program, ...more];
   const sources = folders.flatMap((folder) =>
     readdirSync(join(javaFolder, folder))
       .filter((name) => name.endsWith('.java'))

@@ -6,6 +6,17 @@ import { requests, streams } from './targets/live.ts';
 import { metadata } from './targets/metadata.ts';
 import { settings } from './targets/settings.ts';
 import { store } from './targets/store.ts';
+import { timers } from './targets/timers.ts';
 
 /** Everything that is read from outside. */
-export const targets: readonly Target[] = [frames, headers, answers, requests, streams, settings, metadata, store];
+export const targets: readonly Target[] = [
+  frames,
+  headers,
+  answers,
+  requests,
+  streams,
+  settings,
+  metadata,
+  timers,
+  store,
+];

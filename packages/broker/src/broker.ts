@@ -57,8 +57,7 @@ export interface BrokerEvents {
  *
  * start: listen (no request is answered yet) → store opened and recovered → tables loaded → serving → registered.
  * shutdown, the other way round: out of the routes → held pulls dropped → requests in flight answered → ends of transactions written →
- * followers stopped →
- * tables saved → store shut down.
+ * deliveries and followers stopped → timer files and tables saved → store shut down.
  */
 export class Broker extends EventEmitter<BrokerEvents> {
   readonly config: BrokerConfig;
@@ -184,6 +183,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       }
     } catch (error) {
       await this.#server.shutdown(0);
+      await this.#context?.timer.close().catch(() => {});
       await this.#context?.metadata.close().catch(() => {});
       await store?.shutdown();
       throw error;
@@ -301,7 +301,9 @@ export class Broker extends EventEmitter<BrokerEvents> {
     await step(() => this.#server.shutdown(SHUTDOWN_GRACE_MS));
     await step(() => context.transactions.stop());
     await step(() => context.pop.stop());
+    await step(() => context.timer.stop());
     await step(() => context.follow.stop());
+    await step(() => context.timer.close());
     context.housekeeping.stop();
     await step(() => context.metadata.close());
     await step(() => context.store.shutdown());

@@ -11,6 +11,8 @@ import {
   milliseconds,
   type TextForm,
   text,
+  WHEEL_SLOTS,
+  WHEEL_SPARE_SLOTS,
 } from '@vernier/store/internal';
 import { topicNameFault } from './base/names.ts';
 import type { BrokerConfig } from './config.ts';
@@ -82,7 +84,49 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
   validateSystemTopicWhenUpdateTopic: flag(true, 'Refuse to change or delete system topics.', CHANGEABLE),
   enableMixedMessageType: flag(false, 'Allow topics of message.type MIXED.', CHANGEABLE),
   reviveQueueNum: integer([1, 1_024], 'queues', 8, 'Queues of the topic that holds the checkpoints of POP.'),
-  timerWheelEnable: flag(true, 'Create the topic that timed messages will use.'),
+  timerWheelEnable: flag(
+    true,
+    'Hold timed messages until their time. Without it they are refused, and those that wait go on waiting.',
+  ),
+  timerPrecisionMs: integer(
+    [100, 1_000],
+    'ms',
+    1_000,
+    'To what a timed message’s time is rounded up. A directory in which some wait cannot be used with another value.',
+    { values: [100, 200, 500, 1_000] },
+  ),
+  timerRollWindowSlot: integer(
+    [2, WHEEL_SLOTS / 2 - WHEEL_SPARE_SLOTS],
+    'slots of timerPrecisionMs',
+    172_800,
+    'How long a timed message waits before it is stored anew; at most two thirds of fileReservedTime.',
+    CHANGEABLE,
+  ),
+  timerMaxDelaySec: integer(
+    [1, 315_360_000],
+    's',
+    259_200,
+    'Longest time that a message may ask to wait; more is refused.',
+    CHANGEABLE,
+  ),
+  timerFlushIntervalMs: milliseconds(
+    [10, 60_000],
+    1_000,
+    'Time between two writes of how far the timed messages are; what was delivered since may come twice after a crash.',
+    CHANGEABLE,
+  ),
+  mappedFileSizeTimerLog: integer(
+    [4 * 1024, 1024 * MiB],
+    'bytes',
+    100 * MiB,
+    'Size of a file of the timer log. A directory keeps the size it was made with.',
+  ),
+  recallMessageEnable: flag(false, 'Let producers recall timed messages.', CHANGEABLE),
+  allowRecallWhenBrokerNotWriteable: flag(
+    true,
+    'Recalls are taken although brokerPermission does not let clients write.',
+    CHANGEABLE,
+  ),
 
   regionId: text(propertyValue, 'DefaultRegion', 'Answered with every send and stored with every message.'),
   traceOn: flag(true, 'Tell producers that traces are wanted.'),

@@ -37,7 +37,16 @@ export interface BrokerConfig {
   validateSystemTopicWhenUpdateTopic: boolean;
   enableMixedMessageType: boolean;
   reviveQueueNum: number;
+  /** This and the keys that begin with timer are RocketMQ's MessageStoreConfig, as is mappedFileSizeTimerLog. */
   timerWheelEnable: boolean;
+  timerPrecisionMs: number;
+  /** Slots; messages that wait longer are put back when these are over. */
+  timerRollWindowSlot: number;
+  timerMaxDelaySec: number;
+  timerFlushIntervalMs: number;
+  mappedFileSizeTimerLog: number;
+  recallMessageEnable: boolean;
+  allowRecallWhenBrokerNotWriteable: boolean;
 
   /** Answered with every send and stored with every message. */
   regionId: string;

@@ -34,6 +34,8 @@ import type { SendBackService } from './retry/send-back-service.ts';
 import type { RunningSettings } from './settings/running-settings.ts';
 import type { SettingsAdmin } from './settings/settings-admin.ts';
 import type { BrokerStats } from './stats/broker-stats.ts';
+import type { RecallService } from './timer/recall-service.ts';
+import type { TimerService } from './timer/timer-service.ts';
 import type { TopicConfigManager } from './topics/topic-config-manager.ts';
 import type { TransactionService } from './transaction/transaction-service.ts';
 
@@ -68,6 +70,8 @@ export interface BrokerContext {
   /** Looked at in order for each message that has one of the properties a hook names. */
   readonly putHooks: PutMessageHook[];
   readonly sendBack: SendBackService;
+  /** Takes timed messages back. */
+  readonly recall: RecallService;
   readonly reply: ReplyService;
   readonly pull: PullService;
   readonly sqlFilters: SqlFilters;
@@ -82,8 +86,9 @@ export interface BrokerContext {
   readonly transactions: TransactionService;
   /** Who follows the queues of system topics. */
   readonly follow: FollowService;
-  /** Messages that wait for their time. */
+  /** Messages that wait at a delay level, and those that wait for a time. */
   readonly delay: DelayService;
+  readonly timer: TimerService;
 
   // What operators call.
   readonly topicAdmin: TopicAdmin;

@@ -24,6 +24,7 @@ import type { BrokerContext } from './context.ts';
 import { DelayLevelHook } from './delay/delay-level-hook.ts';
 import { DelayOffsets } from './delay/delay-offsets.ts';
 import { DelayService } from './delay/delay-service.ts';
+import { DueDeliveries } from './delay/due-deliveries.ts';
 import { SqlFilters } from './filter/sql-filters.ts';
 import { FollowPlaces } from './follow/follow-places.ts';
 import { FollowService } from './follow/follow-service.ts';
@@ -42,7 +43,6 @@ import { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
 import { PullService } from './pull/pull-service.ts';
 import { Admission } from './put/admission.ts';
 import { HalfMessages } from './put/half-message.ts';
-import { refuseTimers } from './put/put-message-hook.ts';
 import { PutService } from './put/put-service.ts';
 import { RetryLimit } from './put/retry-limit.ts';
 import type { BrokerHosts } from './registration/hosts.ts';
@@ -51,6 +51,10 @@ import { SendBackService } from './retry/send-back-service.ts';
 import { brokerSettings } from './settings/broker-settings.ts';
 import { SettingsAdmin } from './settings/settings-admin.ts';
 import { BrokerStats } from './stats/broker-stats.ts';
+import { RecallService } from './timer/recall-service.ts';
+import { TimerHook } from './timer/timer-hook.ts';
+import { TimerMetrics } from './timer/timer-metrics.ts';
+import { TimerService } from './timer/timer-service.ts';
 import { TopicConfigManager } from './topics/topic-config-manager.ts';
 import { OpenHalves } from './transaction/open-halves.ts';
 import { TransactionService } from './transaction/transaction-service.ts';
@@ -65,16 +69,16 @@ export interface BrokerContextParts {
   logger: StoreLogger;
   /** Draws lots, from 0 up to 1; default Math.random. */
   random?: (() => number) | undefined;
+  /** Slots of the timer wheel, when not RocketMQ's; for tests. */
+  timerSlots?: number | undefined;
   /** Beside the file, which is written in any case. */
   topicsChanged(): void;
   announce(): Promise<void>;
   /** Which brokers have a topic; undefined when no nameserver knows. Default: no nameserver. */
   routeOf?(topic: string): Promise<TopicRouteData | undefined>;
-  /** Default: timed messages never come. */
+  /** How far timed messages are, when not as the broker's own; for tests. */
   timed?: TimedMessages;
 }
-
-const NEVER: TimedMessages = { takenUpTo: () => 0, deliveredUpTo: () => 0 };
 
 type BudgetKey = Extract<keyof BrokerConfig, `${string}BytesMax`>;
 
@@ -134,7 +138,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     saved: () => pop.popped.saved(),
     load: (file) => offsets.load(file),
   };
-  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, orders, modes };
+  const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
+  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -146,7 +151,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const locks = new RebalanceLockManager(config.lockMaxLiveTime, () => clock.monotonic(), budgets.locks);
   const stats = new BrokerStats(config.brokerClusterName, clock.now());
   const levels = new DelayLevels(store.config.messageDelayLevel);
-  const putHooks = [new DelayLevelHook(levels, store, logger), refuseTimers];
+  const putHooks = [new DelayLevelHook(levels, store, logger), new TimerHook(config, store, clock)];
   const { host, storeHost, address } = hosts;
   const admission = new Admission(config, topics, clock, host);
   const retryLimit = new RetryLimit(topics, groups, locks);
@@ -168,8 +173,14 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const transactionParts = { config, store, topics, producers, offsets, follow, put, clock, logger, hosts };
   const announce = (): Promise<void> => parts.announce();
   const caller = new CallerSession(hosts.host, storeHost);
-  const delay = new DelayService({ ...shared, levels, offsets: delays, follow, put, caller, logger });
-  const hasDelayed = (): boolean => delay.hasPending;
+  const dueParts = { config, store, topics, put, caller, logger };
+  const delayParts = { store, levels, offsets: delays, follow, clock, logger };
+  const delay = new DelayService({ ...delayParts, deliveries: new DueDeliveries(dueParts, 'delay') });
+  const timer = new TimerService({
+    ...{ config, store, fileSystem, follow, metrics: timers, putsOnDisk, clock, logger, slots: parts.timerSlots },
+    deliveries: new DueDeliveries(dueParts, 'timer'),
+  });
+  const hasDelayed = (): boolean => delay.hasPending || timer.hasPending;
   const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
   const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
   const queueBounds = new QueueBounds(store);
@@ -193,7 +204,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
       offsetsFile,
       modesFile: metadata.modes,
       budget: budgets.pops,
-      timed: parts.timed ?? NEVER,
+      timed: parts.timed ?? timer,
     },
     ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
   });
@@ -229,6 +240,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     transactions: new TransactionService({ ...transactionParts, halves: openHalves }),
     follow,
     delay,
+    timer,
+    recall: new RecallService({ config, topics, put, clock }),
     topicAdmin: new TopicAdmin(topicParts),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
@@ -248,7 +261,11 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     longAnswers: new LongAnswers(clock),
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
-      const more = (): Record<string, string> => ({ ...delay.runtimeInfo(), ...pop.revive.runtimeInfo() });
+      const more = (): Record<string, string> => ({
+        ...delay.runtimeInfo(),
+        ...timer.runtimeInfo(),
+        ...pop.revive.runtimeInfo(),
+      });
       return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
     },
     announce,
@@ -257,10 +274,11 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
 
 /**
  * Reads the tables, and brings topics and store to one opinion: a topic whose messages are there and whose configuration is
- * not gets one. Rejects with BROKER_METADATA_DAMAGED or STORE_METADATA_DAMAGED.
+ * not gets one. Rejects with BROKER_METADATA_DAMAGED, STORE_METADATA_DAMAGED,
+ * or STORE_TIMER_PRECISION_MISMATCH.
  */
 export async function loadTables(
-  { store, topics, metadata, pop }: BrokerContext,
+  { store, topics, metadata, pop, timer }: BrokerContext,
   fileSystem: FileSystem,
 ): Promise<void> {
   const root = store.config.storePathRootDir;
@@ -268,6 +286,7 @@ export async function loadTables(
   // A table that is saved durably would go with the name of its directory.
   await fileSystem.syncDirectory(root);
   await metadata.load();
+  await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
   if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
@@ -288,15 +307,16 @@ async function areOnDisk(store: MessageStore): Promise<boolean> {
 }
 
 /**
- * Begins what the broker does by itself, when its tables are read: the delay levels. Messages that arrive wake who waits for
- * them from here on.
+ * Begins what the broker does by itself, when its tables are read: the delay levels, the timed messages. Messages that
+ * arrive wake who waits for them from here on.
  */
-export function startServices({ store, follow, holds, delay, pop }: BrokerContext): void {
+export function startServices({ store, follow, holds, delay, pop, timer }: BrokerContext): void {
   store.on('arrived', ({ topic, queueId, maxOffset, tagsCode }) => {
     follow.messageArrived(topic, queueId);
     holds.messageArrived(topic, queueId, maxOffset, tagsCode);
     pop.messageArrived(topic, queueId, tagsCode);
   });
   delay.start();
+  timer.start();
   pop.start();
 }

@@ -19,6 +19,8 @@ export interface MachineBrokerOptions {
   config?: Partial<BrokerConfig>;
   /** From 0 up to 1; always 0 without it. */
   random?: () => number;
+  /** Slots of the timer wheel. */
+  timerSlots?: number;
   /** Before the tables are read. */
   prepare?(store: MessageStore): void;
   /** Timed messages are given on, for POP. */
@@ -48,7 +50,14 @@ export class MachineBroker {
   }
 
   static async start(options: MachineBrokerOptions = {}): Promise<MachineBroker> {
-    const { machine = new Machine(), config = {}, random = () => 0, prepare, hasTimer = false } = options;
+    const {
+      machine = new Machine(),
+      config = {},
+      random = () => 0,
+      prepare,
+      hasTimer = false,
+      timerSlots = 1_280,
+    } = options;
     const store = await machine.open();
     prepare?.(store);
     const { fileSystem, scheduler: clock } = machine;
@@ -60,8 +69,8 @@ export class MachineBroker {
     });
     const timer = new FakeTimer(store, clock);
     const context = createBrokerContext({
-      timed: timer,
-      ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random },
+      ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
+      ...(hasTimer ? { timed: timer } : {}),
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
@@ -115,11 +124,13 @@ export class MachineBroker {
 
   /** In the broker's order. */
   async stop(): Promise<void> {
-    const { follow, housekeeping, holds, metadata, pop } = this.context;
+    const { follow, housekeeping, holds, metadata, pop, timer } = this.context;
     holds.stop();
     pop.stopPolling();
     await this.machine.until(pop.stop(), 'stop of POP');
+    await this.machine.until(timer.stop(), 'stop of the deliveries');
     await this.machine.until(follow.stop(), 'stop of the followers');
+    await this.machine.until(timer.close(), 'stop of the timer files');
     housekeeping.stop();
     await this.machine.until(metadata.close(), 'stop of the tables');
     await this.machine.until(this.store.shutdown(), 'stop of the store');

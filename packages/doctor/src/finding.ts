@@ -22,6 +22,7 @@ export type FindingKind =
   | 'index-missing-entry'
   | 'checkpoint'
   | 'config'
+  | 'timer'
   | 'repair';
 
 export interface Finding {

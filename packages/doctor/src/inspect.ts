@@ -6,6 +6,7 @@ import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
 import { blockUnitsFor, OpenFileCache } from './queue-reader.ts';
 import { recoveryStartOf } from './recovery-start.ts';
 import { doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
+import { summariseTimers, type TimerSummary } from './timer-check.ts';
 
 export interface QueueSummary {
   topic: string;
@@ -47,6 +48,8 @@ export interface Inspection {
   queues: QueueSummary[];
   index: IndexSummary[];
   config: ConfigFile[];
+  /** Timed messages; undefined where none ever waited. */
+  timers: TimerSummary | undefined;
   space: { totalBytes: number; freeBytes: number };
   /** As the page cache was before anything was read here; undefined where it does not say. */
   cache: StoreCacheState | undefined;
@@ -79,6 +82,7 @@ export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
       queues: queues.map((queue) => summarise(queue, log)),
       index: await summariseIndex(layout),
       config: await readConfigFiles(layout.root),
+      timers: await summariseTimers(layout),
       space: await doctorFileSystem.space(layout.root),
       cache: cacheState,
       firstTime: log.recordAt(minOffset)?.record.storeTimestamp ?? 0,

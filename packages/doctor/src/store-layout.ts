@@ -67,7 +67,7 @@ export interface StoreLayout extends QueueKinds {
   deletions: ReadonlyMap<string, number>;
   /** Why deletions.json is not believed; its previous copy, where that is whole, is what `deletions` has. */
   deletionsProblem: string | undefined;
-  /** Kinds of files that are there and not looked into: batch queues, timer, compaction. */
+  /** Kinds of files that are there and not looked into: batch queues, compaction. */
   unread: string[];
   quarantine: string[];
 }
@@ -147,9 +147,7 @@ export async function readLayout(root: string, options: LayoutOptions = {}): Pro
     extensions: await readQueues(paths.consumeQueueExt),
     indexFiles,
     ...(await readDeletions(paths.deletions)),
-    unread: names.filter((name) =>
-      ['batchconsumequeue', 'timerlog', 'timerwheel', 'compaction', 'consumequeue_r'].includes(name),
-    ),
+    unread: names.filter((name) => ['batchconsumequeue', 'compaction', 'consumequeue_r'].includes(name)),
     quarantine: await fileSystem.list(paths.quarantine),
   };
 }

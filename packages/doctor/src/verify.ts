@@ -21,6 +21,7 @@ import { QueueCheck } from './queue-check.ts';
 import { RecordFactsReader, type TagsCodes } from './record-facts.ts';
 import { queuesCompleteBelow } from './recovery-start.ts';
 import { type DataFile, doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
+import { checkTimers } from './timer-check.ts';
 
 export interface VerifyOptions {
   /** `quick`: the ends of everything. `full`: every record, entry and key. */
@@ -80,6 +81,7 @@ class Verification {
     this.#checkFileSizes();
     this.#checkDeletions();
     this.#checkQueueKinds();
+    await checkTimers(layout, findings);
     const queues = new QueueCheck({
       layout,
       findings,

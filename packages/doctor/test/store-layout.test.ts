@@ -35,7 +35,7 @@ test('a layout: what is not looked into is named, what belongs to no log is set 
   mkdirSync(join(store.root, 'consumequeue', 'events', 'no-number'));
   writeFileSync(join(store.root, 'commitlog', 'notes.txt'), 'x');
   const { unread, emptyFiles, strangers, logFiles, extensions, batchTopics } = await readLayout(store.root);
-  assert.deepEqual(unread.sort(), ['batchconsumequeue', 'timerwheel']);
+  assert.deepEqual(unread.sort(), ['batchconsumequeue']);
   assert.deepEqual([extensions.size, batchTopics.size], [0, 0], 'files in the place of directories');
   assert.deepEqual(emptyFiles, [join(store.root, 'commitlog', '00000000000000999999')]);
   assert.deepEqual(strangers, [join(store.root, 'commitlog', 'notes.txt')]);

@@ -128,3 +128,25 @@ export {
   StoreCheckpoint,
   targetsAt,
 } from './recovery/store-checkpoint.ts';
+export {
+  decodeTimerCheck,
+  encodeTimerCheck,
+  TIMER_CHECK_BYTES,
+  type TimerCheckContent,
+  type TimerCheckFields,
+} from './timer/timer-checkpoint.ts';
+export { type TimerEntry, TimerFiles, type TimerFilesOptions } from './timer/timer-files.ts';
+export {
+  isBlank,
+  isFileFull,
+  readSlot,
+  readUnit,
+  SLOT_BYTES,
+  SLOT_CUT,
+  TimerMagic,
+  type TimerSlot,
+  type TimerUnit,
+  UNIT_BYTES,
+  WHEEL_SLOTS,
+  WHEEL_SPARE_SLOTS,
+} from './timer/timer-layout.ts';

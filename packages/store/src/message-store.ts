@@ -224,13 +224,15 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
 
   /**
    * The raw record that starts at this offset in the log; undefined when none does, or one that a repair left in place of a
-   * lost message. One that is larger than what maxMessageSize allows now is found through its queue and by its keys, not
-   * here.
+   * lost message. One that is larger than what maxMessageSize allows now is found through its queue, by its keys, and here
+   * by whoever knows its `size`.
    */
-  async selectOneMessageByOffset(commitLogOffset: number): Promise<Buffer | undefined> {
+  async selectOneMessageByOffset(commitLogOffset: number, size?: number): Promise<Buffer | undefined> {
     this.#checkOpen();
     checkInteger('selectOneMessageByOffset', 'commitLogOffset', commitLogOffset);
-    return this.#parts.lookup.selectOneMessageByOffset(commitLogOffset);
+    if (size === undefined) return this.#parts.lookup.selectOneMessageByOffset(commitLogOffset);
+    checkInteger('selectOneMessageByOffset', 'size', size);
+    return this.#parts.lookup.selectNamedRecord(commitLogOffset, size);
   }
 
   /** The same, decoded. */
@@ -410,6 +412,11 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
   async checkPlace(path: string): Promise<void> {
     checkText('checkPlace', 'path', path);
     return this.#parts.checkPlace(path);
+  }
+
+  /** For whoever keeps files of its own beside the store's, of which a write failed: the store fails with that. */
+  failWith(cause: StoreError): void {
+    this.#parts.fail(cause);
   }
 
   /** Disk calls that have not returned, oldest first, with the milliseconds since each began. */

@@ -178,6 +178,11 @@ export class StoreParts {
     return this.#running.failure;
   }
 
+  /** See MessageStore.failWith. */
+  fail(cause: StoreError): void {
+    this.#running.fail(cause);
+  }
+
   /** Why nothing can be appended although nothing failed. */
   get readOnlyReason(): string | undefined {
     return this.#diskFullReason ?? this.commitLog.dispatchBehindReason;

@@ -38,6 +38,7 @@ import { decodeMessage, SCHEDULE_TOPIC } from '@vernier/store/internal';
 import { BrokerModel, NONE } from './broker-model.ts';
 import { type Front, type FrontMachine, type FrontOfHistory, Refused } from './front.ts';
 import type { Random } from './random.ts';
+import { TIMER_PRECISION_MS, TIMER_ROLL_SLOTS, TIMER_SLOTS, TimerModel, TimerSenders, timerTopics } from './timers.ts';
 import {
   HALF_TOPIC,
   OP_TOPIC,
@@ -66,11 +67,15 @@ const config: BrokerConfig = {
     transactionOpBatchInterval: 400,
     transactionCheckMax: 1_000,
   },
+  ...{ timerPrecisionMs: TIMER_PRECISION_MS, timerRollWindowSlot: TIMER_ROLL_SLOTS, timerFlushIntervalMs: 100 },
+  ...{ mappedFileSizeTimerLog: 4_096, recallMessageEnable: true },
 };
 
 export interface BrokerFrontOptions {
   /** Producers of transactions beside the others. */
   transactions?: boolean;
+  /** Senders of timed messages, too. */
+  timers?: boolean;
 }
 
 /**
@@ -87,17 +92,21 @@ export class BrokerFront implements FrontOfHistory {
   readonly hasMetadata = true;
   readonly ownTopics: ReadonlySet<string>;
   readonly #model = new BrokerModel();
+  readonly startsAlways: boolean;
   readonly #hasTransactions: boolean;
+  #timers: TimerModel | undefined;
   #transactions: TransactionModel | undefined;
   #endedCleanly = false;
 
-  constructor({ transactions = false }: BrokerFrontOptions = {}) {
+  constructor({ transactions = false, timers = false }: BrokerFrontOptions = {}) {
     this.#hasTransactions = transactions;
-    this.ownTopics = transactions ? transactionTopics : new Set();
+    this.startsAlways = timers;
+    this.ownTopics = new Set([...(transactions ? transactionTopics : []), ...(timers ? timerTopics : [])]);
   }
 
   begin(options: TransactionModelOptions): void {
     if (this.#hasTransactions) this.#transactions = new TransactionModel(options);
+    if (this.startsAlways) this.#timers = new TimerModel(options);
   }
 
   async open(store: MessageStore, machine: FrontMachine): Promise<BrokerUnderTorture> {
@@ -115,19 +124,21 @@ export class BrokerFront implements FrontOfHistory {
       },
     };
     const context = createBrokerContext({
-      ...{ config, store, hosts, fileSystem, clock: scheduler, logger },
+      ...{ config, store, hosts, fileSystem, clock: scheduler, logger, timerSlots: TIMER_SLOTS },
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
     await loadTables(context, fileSystem);
     this.#checkOffsets(context, isBackup);
     this.#model.groupFound(context.groups.has(GROUP), isBackup);
-    return new BrokerUnderTorture(context, this.#model, machine, this.#transactions);
+    return new BrokerUnderTorture(context, this.#model, machine, this.#transactions, this.#timers);
   }
 
   ended(clean: boolean): void {
     this.#endedCleanly = clean;
-    if (clean) this.#transactions?.shutDownCleanly();
+    if (!clean) return;
+    this.#transactions?.shutDownCleanly();
+    this.#timers?.shutDownCleanly();
   }
 
   /** What a start found is what somebody committed, the last of it when everything was saved. */
@@ -157,7 +168,8 @@ class BrokerUnderTorture implements Front {
   readonly #machine: FrontMachine;
   readonly #transactions: TransactionModel | undefined;
   readonly #producers: TransactionProducers | undefined;
-  /** Only where there are producers of transactions. */
+  readonly #timers: TimerModel | undefined;
+  /** Only where there are producers of transactions or senders of timed messages. */
   readonly transact?: (random: Random) => Promise<void>;
   /** Told when the store begins to delete a topic. */
   readonly #onBegun = new Map<string, () => void>();
@@ -168,6 +180,7 @@ class BrokerUnderTorture implements Front {
     model: BrokerModel,
     machine: FrontMachine,
     transactions: TransactionModel | undefined,
+    timers: TimerModel | undefined,
   ) {
     this.#context = context;
     this.#model = model;
@@ -183,13 +196,19 @@ class BrokerUnderTorture implements Front {
     this.#connection = connection as unknown as RemotingConnection;
     this.#watch(context);
     this.#transactions = transactions;
-    if (transactions === undefined) return;
+    this.#timers = timers;
     const { scheduler, counters, isLookedAt } = machine;
     const request = (code: number, fields: ExtFields, body?: Buffer): Promise<RemotingCommand> =>
       this.#handle(createRequest(code, fields, body));
+    if (timers !== undefined) {
+      const senders = new TimerSenders(timers, scheduler, counters, request);
+      this.transact = (random) => senders.act(random);
+    }
+    if (transactions === undefined) return;
     const producers = new TransactionProducers(transactions, scheduler, counters, request);
     this.#producers = producers;
-    this.transact = (random) => producers.act(random);
+    const sends = this.transact;
+    this.transact = (random) => (sends !== undefined && random.chance(0.5) ? sends(random) : producers.act(random));
     const asked = (check: TransactionCheck): boolean => producers.asked(check.record, check);
     const client = { isGone: false, signal: new AbortController().signal, checkTransactionState: asked };
     context.producers.register(PRODUCER_GROUP, {
@@ -332,18 +351,32 @@ class BrokerUnderTorture implements Front {
   }
 
   async close(): Promise<void> {
-    const { holds, housekeeping, metadata, transactions, follow } = this.#context;
+    const { holds, housekeeping, metadata, transactions, follow, timer, pop } = this.#context;
     this.#isClosing = true;
     this.#producers?.stop();
     holds.stop();
+    pop.stopPolling();
     await transactions.stop();
+    await pop.stop();
+    await timer.stop();
     await follow.stop();
+    await timer.close();
     housekeeping.stop();
     await metadata.close();
   }
 
+  get settledAt(): number {
+    return (this.#timers?.latest ?? 0) + 1_000;
+  }
+
+  checkSettled(messages: ReadonlyMap<string, readonly StoredMessage[]>): void {
+    this.#timers?.checkEnd(messages, this.#context.store.minPhyOffset);
+    this.#machine.counters.timersDelivered = this.#timers?.deliveredTotal ?? 0;
+  }
+
   async check(messages: ReadonlyMap<string, readonly StoredMessage[]>, killed: boolean): Promise<void> {
     const { offsets, store } = this.#context;
+    this.#timers?.check({ messages, minPhyOffset: store.minPhyOffset, killed });
     this.#transactions?.check({
       messages,
       halvesFrom: Math.max(0, offsets.query(TRANSACTION_GROUP, HALF_TOPIC, 0)),
@@ -353,7 +386,7 @@ class BrokerUnderTorture implements Front {
     });
     for (const list of messages.values()) {
       const [first] = list;
-      if (first === undefined || transactionTopics.has(first.topic)) continue;
+      if (first === undefined || transactionTopics.has(first.topic) || timerTopics.has(first.topic)) continue;
       const { topic, queueId } = first;
       const pulled = await this.#pullAll(topic, queueId, first.queueOffset, first.queueOffset + list.length);
       for (const [i, message] of list.entries()) {

@@ -35,6 +35,10 @@ export interface RunCounters {
   /** Through a broker: transactions begun, and how often a producer was asked about one. */
   transactions: number;
   transactionChecks: number;
+  /** Through a broker: timed messages sent, those that were to be recalled, and those that were found in their topic. */
+  timers: number;
+  timersRecalled: number;
+  timersDelivered: number;
   events: number;
 }
 
@@ -65,6 +69,9 @@ export function emptyCounters(): RunCounters {
     delayedDelivered: 0,
     transactions: 0,
     transactionChecks: 0,
+    timers: 0,
+    timersRecalled: 0,
+    timersDelivered: 0,
     events: 0,
   };
 }

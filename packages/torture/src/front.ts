@@ -30,10 +30,14 @@ export interface Front {
   deleteTopic(topic: string, onBegun: () => void): Promise<void>;
   /** Something else that an operator does, where there is something. */
   operate?(random: Random): Promise<void>;
-  /** A producer of transactions does something, where there is one. Rejects with a Violation. */
+  /** A producer of transactions or a sender of timed messages does something, where there is one. Rejects with a Violation. */
   transact?(random: Random): Promise<void>;
   /** A consumer has done with everything in front of `offset`. */
   consumed(topic: string, queueId: number, offset: number): void;
+  /** How far the clock has to go until nothing waits any more, where something does: Unix milliseconds. */
+  readonly settledAt?: number;
+  /** Everything that waited has had its time, with every message of every queue. Throws a Violation. */
+  checkSettled?(messages: ReadonlyMap<string, readonly StoredMessage[]>): void;
   /** In front of the store's shutdown. What it keeps is on disk when it resolves. */
   close(): Promise<void>;
   /**
@@ -63,6 +67,8 @@ export interface FrontOfHistory {
   readonly ownTopics: ReadonlySet<string>;
   /** Told of the settings before the first life. */
   begin(options: { syncFlush: boolean; asyncInMemory: boolean }): void;
+  /** What it does by itself runs in every life of the process, not only in histories with delay levels. */
+  readonly startsAlways?: boolean;
   /** It writes files of its own, under config/. */
   readonly hasMetadata: boolean;
   /** The process has come up. Rejects when it cannot. */

@@ -13,6 +13,8 @@ export interface MachineOptions {
   mappedFileSizeCommitLog: number;
   /** Something writes files under config/, which can fail and at which the machine can stop. */
   hasMetadata: boolean;
+  /** Messages wait for their time, in files of their own. */
+  hasTimers?: boolean;
   /** The file system has O_DSYNC. */
   durableWrites: boolean;
 }
@@ -24,7 +26,8 @@ const OPERATIONS_SHOWN = 25;
 const FREE_BYTES = 1024 ** 4;
 /** Metadata files are the broker's, which some histories have in front of the store. */
 const METADATA_FAILPOINTS = FAILPOINTS.filter((name) => name.startsWith('metadata:'));
-const STORE_FAILPOINTS = FAILPOINTS.filter((name) => !name.startsWith('metadata:'));
+const TIMER_FAILPOINTS = FAILPOINTS.filter((name) => name.startsWith('timer:'));
+const STORE_FAILPOINTS = FAILPOINTS.filter((name) => !/^(metadata|timer):/.test(name));
 /** Those that a store at work passes again and again; the others are of starts, ends and repairs. */
 const BUSY_FAILPOINTS = STORE_FAILPOINTS.filter((name) =>
   /^(append|flush|allocate|checkpoint|queue|index):/.test(name),
@@ -49,8 +52,9 @@ export class TortureMachine {
     this.#counters = counters;
     this.#onStep = onStep;
     const metadata = options.hasMetadata ? METADATA_FAILPOINTS : [];
-    this.#failpoints = [...STORE_FAILPOINTS, ...metadata];
-    this.#busyFailpoints = [...BUSY_FAILPOINTS, ...metadata];
+    const timers = options.hasTimers ? TIMER_FAILPOINTS : [];
+    this.#failpoints = [...STORE_FAILPOINTS, ...metadata, ...timers];
+    this.#busyFailpoints = [...BUSY_FAILPOINTS, ...metadata, ...timers];
     const { durableWrites } = options;
     this.#fileSystem = new SimulatedFileSystem({
       now: () => this.#time,

@@ -47,6 +47,8 @@ const ROOT = '/data/store';
 /** What needs more events than this hangs. */
 const EVENTS_MAX = 200_000;
 const LOG_LINE_MAX = 400;
+/** What is due is delivered well within this. */
+const SETTLE_MS = 20_000;
 /** Share of histories in which one queue gets all messages. */
 const NARROW_RATE = 0.15;
 /** The wall clock is set back by as much at most, once in so many generations. */
@@ -137,6 +139,7 @@ export class TortureRun {
       storePathRootDir: ROOT,
       mappedFileSizeCommitLog: this.#store.mappedFileSizeCommitLog!,
       hasMetadata: this.#front.hasMetadata,
+      hasTimers: this.#front.startsAlways === true,
       durableWrites: random.chance(0.75),
     };
     this.#machine = new TortureMachine(machine, this.counters, (step) => this.#step(step));
@@ -152,6 +155,7 @@ export class TortureRun {
 
   async run(): Promise<RunCounters> {
     while (this.counters.crashes < this.#options.crashes) await this.#generation();
+    if (this.#front.startsAlways) await this.#settle();
     this.counters.messagesPut = this.#model.newId() - 1;
     this.counters.acknowledged = this.#model.acknowledgedTotal;
     this.counters.read = this.#model.seenTotal;
@@ -166,13 +170,32 @@ export class TortureRun {
     return this.#machine.lastOperations;
   }
 
+  /** A last life that nothing disturbs, until everything that waits has had its time. */
+  async #settle(): Promise<void> {
+    const scheduler = this.#machine.startCalm();
+    const settings = this.#isExpiring ? { ...this.#store, deleteWhen: NEVER } : this.#store;
+    const opened = await this.#open(scheduler, EVENTS_MAX, undefined, settings);
+    if (!opened) throw new Violation('the store does not open at the end, although nothing disturbs it any more');
+    const { store, front } = opened;
+    front.start?.();
+    scheduler.stepWallClock(Math.max(0, (front.settledAt ?? 0) - scheduler.now()));
+    await scheduler.complete(scheduler.delay(SETTLE_MS), 'what waits', EVENTS_MAX);
+    const { messages } = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
+    front.checkSettled?.(messages);
+    this.#step('everything that waited has had its time');
+    await scheduler.complete(shutDownBoth(store, front), 'the last shutdown', EVENTS_MAX);
+    this.#front.ended(true);
+    this.#machine.stop(scheduler);
+  }
+
   /** Open, work, end in some way, then look at what is left. */
   async #generation(): Promise<void> {
     const random = this.#random.fork();
     if (this.#isExpiring) {
       if (random.chance(0.5)) this.#machine.setClockForward(random.integer(10, 100) * MINUTE_MS);
     } else if (random.chance(CLOCK_BACK_RATE)) this.#machine.setClockBack(random.integer(1, CLOCK_BACK_MS_MAX));
-    if (this.#delays) this.#machine.setClockForward(this.#delayRandom.integer(0, DELAYED_PAUSE_MS_MAX));
+    const isWaited = this.#delays !== undefined || this.#front.startsAlways === true;
+    if (isWaited) this.#machine.setClockForward(this.#delayRandom.integer(0, DELAYED_PAUSE_MS_MAX));
     const scheduler = this.#machine.startDisturbed(random.fork());
     const crash = this.#machine.failpoint(random);
     const opened = await this.#open(scheduler, random.chance(0.15) ? random.integer(1, 120) : EVENTS_MAX, crash);
@@ -248,7 +271,7 @@ export class TortureRun {
       delayed: this.#delays && { model: this.#delays, random: this.#delayRandom.fork() },
       counters: this.counters,
     });
-    if (this.#delays) front.start?.();
+    if (this.#delays || this.#front.startsAlways) front.start?.();
     workload.start();
     this.#misset(scheduler);
     const ended = (): boolean => workload.violation !== undefined || crash?.isReached === true;

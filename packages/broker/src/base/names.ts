@@ -39,6 +39,7 @@ const notAllowedSendTopics: ReadonlySet<string> = new Set([
   TRANS_CHECK_MAX_TIME_TOPIC,
   SELF_TEST_TOPIC,
   OFFSET_MOVED_EVENT,
+  TIMER_TOPIC,
 ]);
 
 /** Topics that only the broker itself may write to. */

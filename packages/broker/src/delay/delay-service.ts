@@ -1,47 +1,20 @@
-import { MessageSysFlag } from '@vernier/remoting';
 import type { Clock, MessageExt, MessageStore, QueueEntry, StoreLogger } from '@vernier/store';
-import {
-  type DelayLevels,
-  encodeProperties,
-  isExtAddress,
-  PROPERTY_CRC32,
-  SCHEDULE_TOPIC,
-  STORE_TIME_HELD_MS,
-} from '@vernier/store/internal';
-import type { Caller } from '../base/caller.ts';
-import { isRetryOrDlqTopic } from '../base/names.ts';
+import { type DelayLevels, isExtAddress, SCHEDULE_TOPIC, STORE_TIME_HELD_MS } from '@vernier/store/internal';
 import { Refusal } from '../base/refusal.ts';
-import type { BrokerConfig } from '../config.ts';
 import type { FollowService } from '../follow/follow-service.ts';
 import type { FollowProgress, QueueFollower } from '../follow/queue-follower.ts';
-import type { MessageToPut } from '../put/message-to-put.ts';
-import { isNeverStored } from '../put/put-result.ts';
-import type { PutOutcome, PutService } from '../put/put-service.ts';
-import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { DelayOffsets } from './delay-offsets.ts';
+import { type DueDeliveries, deliveryFailure, LOOK_AGAIN_MS, RETRY_MS, RETRY_MS_MAX } from './due-deliveries.ts';
 
 export interface DelayServiceParts {
-  readonly config: BrokerConfig;
   readonly store: MessageStore;
   readonly levels: DelayLevels;
   readonly offsets: DelayOffsets;
   readonly follow: FollowService;
-  readonly topics: TopicConfigManager;
-  readonly put: PutService;
-  /** In whose name the broker puts. */
-  readonly caller: Caller;
+  readonly deliveries: DueDeliveries;
   readonly clock: Clock;
   readonly logger: StoreLogger;
 }
-
-/** At the latest after this the clock is looked at again: somebody may have set it. */
-const LOOK_AGAIN_MS = 1_000;
-/** A delivery that failed is tried again after this, then after twice as long, up to the longest. */
-const RETRY_MS = 100;
-const RETRY_MS_MAX = 10_000;
-
-/** What became of one message. */
-type Delivery = 'delivered' | 'dropped' | Refusal;
 
 /**
  * The delay levels (RocketMQ ScheduleMessageService): a follower for the queue of each level, which gives a message on when
@@ -61,8 +34,6 @@ type Delivery = 'delivered' | 'dropped' | Refusal;
 export class DelayService {
   readonly #parts: DelayServiceParts;
   readonly #followers = new Map<number, QueueFollower>();
-  #deliveredTotal = 0;
-  #droppedTotal = 0;
 
   constructor(parts: DelayServiceParts) {
     this.#parts = parts;
@@ -70,11 +41,11 @@ export class DelayService {
 
   /** Messages given on, and those that nobody can be given any more, since the start. */
   get deliveredTotal(): number {
-    return this.#deliveredTotal;
+    return this.#parts.deliveries.deliveredTotal;
   }
 
   get droppedTotal(): number {
-    return this.#droppedTotal;
+    return this.#parts.deliveries.droppedTotal;
   }
 
   /** Some message waits. */
@@ -151,7 +122,7 @@ export class DelayService {
   async #deliverAll(messages: readonly MessageExt[], ahead: Set<number>): Promise<FollowProgress> {
     const deliveries = messages.map(async (message) => {
       if (ahead.has(message.commitLogOffset)) return 'delivered';
-      return this.#deliver(message);
+      return this.#parts.deliveries.deliver(message);
     });
     const outcomes = await Promise.allSettled(deliveries);
     let done = 0;
@@ -168,65 +139,4 @@ export class DelayService {
     if (done === 0) throw failure;
     return { done };
   }
-
-  async #deliver(message: MessageExt): Promise<Delivery> {
-    const { store, topics, put, caller, config } = this.#parts;
-    const topic = message.properties.get('REAL_TOPIC');
-    const queueId = Number(message.properties.get('REAL_QID') ?? Number.NaN);
-    if (topic === undefined || !Number.isSafeInteger(queueId) || queueId < 0) {
-      return this.#drop(message, 'it does not say where it is to go (REAL_TOPIC, REAL_QID)');
-    }
-    if (message.commitLogOffset < store.deletedBelow(topic)) {
-      return this.#drop(message, `topic ${topic} was deleted after it was sent`);
-    }
-    if (topics.select(topic) === undefined) {
-      if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
-      // A message made the topic, and the machine went down before the table was saved.
-      const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;
-      topics.restore(topic, Math.max(queueNums, queueId + 1));
-    }
-    const outcome = await put.put<PutOutcome>(
-      deliveredCopy(message, topic, queueId),
-      caller,
-      'delay',
-      (value) => value,
-    );
-    if (!(outcome instanceof Refusal)) {
-      this.#deliveredTotal++;
-      return 'delivered';
-    }
-    return isNeverStored(outcome) ? this.#drop(message, outcome.remark) : outcome;
-  }
-
-  /** The others of its level must not wait for it. */
-  #drop({ commitLogOffset, queueId, queueOffset, properties }: MessageExt, why: string): 'dropped' {
-    this.#droppedTotal++;
-    const uniqKey = properties.get('UNIQ_KEY');
-    this.#parts.logger.error(
-      { level: queueId + 1, queueOffset, commitLogOffset, uniqKey, why },
-      `a delayed message is not delivered: ${why}. Its record stays at ${commitLogOffset} in the log`,
-    );
-    return 'dropped';
-  }
-}
-
-const deliveryFailure = ({ code, remark }: Refusal): Error =>
-  new Error(`the delivery was refused with ${code}: ${remark}`);
-
-/** As RocketMQ leaves it: DELAY, REAL_TOPIC and REAL_QID stay among the properties. */
-function deliveredCopy(message: MessageExt, topic: string, queueId: number): MessageToPut {
-  const properties = new Map(message.properties);
-  properties.delete(PROPERTY_CRC32);
-  return {
-    topic,
-    queueId,
-    flag: message.flag,
-    // The address bits describe this record's hosts, which the encoder knows.
-    sysFlag: message.sysFlag & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6),
-    bornTimestamp: message.bornTimestamp,
-    bornHost: message.bornHost,
-    reconsumeTimes: message.reconsumeTimes,
-    body: message.body,
-    properties: encodeProperties(properties),
-  };
 }

@@ -11,6 +11,9 @@ const SLICE_CHARS = 256 * 1024;
 /** How long after a failed write the next attempt comes by itself. */
 const RETRY_DELAY_MS = 5_000;
 
+/** Numbers for operators are not worth a write each second. */
+const TIMER_METRICS_MS = 5_000;
+
 /** A table that knows how to write itself, in pieces. */
 export interface SavedTable {
   /** Before each save: makes true what the file will say. False: there is nothing to save any more. */
@@ -147,7 +150,17 @@ export class MetadataFile {
   }
 }
 
-const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays', 'orders', 'modes'] as const;
+const tableNames = [
+  'topics',
+  'groups',
+  'offsets',
+  'settings',
+  'places',
+  'delays',
+  'timers',
+  'orders',
+  'modes',
+] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
 
@@ -156,7 +169,7 @@ const ORDERS_DELAY_MS = 1_000;
 
 /**
  * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
- * delayOffset.json, consumerOrderInfo.json, messageRequestMode.json.
+ * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json.
  */
 export class MetadataFiles {
   readonly topics: MetadataFile;
@@ -167,19 +180,24 @@ export class MetadataFiles {
   readonly places: MetadataFile;
   /** How far each delay level has come. */
   readonly delays: MetadataFile;
+  /** How many messages wait for their time, by topic; no rule depends on it. */
+  readonly timers: MetadataFile;
   /** Batches that groups popped in order. */
   readonly orders: MetadataFile;
   /** Whether groups pull or pop. */
   readonly modes: MetadataFile;
 
+  readonly #logger: StoreLogger;
+
   constructor(
     directory: string,
     tables: MetadataTables,
-    intervals: Pick<BrokerConfig, 'flushConsumerOffsetInterval' | 'flushDelayOffsetInterval'>,
+    intervals: Pick<BrokerConfig, 'flushConsumerOffsetInterval' | 'flushDelayOffsetInterval' | 'timerFlushIntervalMs'>,
     fileSystem: FileSystem,
     clock: Clock,
     logger: StoreLogger,
   ) {
+    this.#logger = logger;
     const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
       new MetadataFile(join(directory, name), table, delayMs, fileSystem, clock, logger);
     // A burst of new topics is one write.
@@ -191,10 +209,15 @@ export class MetadataFiles {
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
     this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
     this.modes = file('messageRequestMode.json', tables.modes, 10);
+    this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }
 
   async load(): Promise<void> {
-    for (const name of tableNames) await this[name].load();
+    for (const name of tableNames) if (name !== 'timers') await this[name].load();
+    await this.timers.load().catch((error: Error) => {
+      // A broker that starts with wrong gauges is better than one that does not start.
+      this.#logger.warn({ err: error, path: this.timers.path }, `${this.timers.path} is left out: ${error.message}`);
+    });
   }
 
   async close(): Promise<void> {

@@ -23,6 +23,7 @@ import { sendMessage } from './send-message.ts';
 import { sendReplyMessage } from './send-reply-message.ts';
 import * as inspection from './store-admin.ts';
 import * as groups from './subscription-group-admin.ts';
+import * as timers from './timer.ts';
 import * as topics from './topic-admin.ts';
 import { endTransaction, resumeCheckHalfMessage } from './transactions.ts';
 
@@ -69,6 +70,8 @@ const others: readonly Row[] = [
   on(43, 'GET_ALL_CONSUMER_OFFSET', progress.allOffsets),
   on(45, 'GET_ALL_DELAY_OFFSET', delayOffsets),
   on(46, 'CHECK_CLIENT_CONFIG', checkClientConfig),
+  on(60, 'GET_TIMER_CHECK_POINT', timers.timerCheckpoint),
+  on(61, 'GET_TIMER_METRICS', timers.timerMetrics),
   on(200, 'UPDATE_AND_CREATE_SUBSCRIPTIONGROUP', groups.updateGroup),
   on(201, 'GET_ALL_SUBSCRIPTIONGROUP_CONFIG', groups.allGroups),
   on(202, 'GET_TOPIC_STATS_INFO', progress.topicStats),
@@ -102,6 +105,7 @@ const others: readonly Row[] = [
   on(351, 'GET_TOPIC_CONFIG', topics.oneTopic),
   on(352, 'GET_SUBSCRIPTIONGROUP_CONFIG', groups.oneGroup),
   on(353, 'UPDATE_AND_GET_GROUP_FORBIDDEN', groups.groupForbidden),
+  on(370, 'RECALL_MESSAGE', timers.recallMessage),
   on(400, 'QUERY_ASSIGNMENT', queryAssignment),
   on(401, 'SET_MESSAGE_REQUEST_MODE', setMessageRequestMode),
   on(907, 'GET_BROKER_HA_STATUS', inspection.haStatus),
@@ -134,7 +138,7 @@ const answerBytes: ReadonlyMap<number, number> = new Map([
   [200_052, 0],
   [324, MiB],
   [325, MiB],
-  ...[21, 43, 201, 202, 208, 222, 223, 300, 303, 317, 328, 400].map((code): [number, number] => [code, 2 * MiB]),
+  ...[21, 43, 61, 201, 202, 208, 222, 223, 300, 303, 317, 328, 400].map((code): [number, number] => [code, 2 * MiB]),
   ...[203, 204, 307, 308, 309, 321].map((code): [number, number] => [code, MiB]),
 ]);
 

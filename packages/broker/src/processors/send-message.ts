@@ -11,10 +11,12 @@ import {
   SendAnswer,
 } from '@vernier/remoting';
 import type { Caller } from '../base/caller.ts';
+import { isRetryTopic } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerContext } from '../context.ts';
 import { propertiesTextOf } from '../put/message-to-put.ts';
 import type { PutOutcome, Stored } from '../put/put-service.ts';
+import { encodeRecallHandle } from '../timer/recall-handle.ts';
 import type { Processed } from './requests.ts';
 import { parseSendMessageHeader } from './send-message-header.ts';
 
@@ -46,8 +48,9 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     const fields = { MSG_REGION: regionId, TRACE_ON: String(traceOn) };
     return createResponse(request, outcome.code, outcome.remark, fields);
   }
-  const { code, remark, logOffset, queueId, queueOffset, uniqKey } = outcome;
-  const isCommon = code === ResponseCode.SUCCESS && remark === undefined && outcome.batchLogOffsets === undefined;
+  const { code, remark, logOffset, queueId, queueOffset, uniqKey, timerOutMs } = outcome;
+  const isPlain = outcome.batchLogOffsets === undefined && timerOutMs === undefined;
+  const isCommon = code === ResponseCode.SUCCESS && remark === undefined && isPlain;
   if (isCommon && (uniqKey === undefined || isPlainKey(uniqKey))) {
     const form = broker.hosts.sendAnswerForm(regionId, traceOn);
     return new SendAnswer(request, form, logOffset, queueId, queueOffset, uniqKey);
@@ -59,7 +62,15 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     transactionId: uniqKey,
     MSG_REGION: regionId,
     TRACE_ON: String(traceOn),
+    recallHandle: recallHandleOf(broker, outcome),
   });
+}
+
+/** A timed message can be recalled, but for a retry (RocketMQ SendMessageProcessor.attachRecallHandle). */
+function recallHandleOf({ config }: BrokerContext, { topic, uniqKey, timerOutMs }: Stored): string | undefined {
+  if (timerOutMs === undefined || uniqKey === undefined || isRetryTopic(topic)) return undefined;
+  const { brokerName } = config;
+  return encodeRecallHandle({ topic, brokerName, timestamp: timerOutMs + 1, messageId: uniqKey });
 }
 
 /** Where the record is; of a batch where each of them is, joined by commas. */

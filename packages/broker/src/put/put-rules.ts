@@ -1,5 +1,15 @@
 /** Who a message comes from. */
-export type Origin = 'client' | 'send-back' | 'delay' | 'timer' | 'transaction' | 'half' | 'pop' | 'revive' | 'reply';
+export type Origin =
+  | 'client'
+  | 'send-back'
+  | 'delay'
+  | 'timer'
+  | 'recall'
+  | 'transaction'
+  | 'half'
+  | 'pop'
+  | 'revive'
+  | 'reply';
 
 /** What is done with a message before the store gets it, and after. */
 export interface PutRules {
@@ -18,7 +28,7 @@ export interface PutRules {
   readonly hasRetryLimit: boolean;
   /** With the property TRAN_MSG it is the half of a transaction (half-message.ts). Without it the property says nothing. */
   readonly mayBeHalf: boolean;
-  /** The hooks look at it: they turn delayed messages to the queue of their level. A half is not asked about. */
+  /** The hooks look at it: they turn delayed and timed messages to the queues where they wait. A half is not asked about. */
   readonly isHooked: boolean;
   /**
    * Its put resolves when it is as safe as flushDiskType and its property WAIT ask for. Without it, when it is written: who
@@ -37,10 +47,10 @@ const yes = true;
 const no = false;
 
 /**
- * Which rules hold for a message, by who it comes from. All but `timer` are in use; it says what was decided for the feature
- * that will put in that name.
+ * Which rules hold for a message, by who it comes from.
  *
  * - `delay` and `timer` put what has waited its time: a hook would make it wait again.
+ * - `recall` puts the broker's own note that a message is not to be delivered, which waits in its place.
  * - `transaction` puts a half that commits: it may ask for a delay, which begins now.
  * - `half` puts the broker's own records of transactions: copies of halves, markers of ended ones, what is given up.
  * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages and wait for a time.
@@ -54,6 +64,7 @@ export const putRules: Readonly<Record<Origin, PutRules>> = {
   'send-back':   rules(no,      no,      no,          no,     yes,   yes,     yes),
   'delay':       rules(no,      no,      no,          no,     no,    no,      yes),
   'timer':       rules(no,      no,      no,          no,     no,    no,      yes),
+  'recall':      rules(no,      no,      no,          no,     yes,   yes,     no),
   'transaction': rules(no,      no,      no,          no,     yes,   yes,     yes),
   'half':        rules(no,      no,      no,          no,     no,    yes,     no),
   'pop':         rules(no,      no,      no,          no,     yes,   yes,     no),

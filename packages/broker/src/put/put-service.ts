@@ -9,7 +9,7 @@ import type {
 } from '@vernier/store';
 import { PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
-import { isRetryTopic } from '../base/names.ts';
+import { isRetryTopic, TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
@@ -46,6 +46,8 @@ export interface Stored {
   readonly batchLogOffsets: readonly number[] | undefined;
   /** The UNIQ_KEY it came with or was given. */
   readonly uniqKey: string | undefined;
+  /** Of a message that waits for its time: its slot's, Unix milliseconds. */
+  readonly timerOutMs?: number | undefined;
 }
 
 /** What became of a put: stored, or refused and not stored. */
@@ -140,9 +142,11 @@ export class PutService {
     const { topic: wantedTopic, queueId } = inner;
     const refusal = rules.isHooked ? this.#askHooks(inner, found) : undefined;
     if (refusal !== undefined) return answer(refusal);
+    const waits = rules.isHooked && inner.topic === TIMER_TOPIC;
+    const outMs = waits ? Number(propertyOf(inner.propertiesString, 'TIMER_OUT_MS')) : undefined;
     return store
       .asyncPutMessage(inner, rules.isAwaited ? undefined : 'async')
-      .then((result) => answer(this.#outcome(result, inner.topic, wantedTopic, queueId, uniqKey, rules)));
+      .then((result) => answer(this.#outcome(result, inner.topic, wantedTopic, queueId, uniqKey, rules, outMs)));
   }
 
   #putHalf<Answer>(
@@ -236,6 +240,7 @@ export class PutService {
     queueId: number,
     uniqKey: string | undefined,
     rules: PutRules,
+    timerOutMs?: number,
   ): PutOutcome {
     const { stats, clock } = this.#parts;
     const code = responseCodeOfPut(result);
@@ -258,6 +263,7 @@ export class PutService {
       logOffset: result.wroteOffset,
       batchLogOffsets: result.batchOffsets,
       uniqKey,
+      timerOutMs,
     };
   }
 }

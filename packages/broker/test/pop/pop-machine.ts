@@ -39,6 +39,8 @@ export class Asker implements PopAsker {
 export class PopMachine {
   broker: MachineBroker;
   readonly config: Partial<BrokerConfig>;
+  /** Timed messages are those of the fake timer, which rounds no time. */
+  hasFakeTimer = true;
   random = (): number => 0.99;
 
   private constructor(broker: MachineBroker, config: Partial<BrokerConfig>) {
@@ -49,14 +51,16 @@ export class PopMachine {
   static async start(
     store: ConstructorParameters<typeof Machine>[0] = {},
     config: Partial<BrokerConfig> = {},
+    hasFakeTimer = true,
   ): Promise<PopMachine> {
     const settings = { mappedFileSizeCommitLog: 1024 * 1024, mappedFileSizeConsumeQueue: 6_000, ...store };
     const machine = new Machine({ flushDiskType: 'SYNC_FLUSH', ...settings });
     const random = (): number => pop.random();
     const pop: PopMachine = new PopMachine(
-      await MachineBroker.start({ machine, config, random: () => random(), hasTimer: true }),
+      await MachineBroker.start({ machine, config, random: () => random(), hasTimer: hasFakeTimer }),
       config,
     );
+    pop.hasFakeTimer = hasFakeTimer;
     return pop;
   }
 
@@ -74,12 +78,17 @@ export class PopMachine {
 
   async #startAgain(machine: Machine): Promise<void> {
     const random = (): number => this.random();
-    this.broker = await MachineBroker.start({ machine, config: this.config, random, hasTimer: true });
+    this.broker = await MachineBroker.start({ machine, config: this.config, random, hasTimer: this.hasFakeTimer });
   }
 
   async restart(): Promise<void> {
     await this.broker.stop();
     await this.#startAgain(this.broker.kill());
+  }
+
+  /** After a stop; the clock of the machine may have been set. */
+  startLate(): Promise<void> {
+    return this.#startAgain(this.broker.kill());
   }
 
   kill(): Promise<void> {

@@ -40,7 +40,14 @@ test('refusals before anything is stored carry the exact codes', async (t) => {
     ['no queue', { b: 'Ordered', e: '' }, 'x', ResponseCode.INVALID_PARAMETER, /queueId/],
     ['no body', { b: 'Ordered' }, undefined, ResponseCode.MESSAGE_ILLEGAL, /body is empty/],
     ['no level', { b: 'Ordered', i: property('DELAY', '3s') }, 'x', ResponseCode.MESSAGE_ILLEGAL, /no delay level/],
-    ['timed', { b: 'Ordered', i: property('TIMER_DELAY_MS', '9') }, 'x', ResponseCode.MESSAGE_ILLEGAL, /timed/],
+    [
+      'no time',
+      { b: 'Ordered', i: property('TIMER_DELAY_MS', '9s') },
+      'x',
+      ResponseCode.MESSAGE_ILLEGAL,
+      /timer message/,
+    ],
+    ['reserved, timers', { b: 'rmq_sys_wheel_timer' }, 'x', ResponseCode.NO_PERMISSION, /is forbidden/],
     [
       'half, delayed',
       { b: 'Ordered', i: property('TRAN_MSG', 'true') + property('DELAY', '1') },

@@ -17,6 +17,8 @@ export interface KeySpec<T extends ConfigValue = ConfigValue> {
   readonly max?: number;
   /** Of an integer: the value is a multiple of this. */
   readonly multipleOf?: number;
+  /** Of an integer: only these. */
+  readonly values?: readonly number[];
   /** ms, bytes, hours, percent, pages … */
   readonly unit?: string;
   /** Of a text: what it has to look like. */
@@ -60,7 +62,7 @@ export const integer = (
   unit: string,
   fallback: number,
   meaning: string,
-  more: More<number> & Pick<KeySpec<number>, 'multipleOf'> = {},
+  more: More<number> & Pick<KeySpec<number>, 'multipleOf' | 'values'> = {},
 ): KeySpec<number> => ({ kind: 'integer', min, max, unit, default: fallback, meaning, ...more });
 
 const AN_HOUR_MS = 3_600_000;
@@ -92,7 +94,8 @@ export function allowedValues(spec: KeySpec): string {
     case 'text':
       return spec.form?.values ?? 'text';
     case 'integer': {
-      const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER, multipleOf, unit } = spec;
+      const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER, multipleOf, unit, values } = spec;
+      if (values !== undefined) return `${values.join(', ')}${unit ? ` (${unit})` : ''}`;
       const to = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
       const step = multipleOf === undefined ? '' : `, multiples of ${multipleOf}`;
       return `whole numbers from ${min}${to}${step}${unit ? ` (${unit})` : ''}`;
@@ -110,7 +113,8 @@ export function valueProblem(spec: KeySpec, value: unknown): string | undefined 
     case 'integer': {
       const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER, multipleOf = 1 } = spec;
       const fits = Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
-      return fits && (value as number) % multipleOf === 0 ? undefined : refusal(spec);
+      const isOne = spec.values?.includes(value as number) ?? true;
+      return fits && (value as number) % multipleOf === 0 && isOne ? undefined : refusal(spec);
     }
     case 'text': {
       if (typeof value !== 'string') return refusal(spec);

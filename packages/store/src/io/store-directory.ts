@@ -40,6 +40,9 @@ export const storePaths = (root: string) => ({
   lock: join(root, 'lock'),
   config: join(root, 'config'),
   quarantine: join(root, 'quarantine'),
+  timerLog: join(root, 'timerlog'),
+  timerWheel: join(root, 'timerwheel'),
+  timerCheck: join(root, 'config', 'timercheck'),
 });
 
 /**

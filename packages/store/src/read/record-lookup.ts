@@ -51,6 +51,16 @@ export class RecordLookup {
     return this.#select(offset, RECORD_BYTES_CEILING);
   }
 
+  /**
+   * The record of a message that a file besides the log names by offset and size; undefined when it is gone, or is not that
+   * record.
+   */
+  async selectNamedRecord(offset: number, size: number): Promise<Buffer | undefined> {
+    if ((await this.#sizeAt(offset)) !== size) return undefined;
+    const record = await this.#reader.readRecord(offset, size);
+    return record === undefined || isTombstone(record, 0, record.length) ? undefined : record;
+  }
+
   async #select(offset: number, sizeMax: number): Promise<Buffer | undefined> {
     const size = await this.#sizeAt(offset);
     return size === undefined || size > sizeMax ? undefined : this.#reader.readRecord(offset, size);

@@ -12,6 +12,9 @@ const STAGED = /\/commitlog\/allocating\/\d{20}$/;
 const LOG_DIRECTORY = /\/commitlog$/;
 const CHECKPOINT = /\/checkpoint$/;
 const DELETIONS = /\/deletions\.json\.tmp$/;
+const TIMER_LOG = /\/timerlog\/\d{20}$/;
+const TIMER_WHEEL = /\/timerwheel$/;
+const TIMER_CHECK = /\/timercheck$/;
 const QUEUE_FILE = /\/consumequeue\/.+\/\d{20}$/;
 
 /**
@@ -47,6 +50,15 @@ const EDGES = {
   'index:write': { operation: 'write', path: /\/index\/\d+$/ },
   'index:sync': { operation: 'sync', path: /\/index\/\d+$/ },
   'index:directory-sync': { operation: 'syncDirectory', path: /\/index$/ },
+  'timer:create-log': { operation: 'open', path: TIMER_LOG },
+  'timer:write-log': { operation: 'write', path: TIMER_LOG },
+  'timer:sync-log': { operation: 'sync', path: TIMER_LOG },
+  'timer:write-wheel': { operation: 'write', path: TIMER_WHEEL },
+  'timer:sync-wheel': { operation: 'sync', path: TIMER_WHEEL },
+  'timer:copy-checkpoint': { operation: 'write', path: TIMER_CHECK, detail: ({ position }) => position >= 512 },
+  'timer:sync-checkpoint': { operation: 'sync', path: TIMER_CHECK },
+  'timer:java-checkpoint': { operation: 'write', path: TIMER_CHECK, detail: ({ position }) => position === 0 },
+  'timer:cut-log': { operation: 'zeroRange', path: TIMER_LOG },
   'deletion:write': { operation: 'write', path: DELETIONS },
   'deletion:sync': { operation: 'sync', path: DELETIONS },
   'deletion:rename': { operation: 'rename', path: /\/deletions\.json$/ },

@@ -13,6 +13,8 @@ export interface TortureCommandOptions {
   broker?: boolean;
   /** Through a broker, with producers of transactions. */
   transactions?: boolean;
+  /** Through a broker, with senders of timed messages. */
+  timers?: boolean;
   json?: boolean;
 }
 
@@ -21,8 +23,13 @@ export interface TortureCommandOptions {
  * a check after each crash of everything that was promised. The same seed gives the same history, on any machine.
  */
 export async function torture(options: TortureCommandOptions): Promise<number> {
-  const { seed, rounds, engine, transactions = false, json = false } = options;
-  const broker = transactions || options.broker === true;
+  const { seed, rounds, engine, transactions = false, timers = false, json = false } = options;
+  const broker = transactions || timers || options.broker === true;
+  const flags = [
+    ...(broker && !transactions && !timers ? ['--broker'] : []),
+    ...(transactions ? ['--transactions'] : []),
+    ...(timers ? ['--timers'] : []),
+  ];
   const progress = new Progress();
   const controller = new AbortController();
   const stop = (): void => controller.abort();
@@ -30,13 +37,13 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.once('SIGTERM', stop);
   if (!json)
     process.stdout.write(
-      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}${transactions ? ', transactions' : ''}\n`,
+      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}${transactions ? ', transactions' : ''}${timers ? ', timed messages' : ''}\n`,
     );
   const result = await run({
     seed,
     rounds,
     engine,
-    front: broker ? () => new BrokerFront({ transactions }) : undefined,
+    front: broker ? () => new BrokerFront({ transactions, timers }) : undefined,
     timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
     signal: controller.signal,
     onHistory: (last, counters) => {
@@ -49,7 +56,7 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.off('SIGINT', stop);
   process.off('SIGTERM', stop);
   const { counters, histories, elapsedMs, failure } = result;
-  const replay = failure && replayCommand(failure.seed, engine, broker, transactions);
+  const replay = failure && replayCommand(failure.seed, engine, flags);
   if (json) {
     const { error: _error, ...told } = failure ?? {};
     const violation = failure && { ...told, replay };
@@ -74,15 +81,9 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   return failure ? EXIT_FAILURE : EXIT_OK;
 }
 
-function replayCommand(
-  seed: number,
-  engine: SimulatedEngine | undefined,
-  broker: boolean,
-  transactions: boolean,
-): string {
-  const front = transactions ? ' --transactions' : broker ? ' --broker' : '';
-  const more = `${engine === undefined ? '' : ` --engine ${engine}`}${front}`;
-  return `vernier torture --seed ${seed} --rounds ${CRASHES_PER_SEED}${more}`;
+function replayCommand(seed: number, engine: SimulatedEngine | undefined, flags: readonly string[]): string {
+  const more = engine === undefined ? flags : ['--engine', engine, ...flags];
+  return ['vernier torture', '--seed', seed, '--rounds', CRASHES_PER_SEED, ...more].join(' ');
 }
 
 function summary(counters: RunCounters, histories: number, elapsedMs: number): string {
@@ -114,6 +115,9 @@ function summary(counters: RunCounters, histories: number, elapsedMs: number): s
       row('offsets set back', counters.offsetsSetBack),
       row('transactions', counters.transactions),
       row('of them asked about', counters.transactionChecks),
+      row('timed messages', counters.timers),
+      row('of them recalled', counters.timersRecalled),
+      row('of them delivered', counters.timersDelivered),
       row('events', counters.events),
     ],
     '',

@@ -83,6 +83,7 @@ export function inspectText(inspection: Inspection): string {
     ],
     ['checkpoint', ...checkpointText(inspection)],
     ['config', ...configText(config)],
+    ...timerRows(inspection),
     ['disk', `${bytes(space.freeBytes)} free of ${bytes(space.totalBytes)}`],
     ['page cache', ...cacheText(inspection)],
   ];
@@ -93,6 +94,16 @@ export function inspectText(inspection: Inspection): string {
   if (layout.quarantine.length > 0) rows.push(['quarantine', counted(layout.quarantine.length, 'file')]);
   rows.push(['a start would', ...forecastText(inspection)]);
   return `${facts(rows, '')}\n\n${queueTable(queues)}\n`;
+}
+
+function timerRows({ timers }: Inspection): [string, ...string[]][] {
+  if (timers === undefined) return [];
+  const { waiting, firstTime, lastTime, precisionMs, queueOffset } = timers;
+  const times = waiting === 0 ? '' : `, from ${time(firstTime)} to ${time(lastTime)}`;
+  const precision = precisionMs === undefined ? '' : `, timerPrecisionMs=${precisionMs}`;
+  return [
+    ['timed messages', `${counted(waiting, 'message')} wait${times}${precision}, taken up to ${grouped(queueOffset)}`],
+  ];
 }
 
 function logEndText({ forecast, logEnd }: Inspection): string[] {

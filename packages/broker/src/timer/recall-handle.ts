@@ -1,0 +1,34 @@
+/**
+ * What a producer gets with the answer to a timed message, and gives back to recall it (RocketMQ RecallMessageHandle): in
+ * base64url, `v1 topic brokerName timestamp messageId`, separated by blanks. The timestamp is a millisecond behind the
+ * message's TIMER_OUT_MS, so that rounding leads to the same slot again.
+ */
+export interface RecallHandle {
+  readonly topic: string;
+  readonly brokerName: string;
+  /** Unix milliseconds; NaN for what is no number. */
+  readonly timestamp: number;
+  readonly messageId: string;
+}
+
+const VERSION = 'v1';
+/** A topic, a broker's name and a key have at most 255 characters each here; of what is longer none is ours. */
+const HANDLE_CHARS_MAX = 4_096;
+
+export function encodeRecallHandle({ topic, brokerName, timestamp, messageId }: RecallHandle): string {
+  const text = Buffer.from(`${VERSION} ${topic} ${brokerName} ${timestamp} ${messageId}`).toString('base64url');
+  // Java writes the padding, and reads it or its absence.
+  return text.padEnd(Math.ceil(text.length / 4) * 4, '=');
+}
+
+/** Undefined for what is no handle. */
+export function decodeRecallHandle(handle: string): RecallHandle | undefined {
+  if (handle.length > HANDLE_CHARS_MAX || !/^[\w-]+={0,2}$/.test(handle)) return undefined;
+  const [version, topic, brokerName, timestamp, messageId] = Buffer.from(handle, 'base64url')
+    .toString('utf8')
+    .split(' ');
+  if (version !== VERSION || topic === undefined || brokerName === undefined || messageId === undefined)
+    return undefined;
+  const isNumber = /^-?\d{1,16}$/.test(timestamp!);
+  return { topic, brokerName, timestamp: isNumber ? Number(timestamp) : Number.NaN, messageId };
+}
