@@ -22,7 +22,7 @@ test('revive: the place is the last entry that is done, as RocketMQ has it', asy
 
 test('revive: a kill at any moment around the end gives the message again, and not for ever', async () => {
   for (let ms = 28_900; ms <= 31_000; ms += 150) {
-    const pop = await PopMachine.start();
+    const pop = await PopMachine.start({}, { flushConsumerOffsetInterval: 10 });
     await pop.send('T', 'a');
     await pop.bodies();
     await pop.advance(ms);
