@@ -203,13 +203,21 @@ for (const [first, second, ending] of [
         const opened = Date.now();
         peer = new Peer(client, broker);
         name = await peer.consume(topic, group);
-        const waiting = await peer.until(name, 4, 'what the first broker left waiting');
+        // A kill costs the consumers' last offsets too: what was due before comes again to them.
+        const waited = async (): Promise<Delivery[]> =>
+          (await peer.deliveries(name)).filter(({ index }) => Number(index) >= 3);
+        await askUntil('what the first broker left waiting', 60_000, undefined, async () => {
+          const indexes = new Set((await waited()).map(({ index }) => index));
+          return indexes.size >= 4 ? true : undefined;
+        });
         await pause(2_000);
-        const all = await peer.deliveries(name);
+        const all = await waited();
         await peer.stop(name);
-        const indexes = waiting.map(({ index }) => Number(index));
-        assert.deepEqual([...new Set(indexes)].sort(), [3, 4, 5, 6]);
-        assert.ok(!all.some(({ index }) => Number(index) === 7), 'the recalled one');
+        assert.deepEqual(
+          [...new Set(all.map(({ index }) => Number(index)))].sort(),
+          [3, 4, 5, 6],
+          'without the recalled one',
+        );
         if (ending === 'stop') assert.equal(all.length, 4, 'each once');
         for (const { index, fault, storeTimestamp } of all) {
           assert.equal(fault, null);

@@ -294,7 +294,7 @@ export const mutations = [
     file: 'create-context.ts',
     from: 'await store.flush();\n',
     to: '',
-    seed: 36,
+    seed: 102,
   },
   {
     name: 'a delayed message is delivered before its time',

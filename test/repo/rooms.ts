@@ -42,6 +42,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       ),
       room('recovery', 'base io record mapped-file queue key-index', 'what a start believes, repairs and builds anew'),
       room('read', 'base record mapped-file queue key-index', 'messages by queue, by offset, by key'),
+      room('timer', 'base io', 'wheel and log of messages that wait for a time; a broker opens them'),
       room('clean', 'base mapped-file queue key-index', 'expiry, and the room on the disk'),
       room('(top)', '', 'the public face and the composition'),
     ],
@@ -64,6 +65,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       room('retry', 'base stats topics groups put', 'messages that are sent back, dead letters'),
       room('reply', 'base clients put', 'answers of consumers to producers that asked'),
       room('delay', 'base topics follow put', 'delay levels'),
+      room('timer', 'base stats topics follow put delay', 'messages that wait for a time, and their recall'),
       room('transaction', 'base topics clients offsets follow put', 'halves: end, check, give up'),
       room('pull', 'base stats filter topics groups clients offsets', 'permission, filter, read, wait'),
       room(
@@ -76,12 +78,12 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       room('registration', 'base namesrv', 'the broker’s addresses, and nameservers that have to know them'),
       room(
         'context',
-        'base stats follow long-answers metadata settings filter topics groups clients offsets put retry delay reply transaction pull pop admin registration',
+        'base stats follow long-answers metadata settings filter topics groups clients offsets put retry delay timer reply transaction pull pop admin registration',
         'one broker: its tables and services',
       ),
       room(
         'processors',
-        'base long-answers filter clients put pull pop admin context',
+        'base long-answers filter clients put pull pop timer admin context',
         'wire only: header in, one call, outcome out',
       ),
       room('(top)', '', 'the public face, start and shutdown, the composition'),

@@ -60,6 +60,8 @@ export class MachineBroker {
     } = options;
     const store = await machine.open();
     prepare?.(store);
+    // Simulated disks hold every byte of a file.
+    const small = { ...defaultBrokerConfig, mappedFileSizeTimerLog: 64 * 1024 };
     const { fileSystem, scheduler: clock } = machine;
     const lines: string[] = [];
     const say = (_fields: object, message: string): void => void lines.push(message);
@@ -69,7 +71,7 @@ export class MachineBroker {
     });
     const timer = new FakeTimer(store, clock);
     const context = createBrokerContext({
-      ...{ config: { ...defaultBrokerConfig, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
+      ...{ config: { ...small, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
       ...(hasTimer ? { timed: timer } : {}),
       topicsChanged: () => {},
       announce: () => Promise.resolve(),

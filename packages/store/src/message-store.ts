@@ -416,6 +416,7 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
 
   /** For whoever keeps files of its own beside the store's, of which a write failed: the store fails with that. */
   failWith(cause: StoreError): void {
+    if (!(cause instanceof StoreError)) throw argumentError('failWith', 'cause', 'must be a StoreError', cause);
     this.#parts.fail(cause);
   }
 

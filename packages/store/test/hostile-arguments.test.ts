@@ -108,7 +108,7 @@ const methods: Record<string, readonly unknown[]> = {
   runtimeInfo: [],
 };
 /** Take no argument, or end the store. */
-const others = ['shutdown', 'constructor'];
+const others = ['shutdown', 'constructor', 'failWith'];
 
 const CODES = /^STORE_[A-Z_]+$/;
 
@@ -255,6 +255,9 @@ test('what is no object of settings, no path and no clock is an argument error t
     error instanceof StoreError && error.code === 'STORE_ARGUMENT_INVALID';
   for (const settings of [undefined, null, -1, 'x', [], () => 1]) {
     assert.throws(() => store.changeConfig(settings as never), isArgumentError);
+  }
+  for (const cause of [undefined, null, 'x', new Error('x')]) {
+    assert.throws(() => store.failWith(cause as never), isArgumentError);
   }
   for (const path of [undefined, null, 1, {}]) await assert.rejects(store.checkPlace(path as never), isArgumentError);
   const options = { storePathRootDir: join(await temporaryFolder(t, 'hostile'), 'store') };

@@ -123,8 +123,10 @@ export class BrokerFront implements FrontOfHistory {
         if (message.includes('its previous copy is used')) isBackup = true;
       },
     };
+    // Without timed messages nobody follows their topic, and a seed means what it meant before there were any.
+    const ownConfig = { ...config, timerWheelEnable: this.startsAlways };
     const context = createBrokerContext({
-      ...{ config, store, hosts, fileSystem, clock: scheduler, logger, timerSlots: TIMER_SLOTS },
+      ...{ config: ownConfig, store, hosts, fileSystem, clock: scheduler, logger, timerSlots: TIMER_SLOTS },
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });

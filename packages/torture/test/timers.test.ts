@@ -4,7 +4,7 @@ import { torture } from '@vernier/torture';
 import { BrokerFront } from '@vernier/torture/broker-front';
 
 /** Crashes of the short run; `npm run torture -- --timers` makes the long ones. */
-const ROUNDS = Number(process.env.ROUNDS ?? 60);
+const ROUNDS = Number(process.env.ROUNDS ?? 25);
 const SEED = Number(process.env.SEED ?? 1);
 
 test(`torture of timed messages: ${ROUNDS} crashes by seed, none comes early, none is lost`, async () => {

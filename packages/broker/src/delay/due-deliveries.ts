@@ -90,9 +90,10 @@ export class DueDeliveries {
     return `topic ${topic} was deleted after it was sent`;
   }
 
-  /** A message made the topic, and the machine went down before the table was saved. */
+  /** Where a message made the topic, and the machine went down before the table was saved, or was saved with fewer queues. */
   #restore(topic: string, queueId: number): void {
     const { topics, config } = this.#parts;
+    topics.makeReadable(topic, queueId);
     if (topics.select(topic) !== undefined) return;
     if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
     const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;

@@ -154,6 +154,19 @@ export class TopicConfigManager {
     this.#put(restored);
   }
 
+  /**
+   * A message that waited goes into a queue that the topic has not, or has not any more: it was restored from fewer queues,
+   * or an operator took some away meanwhile. It can be read; who may be sent to stays as it is.
+   */
+  makeReadable(topic: string, queueId: number): void {
+    const known = this.table.get(topic);
+    if (known === undefined || queueId < known.readQueueNums) return;
+    const readQueueNums = queueId + 1;
+    const fields = { topic, before: known.readQueueNums, readQueueNums };
+    this.#deps.logger.warn(fields, `topic ${topic} gets ${readQueueNums} queues to read, for a delayed message`);
+    this.#put({ ...known, readQueueNums });
+  }
+
   select(topic: string): TopicConfig | undefined {
     return this.table.get(topic);
   }

@@ -346,3 +346,16 @@ test('operators see how far each level is', async () => {
   assert.match(broker.context.delay.offsetsText(), /"offsetTable":\{1:1,2:0,3:0,4:0,5:0,/);
   await broker.stop();
 });
+
+test('a queue that the topic has not any more can be read again when a message that waited comes into it', async () => {
+  const broker = await MachineBroker.start();
+  await broker.send('Work', 'x', delay(1), { queueId: 3 });
+  const { topics } = broker.context;
+  topics.update({ ...topics.select('Work')!, readQueueNums: 2, writeQueueNums: 2 });
+  await broker.machine.advance(2_000);
+  assert.deepEqual(await broker.bodies('Work', 3), ['x']);
+  const { readQueueNums, writeQueueNums } = topics.select('Work')!;
+  assert.deepEqual([readQueueNums, writeQueueNums], [4, 2]);
+  assert.ok(broker.lines.some((line) => line.includes('gets 4 queues to read')));
+  await broker.stop();
+});

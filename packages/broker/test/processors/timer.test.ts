@@ -5,9 +5,10 @@ import { resolveBrokerConfig } from '../../src/config.ts';
 import { property, pullFields, send, startBroker } from '../harness.ts';
 
 const TIMER = 'rmq_sys_wheel_timer';
+const mappedFileSizeTimerLog = 1024 * 1024;
 
 test('the answer to a timed message has a handle, by which it is recalled; other answers have none', async (t) => {
-  const broker = await startBroker(t, { broker: { recallMessageEnable: true } });
+  const broker = await startBroker(t, { broker: { recallMessageEnable: true, mappedFileSizeTimerLog } });
   const { invoke } = broker;
   const time = Date.now() + 60_000;
   const properties = property('UNIQ_KEY', 'K1') + property('TIMER_DELIVER_MS', String(time));
@@ -51,7 +52,7 @@ test('RECALL_MESSAGE: what is missing or garbage is refused with the exact code'
 });
 
 test('operators ask what waits: GET_TIMER_CHECK_POINT, GET_TIMER_METRICS and the runtime information', async (t) => {
-  const broker = await startBroker(t);
+  const broker = await startBroker(t, { broker: { mappedFileSizeTimerLog } });
   const { invoke } = broker;
   const before = await invoke(RequestCode.GET_TIMER_CHECK_POINT);
   assert.deepEqual([before.code, before.body?.length], [ResponseCode.SUCCESS, 56]);

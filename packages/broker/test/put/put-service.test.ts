@@ -44,6 +44,7 @@ test('who puts decides whether a missing topic is made, what is stamped, whether
     ['timer', { makes: false, stamps: false, hooks: false, counts: true }],
     ['transaction', { makes: false, stamps: false, hooks: true, counts: true }],
     ['half', { makes: false, stamps: false, hooks: false, counts: false }],
+    ['recall', { makes: false, stamps: false, hooks: true, counts: false }],
     ['pop', { makes: false, stamps: false, hooks: true, counts: false }],
     ['revive', { makes: false, stamps: false, hooks: false, counts: true }],
     ['reply', { makes: true, stamps: true, hooks: true, counts: true }],
