@@ -84,7 +84,7 @@ export function apacheClassPath(version: ApacheVersion): string {
 export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
   const libraries = apacheClassPath(version);
   // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0, recallMessage with 5.4.0.
-  const recent = version === '5.5.0' ? ['client-timer'] : [];
+  const recent = version === '5.5.0' ? ['client-pop', 'client-timer'] : [];
   const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction', ...recent] : [];
   const folders = ['common', program, ...more];
   const sources = folders.flatMap((folder) =>

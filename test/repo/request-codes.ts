@@ -105,6 +105,16 @@ export const brokerMeanings: Partial<Record<Name, string>> = {
   GET_BROKER_EPOCH_CACHE: 'Of brokers under a controller; refused, as there is none.',
   GET_BROKER_HA_STATUS: 'Replication: a master without replicas, as there is none yet.',
   VIEW_BROKER_STATS_DATA: 'Counters of a topic or group.',
+  QUERY_ASSIGNMENT: 'Which queues are a member’s, and whether it pulls or pops them.',
+  SET_MESSAGE_REQUEST_MODE: 'Sets whether a group pulls or pops a topic (`mqadmin setConsumeMode`).',
+  POP_MESSAGE:
+    'Messages that nobody else of the group gets for a time; held until some come when the client allows it.',
+  ACK_MESSAGE: 'A popped message is done with.',
+  BATCH_ACK_MESSAGE: 'Several of them.',
+  CHANGE_MESSAGE_INVISIBLETIME: 'A popped message comes again at another time.',
+  PEEK_MESSAGE: 'What a pop would give.',
+  NOTIFICATION: 'Says when there is something to pop.',
+  POLLING_INFO: 'How many pops of a group wait for a queue.',
 };
 
 export const namesrvMeanings: Partial<Record<Name, string>> = {

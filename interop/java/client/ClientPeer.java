@@ -17,12 +17,12 @@ public final class ClientPeer {
         new Consumers().register(commands);
         new Queries().register(commands);
         new Delays().register(commands);
-        for (String part : new String[] {"LitePulls", "Transactions", "Timers"}) {
+        for (String part : new String[] {"LitePulls", "Transactions", "Pops", "Timers"}) {
             try {
                 ((Part) Class.forName(part).getDeclaredConstructor().newInstance()).register(commands);
             } catch (ClassNotFoundException e) {
-                // A client before 4.6.0, which has no lite pull consumer and other transactions, or before 5.4.0, which
-                // recalls nothing; see peers/java.ts.
+                // A client before 4.6.0, which has no lite pull consumer and other transactions, or before 5.0.0, which does
+                // not pop; see peers/java.ts.
             }
         }
         Peer.serve(commands);

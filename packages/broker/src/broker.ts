@@ -175,6 +175,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
         random: this.#deps.random,
         topicsChanged: () => this.#registration?.register(),
         announce: () => this.#registration?.register() ?? Promise.resolve(),
+        routeOf: (topic) => this.#registration?.routeOf(topic) ?? Promise.resolve(undefined),
       });
       await loadTables(this.#context, fileSystem);
       if (this.config.listenPort === 0 && remembered === undefined) {
@@ -296,8 +297,10 @@ export class Broker extends EventEmitter<BrokerEvents> {
     };
     await step(() => this.#registration?.stop());
     context.holds.stop();
+    context.pop.stopPolling();
     await step(() => this.#server.shutdown(SHUTDOWN_GRACE_MS));
     await step(() => context.transactions.stop());
+    await step(() => context.pop.stop());
     await step(() => context.timer.stop());
     await step(() => context.follow.stop());
     await step(() => context.timer.close());

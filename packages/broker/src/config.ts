@@ -64,6 +64,23 @@ export interface BrokerConfig {
   /** own. Pull requests held at once; beyond it a request is answered at once with PULL_NOT_FOUND. */
   heldPullRequestsMax: number;
 
+  /** Pops that may wait for a queue of a group, and all of them. */
+  popPollingSize: number;
+  maxPopPollingSize: number;
+  /** Percent of pops that look at the group's retries first. */
+  popFromRetryProbability: number;
+  enableRetryTopicV2: boolean;
+  retrieveMessageFromPopRetryTopicV1: boolean;
+  popResponseReturnActualRetryTopic: boolean;
+  initPopOffsetByCheckMsgInMem: boolean;
+  serverLoadBalancerEnable: boolean;
+  defaultMessageRequestMode: string;
+  defaultPopShareQueueNum: number;
+  /** own. Memory of checkpoints whose time is not over, of batches in order, of request modes (base/budget.ts). */
+  popInFlightBytesMax: number;
+  popOrderBytesMax: number;
+  requestModeBytesMax: number;
+
   /** own. Memory of the tables whose names clients invent (base/budget.ts). What is there stays; more is refused. */
   clientTableBytesMax: number;
   queueLockBytesMax: number;

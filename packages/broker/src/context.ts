@@ -23,6 +23,7 @@ import type { MetadataFiles } from './metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
 import type { GroupOffsets } from './offsets/group-offsets.ts';
 import type { QueueBounds } from './offsets/queue-bounds.ts';
+import type { PopServices } from './pop/create-pop.ts';
 import type { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
 import type { PullService } from './pull/pull-service.ts';
 import type { PutMessageHook } from './put/put-message-hook.ts';
@@ -74,6 +75,7 @@ export interface BrokerContext {
   readonly reply: ReplyService;
   readonly pull: PullService;
   readonly sqlFilters: SqlFilters;
+  readonly pop: PopServices;
   readonly holds: PullRequestHoldService;
   readonly heartbeats: HeartbeatService;
   readonly housekeeping: ClientHousekeeping;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TopicRouteData } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { DelayLevels, type FileSystem } from '@vernier/store/internal';
 import { ConsumeProgress } from './admin/consume-progress.ts';
@@ -29,10 +30,14 @@ import { FollowPlaces } from './follow/follow-places.ts';
 import { FollowService } from './follow/follow-service.ts';
 import { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
 import { LongAnswers } from './long-answers/long-answers.ts';
-import { MetadataFiles } from './metadata/metadata-files.ts';
+import { MetadataFiles, type SavedTable } from './metadata/metadata-files.ts';
 import { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import { QueueBounds } from './offsets/queue-bounds.ts';
+import { PopServices } from './pop/create-pop.ts';
+import { OrderInfos } from './pop/order-infos.ts';
+import { RequestModes } from './pop/request-modes.ts';
+import type { TimedMessages } from './pop/revive-queue.ts';
 import { PullPermission } from './pull/pull-permission.ts';
 import { PullRequestHoldService } from './pull/pull-request-hold-service.ts';
 import { PullService } from './pull/pull-service.ts';
@@ -70,6 +75,10 @@ export interface BrokerContextParts {
   /** Beside the file, which is written in any case. */
   topicsChanged(): void;
   announce(): Promise<void>;
+  /** Which brokers have a topic; undefined when no nameserver knows. Default: no nameserver. */
+  routeOf?(topic: string): Promise<TopicRouteData | undefined>;
+  /** How far timed messages are, when not as the broker's own; for tests. */
+  timed?: TimedMessages;
 }
 
 type BudgetKey = Extract<keyof BrokerConfig, `${string}BytesMax`>;
@@ -93,6 +102,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     clients: budgetOf('clientTableBytesMax'),
     locks: budgetOf('queueLockBytesMax'),
     transactions: budgetOf('openTransactionBytesMax'),
+    pops: budgetOf('popInFlightBytesMax'),
+    orders: budgetOf('popOrderBytesMax'),
+    modes: budgetOf('requestModeBytesMax'),
   };
   const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
   const groupsChanged = (): void => metadata.groups.changed();
@@ -112,8 +124,23 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const putsOnDisk = (): Promise<boolean> => areOnDisk(store);
   const places: FollowPlaces = new FollowPlaces(() => metadata.places.changed(), putsOnDisk);
   const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
+  const orders: OrderInfos = new OrderInfos({
+    ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
+    isUsed: (topic, group, queueId) => queueId < (topics.select(topic)?.readQueueNums ?? 0) && groups.has(group),
+  });
+  offsets.onLowered = (group, topic, queueId) => orders.clear(topic, group, queueId);
+  const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
+  const offsetsTable: SavedTable = {
+    prepareSave: async () => {
+      pop.popped.prepareSave();
+      return true;
+    },
+    encode: () => offsets.encode(),
+    saved: () => pop.popped.saved(),
+    load: (file) => offsets.load(file),
+  };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
-  const tables = { topics, groups, offsets, settings, places, delays, timers };
+  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -160,6 +187,32 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   });
   const hasDelayed = (): boolean => delay.hasPending || timer.hasPending || transactions.hasPending;
   const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
+  const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
+  const queueBounds = new QueueBounds(store);
+  const pop: PopServices = new PopServices({
+    ...{
+      ...shared,
+      groups,
+      consumers,
+      offsets,
+      groupOffsets,
+      bounds: queueBounds,
+      sqlFilters,
+      follow,
+      put,
+      places,
+      orders,
+      modes,
+    },
+    ...{
+      ordersFile: metadata.orders,
+      offsetsFile,
+      modesFile: metadata.modes,
+      budget: budgets.pops,
+      timed: parts.timed ?? timer,
+    },
+    ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
+  });
   const startedAt = clock.now();
   return {
     config,
@@ -186,8 +239,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     holds,
     heartbeats,
     housekeeping,
-    groupOffsets: new GroupOffsets({ config, store, topics, groups, offsets }),
-    queueBounds: new QueueBounds(store),
+    pop,
+    groupOffsets,
+    queueBounds,
     transactions,
     follow,
     delay,
@@ -196,7 +250,10 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     topicAdmin: new TopicAdmin(topicParts),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
-    offsetReset: new OffsetReset({ store, topics, groups, offsets, file: offsetsFile, logger }),
+    offsetReset: new OffsetReset({
+      ...{ store, topics, groups, offsets, file: offsetsFile, batchesFile: metadata.orders, logger },
+      hasBatch: (group, topic, ids) => ids.some((queueId) => orders.get(topic, group, queueId) !== undefined),
+    }),
     offsetTransfer: new OffsetTransfer({
       ...{ store, topics, groups, offsets, consumers, logger },
       ...{ file: offsetsFile, groupsFile },
@@ -209,7 +266,11 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     longAnswers: new LongAnswers(clock),
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
-      const more = (): Record<string, string> => ({ ...delay.runtimeInfo(), ...timer.runtimeInfo() });
+      const more = (): Record<string, string> => ({
+        ...delay.runtimeInfo(),
+        ...timer.runtimeInfo(),
+        ...pop.revive.runtimeInfo(),
+      });
       return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
     },
     announce,
@@ -222,7 +283,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
  * or STORE_TIMER_PRECISION_MISMATCH.
  */
 export async function loadTables(
-  { store, topics, metadata, timer }: BrokerContext,
+  { store, topics, metadata, pop, timer }: BrokerContext,
   fileSystem: FileSystem,
 ): Promise<void> {
   const root = store.config.storePathRootDir;
@@ -232,6 +293,7 @@ export async function loadTables(
   await metadata.load();
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
+  if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();
@@ -253,11 +315,13 @@ async function areOnDisk(store: MessageStore): Promise<boolean> {
  * Begins what the broker does by itself, when its tables are read: the delay levels, the timed messages. Messages that
  * arrive wake who waits for them from here on.
  */
-export function startServices({ store, follow, holds, delay, timer }: BrokerContext): void {
+export function startServices({ store, follow, holds, delay, pop, timer }: BrokerContext): void {
   store.on('arrived', ({ topic, queueId, maxOffset, tagsCode }) => {
     follow.messageArrived(topic, queueId);
     holds.messageArrived(topic, queueId, maxOffset, tagsCode);
+    pop.messageArrived(topic, queueId, tagsCode);
   });
   delay.start();
   timer.start();
+  pop.start();
 }

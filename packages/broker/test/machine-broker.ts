@@ -10,6 +10,7 @@ import type { MessageToPut } from '../src/put/message-to-put.ts';
 import type { Origin } from '../src/put/put-rules.ts';
 import type { PutOutcome } from '../src/put/put-service.ts';
 import { BrokerHosts } from '../src/registration/hosts.ts';
+import { FakeTimer } from './pop/fake-timer.ts';
 
 export const caller = new CallerSession('10.0.0.1:5000', { address: Uint8Array.of(10, 0, 0, 1), port: 5_000 });
 
@@ -22,6 +23,8 @@ export interface MachineBrokerOptions {
   timerSlots?: number;
   /** Before the tables are read. */
   prepare?(store: MessageStore): void;
+  /** Timed messages are given on, for POP. */
+  hasTimer?: boolean;
 }
 
 export class MachineBroker {
@@ -30,16 +33,31 @@ export class MachineBroker {
   readonly context: BrokerContext;
   /** Warnings and errors of the broker. */
   readonly lines: string[];
+  readonly timer: FakeTimer;
 
-  private constructor(machine: Machine, store: MessageStore, context: BrokerContext, lines: string[]) {
+  private constructor(
+    machine: Machine,
+    store: MessageStore,
+    context: BrokerContext,
+    lines: string[],
+    timer: FakeTimer,
+  ) {
+    this.timer = timer;
     this.machine = machine;
     this.store = store;
     this.context = context;
     this.lines = lines;
   }
 
-  static async start(options: MachineBrokerOptions = {}) {
-    const { machine = new Machine(), config = {}, random = () => 0, prepare, timerSlots = 1_280 } = options;
+  static async start(options: MachineBrokerOptions = {}): Promise<MachineBroker> {
+    const {
+      machine = new Machine(),
+      config = {},
+      random = () => 0,
+      prepare,
+      hasTimer = false,
+      timerSlots = 1_280,
+    } = options;
     const store = await machine.open();
     prepare?.(store);
     // Simulated disks hold every byte of a file.
@@ -51,14 +69,20 @@ export class MachineBroker {
     const hosts = new BrokerHosts({
       ...{ configuredHost: '127.0.0.1', bindAddress: '127.0.0.1', port: 10_911, storePort: 10_911 },
     });
+    const timer = new FakeTimer(store, clock);
     const context = createBrokerContext({
       ...{ config: { ...small, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
+      ...(hasTimer ? { timed: timer } : {}),
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
     await machine.until(loadTables(context, fileSystem), 'tables');
+    if (hasTimer) {
+      context.putHooks.splice(1, 1, timer.hook);
+      await machine.until(timer.start(context), 'timer');
+    }
     startServices(context);
-    return new MachineBroker(machine, store, context, lines);
+    return new MachineBroker(machine, store, context, lines, timer);
   }
 
   /** Begins a put; nothing happens before time moves. */
@@ -102,8 +126,10 @@ export class MachineBroker {
 
   /** In the broker's order. */
   async stop(): Promise<void> {
-    const { follow, housekeeping, holds, metadata, timer } = this.context;
+    const { follow, housekeeping, holds, metadata, pop, timer } = this.context;
     holds.stop();
+    pop.stopPolling();
+    await this.machine.until(pop.stop(), 'stop of POP');
     await this.machine.until(timer.stop(), 'stop of the deliveries');
     await this.machine.until(follow.stop(), 'stop of the followers');
     await this.machine.until(timer.close(), 'stop of the timer files');

@@ -353,11 +353,13 @@ class BrokerUnderTorture implements Front {
   }
 
   async close(): Promise<void> {
-    const { holds, housekeeping, metadata, transactions, follow, timer } = this.#context;
+    const { holds, housekeeping, metadata, transactions, follow, timer, pop } = this.#context;
     this.#isClosing = true;
     this.#producers?.stop();
     holds.stop();
+    pop.stopPolling();
     await transactions.stop();
+    await pop.stop();
     await timer.stop();
     await follow.stop();
     await timer.close();

@@ -13,6 +13,9 @@ export interface OffsetResetParts {
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
   readonly file: Pick<MetadataFile, 'save'>;
+  /** Some of these queues have a batch that the group popped in order. */
+  hasBatch(group: string, topic: string, queueIds: readonly number[]): boolean;
+  readonly batchesFile: Pick<MetadataFile, 'save'>;
   readonly logger: StoreLogger;
 }
 
@@ -63,7 +66,7 @@ export class OffsetReset {
     giveTurn: () => Promise<void>,
   ): Promise<ReadonlyMap<number, number> | Refusal> {
     const { topic, group, queueId, timestamp, offset: wanted } = request;
-    const { offsets, file, logger } = this.#parts;
+    const { offsets, file, logger, hasBatch, batchesFile } = this.#parts;
     const targets = new Map<number, number>();
     for (const id of queueIds) {
       const offset =
@@ -75,7 +78,10 @@ export class OffsetReset {
     // Topic or group may have been deleted meanwhile, and their offsets with them.
     const allowed = this.queuesOf(request);
     if (allowed instanceof Refusal) return allowed;
+    const hadBatch = hasBatch(group, topic, queueIds);
     if (!offsets.assignResets(group, topic, targets)) return new Refusal(ResponseCode.SYSTEM_BUSY, offsets.refusal);
+    // A start puts offsets behind the acks of a batch: it must not find one from before the reset.
+    if (hadBatch) await batchesFile.save();
     await file.save();
     logger.info({ topic, group, queueId, timestamp, target: wanted }, 'consumer offsets reset');
     return targets;

@@ -48,6 +48,11 @@ export const isNotAllowedSendTopic = (topic: string): boolean => notAllowedSendT
 /** Whose offsets say how far transactions are done, in this broker and in RocketMQ's. */
 export const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS';
 
+/** Whose offsets say how far POP's redelivery is, in this broker and in RocketMQ's. */
+export const REVIVE_GROUP = 'CID_RMQ_SYS_REVIVE_GROUP';
+/** Where POP's checkpoints and acks go (RocketMQ PopAckConstants). */
+export const reviveTopicOf = (clusterName: string): string => `${SYSTEM_TOPIC_PREFIX}REVIVE_LOG_${clusterName}`;
+
 /** Groups every broker knows (RocketMQ SubscriptionGroupManager). */
 export const builtInGroups: readonly string[] = [
   'TOOLS_CONSUMER',
@@ -74,6 +79,23 @@ export const dlqTopicOf = (group: string): string => DLQ_GROUP_TOPIC_PREFIX + gr
 export const isRetryTopic = (topic: string): boolean => topic.startsWith(RETRY_GROUP_TOPIC_PREFIX);
 export const isRetryOrDlqTopic = (topic: string): boolean =>
   topic.startsWith(RETRY_GROUP_TOPIC_PREFIX) || topic.startsWith(DLQ_GROUP_TOPIC_PREFIX);
+
+/**
+ * Where POP puts what a group has not acknowledged of a topic (RocketMQ KeyBuilder): `%RETRY%group_topic`, or as version 2
+ * has it `%RETRY%group+topic`, which can be taken apart again.
+ */
+export const popRetryTopicOf = (topic: string, group: string, isV2: boolean): string =>
+  `${RETRY_GROUP_TOPIC_PREFIX}${group}${isV2 ? '+' : '_'}${topic}`;
+export const isPopRetryTopicV2 = (topic: string): boolean => isRetryTopic(topic) && topic.includes('+');
+
+/** The topic whose retries a topic holds for this group; the topic itself when it holds none. */
+export function normalTopicOf(topic: string, group: string): string {
+  for (const isV2 of [true, false]) {
+    const prefix = popRetryTopicOf('', group, isV2);
+    if (topic.startsWith(prefix)) return topic.slice(prefix.length);
+  }
+  return topic;
+}
 
 /** The group a `%RETRY%group` topic belongs to. */
 export const groupOfRetryTopic = (topic: string): string => topic.slice(RETRY_GROUP_TOPIC_PREFIX.length);

@@ -19,6 +19,8 @@ export interface SavedTable {
   /** Before each save: makes true what the file will say. False: there is nothing to save any more. */
   prepareSave?(): Promise<boolean>;
   encode(): Iterable<string>;
+  /** What was encoded last is on disk. */
+  saved?(): void;
   load(file: unknown): void;
 }
 
@@ -128,6 +130,7 @@ export class MetadataFile {
       }
       pieces.push(Buffer.from(slice));
       await writeAtomic(this.#fileSystem, this.path, Buffer.concat(pieces));
+      this.#table.saved?.();
     } catch (cause) {
       this.#dirty = true;
       const message = `${this.path} could not be written: ${(cause as Error).message}`;
@@ -147,13 +150,26 @@ export class MetadataFile {
   }
 }
 
-const tableNames = ['topics', 'groups', 'offsets', 'settings', 'places', 'delays', 'timers'] as const;
+const tableNames = [
+  'topics',
+  'groups',
+  'offsets',
+  'settings',
+  'places',
+  'delays',
+  'timers',
+  'orders',
+  'modes',
+] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
 
+/** Batches in order are saved so long after a change that nobody waits for. */
+const ORDERS_DELAY_MS = 1_000;
+
 /**
  * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
- * delayOffset.json, timermetrics.
+ * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json.
  */
 export class MetadataFiles {
   readonly topics: MetadataFile;
@@ -166,6 +182,10 @@ export class MetadataFiles {
   readonly delays: MetadataFile;
   /** How many messages wait for their time, by topic; no rule depends on it. */
   readonly timers: MetadataFile;
+  /** Batches that groups popped in order. */
+  readonly orders: MetadataFile;
+  /** Whether groups pull or pop. */
+  readonly modes: MetadataFile;
 
   readonly #logger: StoreLogger;
 
@@ -187,6 +207,8 @@ export class MetadataFiles {
     this.settings = file('brokerSettings.json', tables.settings, 10);
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
+    this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
+    this.modes = file('messageRequestMode.json', tables.modes, 10);
     this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }
 

@@ -10,6 +10,7 @@ import {
   type SocketAddress,
   silentLogger,
   systemClock,
+  type TopicRouteData,
 } from '@vernier/remoting';
 import { NodeFileSystem } from '@vernier/store/internal';
 import { LongAnswers } from '../long-answers/long-answers.ts';
@@ -123,6 +124,11 @@ export class Namesrv {
   /** Begins to serve connections accepted while paused. */
   open(): void {
     this.server.open();
+  }
+
+  /** The route of a topic as a client in this process gets it; undefined for a topic that no broker has. */
+  routeOf(topic: string): TopicRouteData | undefined {
+    return this.routes.pickupTopicRouteData(topic);
   }
 
   /**

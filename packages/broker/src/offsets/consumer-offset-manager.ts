@@ -41,6 +41,8 @@ export class ConsumerOffsetManager {
   readonly #resetOffsets: OffsetTable = new Map();
   readonly #notifyChanged: () => void;
   readonly #budget: Budget;
+  /** A group goes back in a queue: what is known of messages behind its new offset is not true any more. */
+  onLowered: (group: string, topic: string, queueId: number) => void = () => {};
 
   /** `changed` is called at the first change after a save, and at later ones too. */
   constructor(now: () => number, changed: () => void, budget: Budget) {
@@ -73,8 +75,10 @@ export class ConsumerOffsetManager {
   /** False, and nothing is changed, when there is no room for another queue (consumerOffsetBytesMax). */
   commit(group: string, topic: string, queueId: number, offset: number): boolean {
     const key = keyOf(topic, group);
-    if (this.#offsets.get(key)?.get(queueId) === offset) return true;
+    const known = this.#offsets.get(key)?.get(queueId);
+    if (known === offset) return true;
     if (!this.#set(this.#offsets, key, queueId, offset)) return false;
+    if (known !== undefined && known > offset) this.onLowered(group, topic, queueId);
     this.#changed();
     return true;
   }

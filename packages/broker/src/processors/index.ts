@@ -1,5 +1,6 @@
 import type { RequestCode, RequestCodeName, RequestHandler } from '@vernier/remoting';
 import type { BrokerContext } from '../context.ts';
+import { ackMessage, batchAckMessage, changeInvisibleTime } from './ack-message.ts';
 import { brokerRuntimeInfo, getConfig, updateConfig } from './broker-admin.ts';
 import { checkClientConfig, heartBeat, unregisterClient } from './client-manage.ts';
 import * as connections from './connection-admin.ts';
@@ -9,8 +10,11 @@ import { consumerList, queryOffset, updateOffset } from './consumer-manage.ts';
 import { consumerSendMsgBack } from './consumer-send-msg-back.ts';
 import { delayOffsets } from './delay-offsets.ts';
 import { lockBatchMq, unlockBatchMq } from './lock-batch-mq.ts';
+import { notification, pollingInfo } from './notification.ts';
 import { cloneGroupOffset, correctionOffsets } from './offset-transfer.ts';
+import { peekMessage, popMessage } from './pop-message.ts';
 import { pullMessage } from './pull-message.ts';
+import { queryAssignment, setMessageRequestMode } from './query-assignment.ts';
 import { queryMessage, viewMessageById } from './query-message.ts';
 import * as queues from './queue-offsets.ts';
 import { guarded, type Processor } from './requests.ts';
@@ -102,9 +106,18 @@ const others: readonly Row[] = [
   on(352, 'GET_SUBSCRIPTIONGROUP_CONFIG', groups.oneGroup),
   on(353, 'UPDATE_AND_GET_GROUP_FORBIDDEN', groups.groupForbidden),
   on(370, 'RECALL_MESSAGE', timers.recallMessage),
+  on(400, 'QUERY_ASSIGNMENT', queryAssignment),
+  on(401, 'SET_MESSAGE_REQUEST_MODE', setMessageRequestMode),
   on(907, 'GET_BROKER_HA_STATUS', inspection.haStatus),
   on(908, 'RESET_MASTER_FLUSH_OFFSET', inspection.resetMasterFlushOffset),
   on(1007, 'GET_BROKER_EPOCH_CACHE', inspection.epochCache),
+  on(200_050, 'POP_MESSAGE', popMessage),
+  on(200_051, 'ACK_MESSAGE', ackMessage),
+  on(200_052, 'PEEK_MESSAGE', peekMessage),
+  on(200_053, 'CHANGE_MESSAGE_INVISIBLETIME', changeInvisibleTime),
+  on(200_054, 'NOTIFICATION', notification),
+  on(200_055, 'POLLING_INFO', pollingInfo),
+  on(200_151, 'BATCH_ACK_MESSAGE', batchAckMessage),
 ];
 
 const KiB = 1024;
@@ -120,9 +133,12 @@ const answerBytes: ReadonlyMap<number, number> = new Map([
   [12, 8 * MiB],
   [33, 4 * MiB],
   [36, 256 * KiB],
+  // They ask for room when they read.
+  [200_050, 0],
+  [200_052, 0],
   [324, MiB],
   [325, MiB],
-  ...[21, 43, 61, 201, 202, 208, 222, 223, 300, 303, 317, 328].map((code): [number, number] => [code, 2 * MiB]),
+  ...[21, 43, 61, 201, 202, 208, 222, 223, 300, 303, 317, 328, 400].map((code): [number, number] => [code, 2 * MiB]),
   ...[203, 204, 307, 308, 309, 321].map((code): [number, number] => [code, MiB]),
 ]);
 

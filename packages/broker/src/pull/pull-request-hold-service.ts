@@ -92,6 +92,27 @@ export class PullRequestHoldService {
     }
   }
 
+  /** Wakes the oldest request of a queue that the message matches; true when there was one. For POP, where one gets it. */
+  wakeOldest(topic: string, queueId: number, tagsCode?: number): boolean {
+    for (const entry of this.#held.get(topic)?.get(queueId) ?? []) {
+      const { filter } = entry.pull;
+      if (tagsCode !== undefined && filter !== undefined && !filter.isMatchedByConsumeQueue(tagsCode)) continue;
+      this.#wake(entry);
+      return true;
+    }
+    return false;
+  }
+
+  /** Queues of the topic that requests are held for. */
+  heldQueues(topic: string): Iterable<number> {
+    return this.#held.get(topic)?.keys() ?? [];
+  }
+
+  /** Requests held for a queue. */
+  countOf(topic: string, queueId: number): number {
+    return this.#held.get(topic)?.get(queueId)?.size ?? 0;
+  }
+
   /** Runs the pull after this turn's other arrivals, which it then takes along. */
   #wake(entry: Entry): void {
     this.#remove(entry);

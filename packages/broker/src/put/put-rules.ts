@@ -1,5 +1,15 @@
 /** Who a message comes from. */
-export type Origin = 'client' | 'send-back' | 'delay' | 'timer' | 'recall' | 'transaction' | 'half' | 'pop' | 'reply';
+export type Origin =
+  | 'client'
+  | 'send-back'
+  | 'delay'
+  | 'timer'
+  | 'recall'
+  | 'transaction'
+  | 'half'
+  | 'pop'
+  | 'revive'
+  | 'reply';
 
 /** What is done with a message before the store gets it, and after. */
 export interface PutRules {
@@ -37,14 +47,14 @@ const yes = true;
 const no = false;
 
 /**
- * Which rules hold for a message, by who it comes from. All but `pop` are in use; that one says what was decided for the
- * feature that will put in that name.
+ * Which rules hold for a message, by who it comes from.
  *
  * - `delay` and `timer` put what has waited its time: a hook would make it wait again.
  * - `recall` puts the broker's own note that a message is not to be delivered, which waits in its place.
  * - `transaction` puts a half that commits: it may ask for a delay, which begins now.
  * - `half` puts the broker's own records of transactions: copies of halves, markers of ended ones, what is given up.
- * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages, and wait for a time.
+ * - `pop` puts the broker's own notes (checkpoints, acks), which are nobody's messages and wait for a time.
+ * - `revive` puts what a group did not acknowledge into its retry topic: a hook would make it wait once more.
  * - `reply` puts a client's answer to another client's message, checked as a send is.
  */
 // biome-ignore format: a table, to be read by its columns
@@ -58,5 +68,6 @@ export const putRules: Readonly<Record<Origin, PutRules>> = {
   'transaction': rules(no,      no,      no,          no,     yes,   yes,     yes),
   'half':        rules(no,      no,      no,          no,     no,    yes,     no),
   'pop':         rules(no,      no,      no,          no,     yes,   yes,     no),
+  'revive':      rules(no,      no,      no,          no,     no,    yes,     yes),
   'reply':       rules(yes,     yes,     no,          no,     yes,   yes,     yes),
 };

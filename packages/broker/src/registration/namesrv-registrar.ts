@@ -1,12 +1,14 @@
 import {
   bodyCrc32,
   createRequest,
+  decodeTopicRouteData,
   encodeRegisterBrokerBody,
   RemotingClient,
   RequestCode,
   ResponseCode,
   type TopicConfig,
   type TopicConfigTable,
+  type TopicRouteData,
 } from '@vernier/remoting';
 import type { Clock, StoreLogger } from '@vernier/store';
 import type { BrokerConfig } from '../config.ts';
@@ -14,10 +16,15 @@ import type { Namesrv } from '../namesrv/namesrv.ts';
 import type { BrokerHosts } from './hosts.ts';
 
 /** What a broker needs of a nameserver in its own process. */
-export type LocalNamesrv = Pick<Namesrv, 'registerLocal' | 'unregisterLocal'>;
+export type LocalNamesrv = Pick<Namesrv, 'registerLocal' | 'unregisterLocal'> & Partial<Pick<Namesrv, 'routeOf'>>;
 
 /** A nameserver that does not take a farewell in this time learns of the broker's end by the closed connection. */
 const UNREGISTER_TIMEOUT_MS = 1_000;
+/** A consumer that asks for its queues waits for it. */
+const ROUTE_TIMEOUT_MS = 3_000;
+/** All members of a group ask within seconds of each other. */
+const ROUTE_MS = 5_000;
+const ROUTES_MAX = 1_000;
 
 /** A topic with the permissions left that the broker as a whole gives (RocketMQ BrokerController.registerBrokerAll). */
 export const limitedByBroker = (topic: TopicConfig, brokerPermission: number): TopicConfig =>
@@ -44,6 +51,7 @@ export class NamesrvRegistrar {
   #next: Promise<void> | undefined;
   #timer: unknown;
   #stopped = false;
+  readonly #routes = new Map<string, { route: Promise<TopicRouteData | undefined>; until: number }>();
 
   constructor(options: {
     namesrv: LocalNamesrv | undefined;
@@ -71,6 +79,37 @@ export class NamesrvRegistrar {
     if (this.#stopped) return Promise.resolve();
     this.#next ??= (this.#running ?? turn()).then(() => this.#start());
     return this.#next;
+  }
+
+  /**
+   * Which brokers have a topic, as the nameserver in this process says, else the first other one that answers; undefined when
+   * none knows.
+   */
+  async routeOf(topic: string): Promise<TopicRouteData | undefined> {
+    const local = this.#namesrv?.routeOf?.(topic);
+    if (local !== undefined || this.#addresses.length === 0) return local;
+    const now = this.#clock.monotonic();
+    const known = this.#routes.get(topic);
+    if (known !== undefined && known.until > now) return known.route;
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    const route = this.#askForRoute(topic);
+    this.#routes.set(topic, { route, until: now + ROUTE_MS });
+    return route;
+  }
+
+  async #askForRoute(topic: string): Promise<TopicRouteData | undefined> {
+    const fields = { topic, acceptStandardJsonOnly: 'true' };
+    for (const address of this.#stopped ? [] : this.#addresses) {
+      try {
+        const request = createRequest(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields);
+        const response = await this.#client.invoke(address, request, ROUTE_TIMEOUT_MS);
+        if (response.code === ResponseCode.SUCCESS) return decodeTopicRouteData(response.body);
+        if (response.code === ResponseCode.TOPIC_NOT_EXIST) return undefined;
+      } catch (error) {
+        this.#logger.debug({ address, topic }, `no route from the nameserver: ${(error as Error).message}`);
+      }
+    }
+    return undefined;
   }
 
   /** Takes the broker out of the nameservers' routes and closes the connections to them. */

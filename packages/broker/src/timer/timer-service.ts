@@ -124,6 +124,18 @@ export class TimerService {
     }
   }
 
+  /** Messages of the topic in front of this entry are in the files, or were delivered. */
+  takenUpTo(): number {
+    return this.#follower?.queueOffset ?? 0;
+  }
+
+  /** Unix milliseconds: of these, each one that asks for this time or an earlier one stands in its topic. */
+  deliveredUpTo(): number {
+    const files = this.#files;
+    if (files === undefined) return 0;
+    return files.lowest === undefined ? Number.POSITIVE_INFINITY : files.lowest * files.precisionMs;
+  }
+
   /** Some message waits. */
   get hasPending(): boolean {
     return (this.#files?.lowest ?? undefined) !== undefined || this.#behind > 0;

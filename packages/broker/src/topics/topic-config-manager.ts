@@ -18,6 +18,7 @@ import {
   fixedSystemTopics,
   isInherited,
   OFFSET_MOVED_EVENT,
+  reviveTopicOf,
   SCHEDULE_TOPIC_QUEUE_NUM,
   SELF_TEST_TOPIC,
   SYSTEM_TOPIC_PREFIX,
@@ -44,7 +45,7 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
     createTopicConfig(OFFSET_MOVED_EVENT, queues(1)),
     createTopicConfig(SCHEDULE_TOPIC, queues(SCHEDULE_TOPIC_QUEUE_NUM)),
     createTopicConfig(`${config.brokerClusterName}_REPLY_TOPIC`, queues(1)),
-    createTopicConfig(`${SYSTEM_TOPIC_PREFIX}REVIVE_LOG_${config.brokerClusterName}`, queues(config.reviveQueueNum)),
+    createTopicConfig(reviveTopicOf(config.brokerClusterName), queues(config.reviveQueueNum)),
     createTopicConfig(`${SYSTEM_TOPIC_PREFIX}SYNC_BROKER_MEMBER_${config.brokerName}`, {
       ...queues(1),
       perm: Perm.INHERIT,

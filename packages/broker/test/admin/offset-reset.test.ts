@@ -22,7 +22,10 @@ function open(options: TablesOptions = {}) {
   tables.topic('T');
   tables.groups.find('g');
   const { topics, groups, offsets } = tables;
-  const reset = new OffsetReset({ store, topics, groups, offsets, file: tables.file('offsets'), logger: silentLogger });
+  const reset = new OffsetReset({
+    ...{ store, topics, groups, offsets, file: tables.file('offsets'), logger: silentLogger },
+    ...{ hasBatch: () => false, batchesFile: { save: () => Promise.resolve() } },
+  });
   const run = async (more: Partial<ResetRequest> = {}, giveTurn = async (): Promise<void> => {}) => {
     const request = { topic: 'T', group: 'g', queueId: -1, timestamp: -1, offset: -1, ...more };
     const queueIds = reset.queuesOf(request);

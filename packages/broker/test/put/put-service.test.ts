@@ -46,6 +46,7 @@ test('who puts decides whether a missing topic is made, what is stamped, whether
     ['half', { makes: false, stamps: false, hooks: false, counts: false }],
     ['recall', { makes: false, stamps: false, hooks: true, counts: false }],
     ['pop', { makes: false, stamps: false, hooks: true, counts: false }],
+    ['revive', { makes: false, stamps: false, hooks: false, counts: true }],
     ['reply', { makes: true, stamps: true, hooks: true, counts: true }],
   ];
   const broker = await startBroker(t);

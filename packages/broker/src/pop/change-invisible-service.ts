@@ -1,0 +1,128 @@
+import { ResponseCode } from '@vernier/remoting';
+import type { Clock, MessageStore } from '@vernier/store';
+import { Refusal } from '../base/refusal.ts';
+import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { AckService, Delivered } from './ack-service.ts';
+import type { PopCheckPoint } from './check-point.ts';
+import { ORDER_REVIVE_QUEUE, TIME_MAX } from './handle.ts';
+import type { InFlightTable } from './in-flight.ts';
+import type { OrderInfos } from './order-infos.ts';
+import type { PopPolling } from './pop-polling.ts';
+import { type QueueLocks, queueKeyOf } from './queue-locks.ts';
+import type { ReviveLog } from './revive-log.ts';
+
+/** What the new handle of a delivery has instead of the old one's; its queue offset becomes that of the message. */
+export interface ChangedDelivery {
+  readonly popTime: number;
+  readonly invisibleMs: number;
+  readonly reviveQueueId: number;
+}
+
+export interface ChangeInvisibleServiceParts {
+  readonly store: Pick<MessageStore, 'getMinOffsetInQueue' | 'getMaxOffsetInQueue'>;
+  readonly groups: SubscriptionGroupManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly acks: AckService;
+  readonly log: ReviveLog;
+  readonly inFlight: InFlightTable;
+  readonly orders: OrderInfos;
+  readonly locks: QueueLocks;
+  readonly polling: PopPolling;
+  readonly clock: Clock;
+}
+
+/**
+ * Gives a delivery another time (RocketMQ ChangeInvisibleTimeProcessor).
+ *
+ * The steps, and what a crash leaves between them:
+ *
+ *   1 put    a checkpoint of the message alone, from now on
+ *   2 put    an ack for the old one
+ *   3 answer with the new handle
+ *
+ * A crash between 1 and 2 leaves both: the message comes twice, and never not at all. A delivery whose time is over already
+ * gets no second checkpoint: its message comes again by the first one.
+ */
+export class ChangeInvisibleService {
+  readonly #parts: ChangeInvisibleServiceParts;
+
+  constructor(parts: ChangeInvisibleServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** `invisibleMs`: from now on. */
+  async change(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery | Refusal> {
+    const { store, acks, groups } = this.#parts;
+    const { group, topic, queueId, queueOffset, handle } = delivered;
+    if (invisibleMs < 0 || invisibleMs > TIME_MAX) {
+      const remark = `invisibleTime ${invisibleMs}: allowed are 0 to ${TIME_MAX} ms`;
+      return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
+    }
+    const refusal = acks.queueRefusal(delivered);
+    if (refusal !== undefined) return refusal;
+    const [min, max] = [store.getMinOffsetInQueue(topic, queueId), store.getMaxOffsetInQueue(topic, queueId)];
+    if (queueOffset < min || queueOffset >= max) {
+      const remark = `offset is illegal, key:${topic}@${queueId}, offset:${queueOffset}, store:${min}~${max}`;
+      return new Refusal(ResponseCode.NO_MESSAGE, remark);
+    }
+    if (groups.preview(group) === undefined) {
+      return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${group}] does not exist`);
+    }
+    return handle.reviveQueueId === ORDER_REVIVE_QUEUE
+      ? this.#changeOrdered(delivered, invisibleMs)
+      : this.#changePopped(delivered, invisibleMs);
+  }
+
+  async #changePopped(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery | Refusal> {
+    const { clock, log, inFlight, acks } = this.#parts;
+    const { group, topic, queueId, queueOffset, handle } = delivered;
+    const { startOffset, reviveQueueId, brokerName } = handle;
+    const now = clock.now();
+    if (handle.popTime + handle.invisibleMs <= now) return { popTime: now, invisibleMs, reviveQueueId };
+    // Both in one millisecond would be the same checkpoint, and the ack of the old one would end the new one.
+    const popTime = Math.max(now, handle.popTime + 1);
+    const point: PopCheckPoint = {
+      ...{
+        topic,
+        group,
+        queueId,
+        startOffset: queueOffset,
+        diffs: [0],
+        popTime,
+        invisibleMs,
+        brokerName,
+        rePutTimes: 0,
+      },
+    };
+    const logEnd = await log.putCheckPoint(point, reviveQueueId);
+    if (logEnd instanceof Refusal) return logEnd;
+    inFlight.gaveOut(point, reviveQueueId);
+    const old = {
+      topic,
+      group,
+      queueId,
+      startOffset,
+      queueOffsets: [queueOffset],
+      popTime: handle.popTime,
+      brokerName,
+    };
+    const refusal = await acks.putAck(old, handle.invisibleMs, reviveQueueId);
+    return refusal ?? { popTime, invisibleMs, reviveQueueId };
+  }
+
+  #changeOrdered(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery> {
+    const { locks, offsets, orders, clock, polling } = this.#parts;
+    const { group, topic, queueId, queueOffset, handle } = delivered;
+    return locks.run(queueKeyOf(topic, group, queueId), () => {
+      // It was acknowledged.
+      if (queueOffset < offsets.query(group, topic, queueId)) return { popTime: 0, invisibleMs: 0, reviveQueueId: 0 };
+      const { popTime } = handle;
+      const visibleAt = clock.now() + invisibleMs;
+      orders.changeVisibleTime(topic, group, queueId, queueOffset, popTime, visibleAt);
+      // Who waits for the queue may wait for less from now on.
+      polling.notify(group, topic, queueId);
+      return { popTime, invisibleMs: visibleAt - popTime, reviveQueueId: ORDER_REVIVE_QUEUE };
+    });
+  }
+}

@@ -1,0 +1,142 @@
+import type { TopicRouteData } from '@vernier/remoting';
+import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
+import type { Budget } from '../base/budget.ts';
+import type { Caller } from '../base/caller.ts';
+import type { ConsumerManager } from '../clients/consumer-manager.ts';
+import type { BrokerConfig } from '../config.ts';
+import type { SqlFilters } from '../filter/sql-filters.ts';
+import type { PlaceTable } from '../follow/follow-places.ts';
+import type { FollowService } from '../follow/follow-service.ts';
+import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
+import type { MetadataFile } from '../metadata/metadata-files.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { GroupOffsets } from '../offsets/group-offsets.ts';
+import type { QueueBounds } from '../offsets/queue-bounds.ts';
+import type { PutService } from '../put/put-service.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
+import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
+import { AckService } from './ack-service.ts';
+import { AssignmentService } from './assignment-service.ts';
+import { ChangeInvisibleService } from './change-invisible-service.ts';
+import { DurableOffsets } from './durable-offsets.ts';
+import { InFlightTable } from './in-flight.ts';
+import { NotificationService } from './notification-service.ts';
+import type { OrderInfos } from './order-infos.ts';
+import { OrderedAcks } from './ordered-acks.ts';
+import { PeekService } from './peek-service.ts';
+import { PopPermission } from './pop-permission.ts';
+import { PopPolling } from './pop-polling.ts';
+import { PopQueues } from './pop-queues.ts';
+import { PopService } from './pop-service.ts';
+import { PopStart } from './pop-start.ts';
+import { PoppedOffsets } from './popped-offsets.ts';
+import { QueueLocks } from './queue-locks.ts';
+import type { RequestModes } from './request-modes.ts';
+import { ReviveLog } from './revive-log.ts';
+import type { TimedMessages } from './revive-queue.ts';
+import { ReviveRetries } from './revive-retries.ts';
+import { ReviveService } from './revive-service.ts';
+
+export interface PopParts {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly topics: TopicConfigManager;
+  readonly groups: SubscriptionGroupManager;
+  readonly consumers: ConsumerManager;
+  readonly offsets: ConsumerOffsetManager;
+  readonly groupOffsets: GroupOffsets;
+  readonly bounds: QueueBounds;
+  readonly sqlFilters: SqlFilters;
+  readonly follow: FollowService;
+  readonly put: PutService;
+  readonly places: PlaceTable;
+  readonly stats: BrokerStats;
+  readonly orders: OrderInfos;
+  readonly modes: RequestModes;
+  readonly ordersFile: Pick<MetadataFile, 'save'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  readonly modesFile: Pick<MetadataFile, 'save'>;
+  /** Of checkpoints in memory. */
+  readonly budget: Budget;
+  readonly timed: TimedMessages;
+  /** In whose name the broker puts. */
+  readonly caller: Caller;
+  /** The broker's address as refusals name it. */
+  readonly host: string;
+  readonly clock: Clock;
+  readonly logger: StoreLogger;
+  readonly random: () => number;
+  routeOf(topic: string): Promise<TopicRouteData | undefined>;
+}
+
+/** POP: consumption by messages that are invisible for a time, rather than by offsets. */
+export class PopServices {
+  readonly pop: PopService;
+  readonly acks: AckService;
+  readonly changes: ChangeInvisibleService;
+  readonly notifications: NotificationService;
+  readonly peeks: PeekService;
+  readonly assignments: AssignmentService;
+  readonly permission: PopPermission;
+  /** Pops that wait, and notifications. */
+  readonly polling: PopPolling;
+  readonly notificationPolling: PopPolling;
+  readonly revive: ReviveService;
+  /** Told of each save of the offsets' table. */
+  readonly popped: PoppedOffsets;
+  readonly #durable: DurableOffsets;
+  readonly #parts: PopParts;
+
+  constructor(parts: PopParts) {
+    const { config, clock, offsets, store, logger, orders, budget } = parts;
+    this.#parts = parts;
+    const durable = new DurableOffsets(offsets, store, parts.topics, logger);
+    const inFlight = new InFlightTable(budget, () => clock.monotonic());
+    const locks = new QueueLocks();
+    const log = new ReviveLog(parts);
+    const start = new PopStart({ ...parts, durable });
+    const popped = new PoppedOffsets({ ...parts, log });
+    this.popped = popped;
+    this.#durable = durable;
+    this.permission = new PopPermission(parts);
+    this.polling = new PopPolling(clock, config);
+    this.notificationPolling = new PopPolling(clock, config);
+    const { permission, polling, notificationPolling } = this;
+    const shared = { ...parts, permission, start, durable, popped, inFlight, locks, log, polling, orders };
+    this.pop = new PopService({ ...shared, queues: new PopQueues(shared) });
+    this.acks = new AckService({ ...shared, ordered: new OrderedAcks(shared) });
+    this.changes = new ChangeInvisibleService({ ...shared, acks: this.acks });
+    this.notifications = new NotificationService({ ...shared, polling: notificationPolling });
+    this.peeks = new PeekService(shared);
+    this.assignments = new AssignmentService(parts);
+    this.revive = new ReviveService({ ...shared, retries: new ReviveRetries(shared) });
+  }
+
+  /** When the tables were read: puts offsets behind the acks that are on disk, and begins to give messages again. */
+  start(): void {
+    const { orders, offsets } = this.#parts;
+    for (const { topic, group, queueId, next } of orders.recoveredOffsets()) {
+      const committed = offsets.query(group, topic, queueId);
+      if (committed < next) offsets.commit(group, topic, queueId, next);
+    }
+    this.revive.start();
+  }
+
+  /** A message can be read. */
+  messageArrived(topic: string, queueId: number, tagsCode: number): void {
+    this.polling.messageArrived(topic, queueId, tagsCode);
+    this.notificationPolling.messageArrived(topic, queueId, tagsCode);
+  }
+
+  /** Drops what waits; before requests are no longer served. */
+  stopPolling(): void {
+    this.polling.stop();
+    this.notificationPolling.stop();
+  }
+
+  /** Resolves when nothing is given again any more and its offsets are in their table; before the followers are stopped. */
+  async stop(): Promise<void> {
+    await this.revive.stop();
+    await this.#durable.stop();
+  }
+}

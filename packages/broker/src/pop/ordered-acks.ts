@@ -1,0 +1,81 @@
+import { ResponseCode } from '@vernier/remoting';
+import type { MessageStore } from '@vernier/store';
+import { Refusal } from '../base/refusal.ts';
+import type { MetadataFile } from '../metadata/metadata-files.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { OrderInfos } from './order-infos.ts';
+import type { PopPolling } from './pop-polling.ts';
+import { type QueueLocks, queueKeyOf } from './queue-locks.ts';
+
+export interface OrderedAcksParts {
+  readonly store: Pick<MessageStore, 'config'>;
+  readonly offsets: ConsumerOffsetManager;
+  readonly orders: OrderInfos;
+  readonly locks: QueueLocks;
+  readonly polling: PopPolling;
+  readonly ordersFile: Pick<MetadataFile, 'save'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+}
+
+/**
+ * Acks of messages that were popped in order. They move the group's offset and say who is next.
+ *
+ * Under SYNC_FLUSH consumerOrderInfo.json is on disk before the ack is answered, one write for all that come together; a
+ * start puts an older offset behind the acks that stand there. RocketMQ writes both each few seconds and loses acks that
+ * were answered when it is killed.
+ */
+export class OrderedAcks {
+  readonly #parts: OrderedAcksParts;
+
+  constructor(parts: OrderedAcksParts) {
+    this.#parts = parts;
+  }
+
+  async ack(
+    group: string,
+    topic: string,
+    queueId: number,
+    queueOffsets: readonly number[],
+    popTime: number,
+  ): Promise<Refusal | undefined> {
+    const { locks, store, ordersFile, offsetsFile } = this.#parts;
+    const key = queueKeyOf(topic, group, queueId);
+    const outcome = await locks.run(key, () => this.#commit(group, topic, queueId, queueOffsets, popTime));
+    if (store.config.flushDiskType !== 'SYNC_FLUSH') return outcome.refusal;
+    if (outcome.isCommitted) await (outcome.isInOrderInfo ? ordersFile : offsetsFile).save();
+    return outcome.refusal;
+  }
+
+  #commit(
+    group: string,
+    topic: string,
+    queueId: number,
+    queueOffsets: readonly number[],
+    popTime: number,
+  ): { refusal: Refusal | undefined; isCommitted: boolean; isInOrderInfo: boolean } {
+    const { offsets, orders, polling } = this.#parts;
+    const isInOrderInfo = orders.get(topic, group, queueId) !== undefined;
+    let refusal: Refusal | undefined;
+    let isCommitted = false;
+    for (const queueOffset of queueOffsets) {
+      const committed = offsets.query(group, topic, queueId);
+      if (queueOffset < committed) continue;
+      const ack = orders.ack(topic, group, queueId, queueOffset, popTime);
+      if (ack.kind === 'unknown') {
+        const remark = `offset is illegal, key:${topic}@${group}@${queueId}, old:${committed}, commit:${queueOffset}, the last batch has no such message`;
+        refusal ??= new Refusal(ResponseCode.MESSAGE_ILLEGAL, remark);
+      }
+      if (ack.kind !== 'committed') continue;
+      isCommitted = true;
+      // Until the group has learned of a reset, its acks are about messages from before it.
+      if (offsets.hasReset(group, topic, queueId)) continue;
+      if (!offsets.commit(group, topic, queueId, ack.nextOffset)) {
+        refusal = new Refusal(ResponseCode.SYSTEM_BUSY, offsets.refusal);
+      }
+    }
+    if (isCommitted && orders.blockedUntil(topic, group, queueId, undefined, 0) === 0) {
+      polling.notify(group, topic, queueId);
+    }
+    return { refusal, isCommitted, isInOrderInfo };
+  }
+}

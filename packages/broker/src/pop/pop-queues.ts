@@ -1,0 +1,258 @@
+import { ResponseCode } from '@vernier/remoting';
+import type { Clock, GetMessageResult, MessageFilter, MessageStore } from '@vernier/store';
+import type { Caller } from '../base/caller.ts';
+import { isRetryTopic } from '../base/names.ts';
+import { Refusal } from '../base/refusal.ts';
+import type { BrokerConfig } from '../config.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
+import { mergeKeyOf, type PopCheckPoint } from './check-point.ts';
+import type { DurableOffsets } from './durable-offsets.ts';
+import { handleText, OffsetInfos } from './handle.ts';
+import type { InFlightTable } from './in-flight.ts';
+import type { OrderInfos } from './order-infos.ts';
+import type { PopRequest } from './pop-request.ts';
+import type { PopStart } from './pop-start.ts';
+import type { PoppedOffsets } from './popped-offsets.ts';
+import type { QueueLocks } from './queue-locks.ts';
+import { queueOffsetOf, retryRecord } from './retry-record.ts';
+import type { ReviveLog } from './revive-log.ts';
+
+interface LookOptions {
+  readonly request: PopRequest;
+  readonly caller: Caller;
+  readonly filter: MessageFilter | undefined;
+  readonly reviveQueueId: number;
+  readonly popTime: number;
+  readonly bytesMax: number;
+}
+
+interface Seen {
+  readonly topic: string;
+  readonly queueId: number;
+  /** Exclusive. */
+  readonly maxOffset: number;
+}
+
+/** What one look at the queues has found so far. */
+export class PopLook {
+  readonly request: PopRequest;
+  readonly caller: Caller;
+  readonly filter: MessageFilter | undefined;
+  readonly reviveQueueId: number;
+  readonly popTime: number;
+  readonly infos = new OffsetInfos();
+  readonly records: Buffer[] = [];
+  restCount = 0;
+  bytesLeft: number;
+  /** Queues without a message, and where they ended. */
+  readonly seen: Seen[] = [];
+  /** Topics that do not exist. */
+  readonly missing: string[] = [];
+  /** Queues that somebody else was at. */
+  readonly busy: { readonly topic: string; readonly queueId: number }[] = [];
+  /** Unix milliseconds when the first of the blocked queues is free; 0: none is blocked. */
+  blockedUntil = 0;
+  /** Why a queue gave nothing that has messages. */
+  refusal: Refusal | undefined;
+
+  constructor(options: LookOptions) {
+    this.request = options.request;
+    this.caller = options.caller;
+    this.filter = options.filter;
+    this.reviveQueueId = options.reviveQueueId;
+    this.popTime = options.popTime;
+    this.bytesLeft = options.bytesMax;
+  }
+
+  get isFull(): boolean {
+    return this.records.length >= this.request.maxMessages || this.bytesLeft <= 0;
+  }
+}
+
+export interface PopQueuesParts {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly offsets: ConsumerOffsetManager;
+  readonly durable: DurableOffsets;
+  readonly popped: PoppedOffsets;
+  readonly start: PopStart;
+  readonly orders: OrderInfos;
+  readonly log: ReviveLog;
+  readonly inFlight: InFlightTable;
+  readonly locks: QueueLocks;
+  readonly stats: BrokerStats;
+  readonly clock: Clock;
+}
+
+/** Pops from one queue; whoever calls `pop` has the lock of the group's queue. */
+export class PopQueues {
+  readonly #parts: PopQueuesParts;
+
+  constructor(parts: PopQueuesParts) {
+    this.#parts = parts;
+  }
+
+  get locks(): QueueLocks {
+    return this.#parts.locks;
+  }
+
+  hasReset(group: string, topic: string, queueId: number): boolean {
+    return this.#parts.offsets.hasReset(group, topic, queueId);
+  }
+
+  /** Messages of the queue that the group has not popped. */
+  restOf(group: string, topic: string, queueId: number): number {
+    const { store, start } = this.#parts;
+    return Math.max(0, store.getMaxOffsetInQueue(topic, queueId) - start.estimated(group, topic, queueId));
+  }
+
+  async pop(look: PopLook, topic: string, queueId: number): Promise<void> {
+    const { start, orders, clock, offsets } = this.#parts;
+    const { group, isOrdered, attemptId, invisibleMs, startsAtEnd } = look.request;
+    const offset = await start.begin(group, topic, queueId, startsAtEnd);
+    if (offset < 0) {
+      look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, offsets.refusal);
+      return;
+    }
+    if (isOrdered) {
+      const until = orders.blockedUntil(topic, group, queueId, attemptId, invisibleMs);
+      if (until > clock.now()) {
+        look.blockedUntil = look.blockedUntil === 0 ? until : Math.min(look.blockedUntil, until);
+        return;
+      }
+    }
+    const { found, from } = await this.#read(look, topic, queueId, offset);
+    if (look.caller.isGone) return;
+    if (found.messageCount > 0) {
+      const isTaken = isOrdered
+        ? this.#takeOrdered(look, topic, queueId, from, found)
+        : await this.#take(look, topic, queueId, from, found);
+      if (!isTaken) return;
+      look.restCount += Math.max(0, found.maxOffset - found.nextBeginOffset);
+      return;
+    }
+    const isPast = isPassed(found) && found.nextBeginOffset > from;
+    // The filter wants none of them, or they are gone.
+    if (isPast) this.#move(look, topic, queueId, found.nextBeginOffset, 0);
+    look.restCount += Math.max(0, found.maxOffset - Math.max(from, found.nextBeginOffset));
+    // Behind the messages that the filter did not want others may be: the look after this one sees them.
+    look.seen.push({ topic, queueId, maxOffset: isPast ? found.nextBeginOffset : found.maxOffset });
+  }
+
+  /** Once more from where the queue is, when the offset is not within it. */
+  async #read(
+    look: PopLook,
+    topic: string,
+    queueId: number,
+    offset: number,
+  ): Promise<{ found: GetMessageResult; from: number }> {
+    const { store, offsets, durable } = this.#parts;
+    const { group, maxMessages } = look.request;
+    const count = maxMessages - look.records.length;
+    const options = {
+      maxBytes: look.bytesLeft,
+      ...(look.filter === undefined ? {} : { filter: look.filter }),
+    };
+    const found = await store.getMessage(group, topic, queueId, offset, count, options);
+    const { status, nextBeginOffset } = found;
+    const isOutside =
+      status === 'OFFSET_TOO_SMALL' || status === 'OFFSET_OVERFLOW_BADLY' || status === 'OFFSET_FOUND_NULL';
+    if (!isOutside || nextBeginOffset === offset) return { found, from: offset };
+    durable.forget(group, topic, queueId);
+    offsets.commit(group, topic, queueId, nextBeginOffset);
+    const again = await store.getMessage(group, topic, queueId, nextBeginOffset, count, options);
+    return { found: again, from: nextBeginOffset };
+  }
+
+  /** Under a checkpoint. False: nothing is given. */
+  async #take(look: PopLook, topic: string, queueId: number, from: number, found: GetMessageResult): Promise<boolean> {
+    const { config, log, inFlight, popped } = this.#parts;
+    const { group, invisibleMs } = look.request;
+    const queueOffsets = found.records.map(queueOffsetOf);
+    const point: PopCheckPoint = {
+      ...{ topic, group, queueId, startOffset: from, popTime: look.popTime, invisibleMs },
+      diffs: queueOffsets.map((queueOffset) => queueOffset - from),
+      brokerName: config.brokerName,
+      rePutTimes: 0,
+    };
+    // A reset in this millisecond: the handles of the two pops would be the same.
+    if (inFlight.has(point)) {
+      look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, `${mergeKeyOf(point)} was popped in this millisecond`);
+      return false;
+    }
+    const mark = popped.begin();
+    const logEnd = await log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
+    if (logEnd instanceof Refusal) {
+      popped.end(mark);
+      look.refusal ??= logEnd;
+      look.restCount += Math.max(0, found.maxOffset - from);
+      return false;
+    }
+    inFlight.gaveOut(point, look.reviveQueueId);
+    this.#move(look, topic, queueId, found.nextBeginOffset, logEnd, () => popped.end(mark));
+    this.#give(look, topic, queueId, from, found, queueOffsets);
+    return true;
+  }
+
+  #takeOrdered(look: PopLook, topic: string, queueId: number, from: number, found: GetMessageResult): boolean {
+    const { orders, offsets } = this.#parts;
+    const { group, attemptId, invisibleMs } = look.request;
+    const { popTime, infos } = look;
+    const queueOffsets = found.records.map(queueOffsetOf);
+    const counts = orders.popped({ topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets });
+    if (counts === undefined) {
+      look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, 'there is no room for more batches in order');
+      return false;
+    }
+    infos.addCounts(topic, queueId, queueOffsets, counts);
+    offsets.commit(group, topic, queueId, from);
+    this.#give(look, topic, queueId, from, found, queueOffsets);
+    return true;
+  }
+
+  #move(
+    look: PopLook,
+    topic: string,
+    queueId: number,
+    offset: number,
+    logEnd: number,
+    done: () => void = () => {},
+  ): void {
+    const { offsets, durable } = this.#parts;
+    const { group, isOrdered } = look.request;
+    // A reset that came meanwhile is where the next pop begins.
+    if (offsets.hasReset(group, topic, queueId)) done();
+    else if (isOrdered) offsets.commit(group, topic, queueId, offset);
+    else durable.advance(group, topic, queueId, offset, logEnd, done);
+  }
+
+  #give(
+    look: PopLook,
+    topic: string,
+    queueId: number,
+    startOffset: number,
+    found: GetMessageResult,
+    queueOffsets: readonly number[],
+  ): void {
+    const { config, stats, clock } = this.#parts;
+    const { popTime, reviveQueueId, request, infos } = look;
+    infos.addQueue(topic, queueId, startOffset, queueOffsets);
+    const { brokerName, popResponseReturnActualRetryTopic } = config;
+    const isChanged = isRetryTopic(topic) && topic !== request.topic && !popResponseReturnActualRetryTopic;
+    for (const [index, record] of found.records.entries()) {
+      const place = { topic, queueId, queueOffset: queueOffsets[index] as number };
+      const handle = { startOffset, popTime, invisibleMs: request.invisibleMs, reviveQueueId, brokerName, ...place };
+      look.records.push(isChanged ? retryRecord(record, request.topic, handleText(handle)) : record);
+    }
+    look.bytesLeft -= found.bufferTotalSize;
+    stats.countGet(clock.now(), request.group, topic, found.messageCount, found.bufferTotalSize);
+  }
+}
+
+/** No message, and the group goes on behind what was looked at. */
+const isPassed = ({ status }: GetMessageResult): boolean =>
+  status === 'NO_MATCHED_MESSAGE' ||
+  status === 'OFFSET_FOUND_NULL' ||
+  status === 'MESSAGE_WAS_REMOVING' ||
+  status === 'NO_MATCHED_LOGIC_QUEUE';

@@ -1,0 +1,136 @@
+import type { MessageStore, QueueEntry, StoreLogger } from '@vernier/store';
+import { decodeMessage } from '@vernier/store/internal';
+import { TIMER_TOPIC } from '../base/names.ts';
+import type { BrokerConfig } from '../config.ts';
+import type { PlaceTable } from '../follow/follow-places.ts';
+import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
+import { CK_TAG, decodeCheckPoint } from './check-point.ts';
+import type { ReviveLog } from './revive-log.ts';
+
+/** Property of a checkpoint of ours: where the group goes on in the queue. RocketMQ does not know it and leaves it alone. */
+export const POP_NEXT = 'POP_NEXT';
+
+/** Under which name the place is kept in followOffset.json. */
+const PLACE = 'pop-offsets';
+const ENTRIES_AT_ONCE = 1_024;
+const MESSAGES_AT_ONCE = 32;
+
+export interface PoppedOffsetsParts {
+  readonly config: BrokerConfig;
+  readonly store: MessageStore;
+  readonly offsets: ConsumerOffsetManager;
+  readonly topics: TopicConfigManager;
+  readonly places: PlaceTable;
+  readonly log: ReviveLog;
+  readonly logger: StoreLogger;
+}
+
+/** A pop whose offset is not committed yet. */
+export interface PopMark {
+  /** Its checkpoint is in the log from here on. */
+  readonly logOffset: number;
+}
+
+/**
+ * Offsets of pops over a kill. The table of offsets is saved each few seconds; what was popped since would be popped again
+ * after a kill, also what was acknowledged. So a checkpoint says where its group goes on, and a start reads those that are
+ * younger than the table on disk: it puts each offset behind them.
+ *
+ * The place is an offset in the log: the table on disk has what every checkpoint below it says. It is taken before a table
+ * is written, and not past a pop whose offset is not committed yet. An operator's reset is on disk with its table before it
+ * is answered, so that no checkpoint from before it is read.
+ */
+export class PoppedOffsets {
+  readonly #parts: PoppedOffsetsParts;
+  readonly #marks = new Set<PopMark>();
+  #prepared = 0;
+
+  constructor(parts: PoppedOffsetsParts) {
+    this.#parts = parts;
+  }
+
+  /** Before a checkpoint is put; ends with `end`, when its offset is committed or will never be. */
+  begin(): PopMark {
+    const mark = { logOffset: this.#parts.store.maxPhyOffset };
+    this.#marks.add(mark);
+    return mark;
+  }
+
+  end(mark: PopMark): void {
+    this.#marks.delete(mark);
+  }
+
+  /** The table of offsets is about to be written. */
+  prepareSave(): void {
+    let logOffset = this.#parts.store.maxPhyOffset;
+    for (const mark of this.#marks) logOffset = Math.min(logOffset, mark.logOffset);
+    this.#prepared = logOffset;
+  }
+
+  /** The table that was prepared is on disk. */
+  saved(): void {
+    this.#parts.places.set(PLACE, { queueOffset: this.#prepared, last: undefined });
+  }
+
+  /**
+   * When the tables were read: commits what checkpoints say that are younger. True: there was no place yet, and it has to be
+   * saved before anything is popped. Rejects STORE_READ_FAILED.
+   */
+  async recover(): Promise<boolean> {
+    const { store, places, log, logger } = this.#parts;
+    const from = places.get(PLACE)?.queueOffset;
+    if (from === undefined) {
+      // Of a directory that was never popped from here.
+      places.set(PLACE, { queueOffset: store.maxPhyOffset, last: undefined });
+      return true;
+    }
+    let count = await this.#read(TIMER_TOPIC, 0, from);
+    for (let queueId = 0; queueId < log.queueCount; queueId++) count += await this.#read(log.topic, queueId, from);
+    if (count > 0) logger.info({ from, count }, 'offsets of pops that were not saved are taken from their checkpoints');
+    return false;
+  }
+
+  /** Checkpoints of pops in this queue whose records are not below `from`. */
+  async #read(topic: string, queueId: number, from: number): Promise<number> {
+    const { store } = this.#parts;
+    const end = store.getMaxOffsetInQueue(topic, queueId);
+    let count = 0;
+    for (let at = await this.#firstBehind(topic, queueId, from); at < end; ) {
+      const { records, nextBeginOffset } = await store.getMessage('', topic, queueId, at, MESSAGES_AT_ONCE);
+      for (const record of records) if (this.#take(record, topic)) count++;
+      if (nextBeginOffset <= at) break;
+      at = nextBeginOffset;
+    }
+    return count;
+  }
+
+  /** Log offsets grow along a queue. */
+  async #firstBehind(topic: string, queueId: number, logOffset: number): Promise<number> {
+    const { store } = this.#parts;
+    const min = Math.max(0, store.getMinOffsetInQueue(topic, queueId));
+    for (let to = store.getMaxOffsetInQueue(topic, queueId); to > min; ) {
+      const from = Math.max(min, to - ENTRIES_AT_ONCE);
+      const entries: readonly QueueEntry[] = (await store.queueEntries(topic, queueId, from, to - from)) ?? [];
+      const first = entries.findIndex(({ commitLogOffset }) => commitLogOffset >= logOffset);
+      if (first < 0) return to;
+      if (first > 0) return from + first;
+      to = from;
+    }
+    return min;
+  }
+
+  #take(record: Buffer, topic: string): boolean {
+    const { offsets, topics, config, log } = this.#parts;
+    const message = decodeMessage(record);
+    const next = Number(message?.properties.get(POP_NEXT) ?? Number.NaN);
+    if (message === undefined || message.properties.get('TAGS') !== CK_TAG || !Number.isSafeInteger(next)) return false;
+    // A checkpoint that waited stands in the revive topic too, later than it was popped.
+    const realTopic = message.properties.get('REAL_TOPIC');
+    if (topic === TIMER_TOPIC ? realTopic !== log.topic : realTopic !== undefined) return false;
+    const point = decodeCheckPoint(message.body, config.brokerName);
+    if (point === undefined || topics.select(point.topic) === undefined) return false;
+    if (offsets.query(point.group, point.topic, point.queueId) >= next) return false;
+    return offsets.commit(point.group, point.topic, point.queueId, next);
+  }
+}

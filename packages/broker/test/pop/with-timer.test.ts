@@ -1,0 +1,71 @@
+// POP on the broker's own timed messages.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { ResponseCode } from '@vernier/remoting';
+import { PopMachine, SECOND } from './pop-machine.ts';
+
+const start = (store: object = {}, config: object = {}): Promise<PopMachine> => PopMachine.start(store, config, false);
+const REVIVE_TOPIC = 'rmq_sys_REVIVE_LOG_DefaultCluster';
+
+test('POP with timed messages: within a second of the end, whatever the precision', async () => {
+  for (const timerPrecisionMs of [100, 1_000]) {
+    const pop = await start({}, { timerPrecisionMs });
+    await pop.advance(137);
+    await pop.send('T', 'a', 'b');
+    const [a] = await pop.pop({ invisibleMs: 10 * SECOND });
+    assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+    await pop.advance(9.9 * SECOND);
+    assert.deepEqual(await pop.bodies(), [], 'not before');
+    await pop.advance(1.1 * SECOND);
+    assert.deepEqual(await pop.bodies(), ['b'], `${timerPrecisionMs}`);
+    await pop.broker.stop();
+  }
+});
+
+test('POP with timed messages: acks hold and the rest comes once, over every end of the process', async () => {
+  for (const end of ['restart', 'kill', 'cutPower'] as const) {
+    for (const at of [5, 29.2, 30.1]) {
+      const pop = await start();
+      await pop.send('T', 'a', 'b', 'c');
+      const [a, , c] = await pop.pop();
+      assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+      await pop.advance(at * SECOND);
+      const early = await pop.bodies();
+      await pop[end]();
+      if (at < 29) assert.equal(await pop.ack(c!), ResponseCode.SUCCESS);
+      await pop.advance(40 * SECOND);
+      const again = new Set([...early, ...(await pop.bodies())]);
+      assert.deepEqual([...again].sort(), at < 29 ? ['b'] : ['b', 'c'], `${end} at ${at} s`);
+      await pop.broker.stop();
+    }
+  }
+});
+
+test('POP with timed messages: a start that is late by an hour', async () => {
+  const pop = await start();
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop();
+  assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+  await pop.broker.stop();
+  const { machine } = pop.broker;
+  machine.scheduler.stepWallClock(3_600 * SECOND);
+  await pop.startLate();
+  await pop.advance(5 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['b']);
+  const tags = (await pop.broker.read(REVIVE_TOPIC)).map(({ properties }) => properties.get('TAGS'));
+  assert.deepEqual(tags.slice(0, 2), ['ck', 'ack']);
+  await pop.broker.stop();
+});
+
+test('POP with timed messages: a change of the time, and a time longer than a message may wait', async () => {
+  const pop = await start({}, { timerMaxDelaySec: 60 });
+  await pop.send('T', 'a');
+  assert.equal((await pop.refusal({ invisibleMs: 62 * SECOND })).code, ResponseCode.MESSAGE_ILLEGAL);
+  const [a] = await pop.pop();
+  await pop.change(a!, 45 * SECOND);
+  await pop.advance(44 * SECOND);
+  assert.deepEqual(await pop.bodies(), []);
+  await pop.advance(2.1 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['a']);
+  await pop.broker.stop();
+});
