@@ -27,7 +27,10 @@ interface Timed {
   readonly time: number;
   /** Its record is there whatever happens: acknowledged as on disk, or a start has found it. */
   isPromised: boolean;
-  isWritten: boolean;
+  /** Its record is in memory at least. */
+  isAppended: boolean;
+  /** Answered with SUCCESS: written at least, where anything is. */
+  isAcknowledged: boolean;
   logOffset: number | undefined;
   handle: string | undefined;
   /** Somebody asked for it to be recalled: it may come or not. */
@@ -61,8 +64,8 @@ export class TimerModel {
 
   begin(time: number, queueId: number): Timed {
     const timed: Timed = {
-      ...{ id: this.#nextId++, queueId, time, isPromised: false, isWritten: false, logOffset: undefined },
-      ...{ handle: undefined, isRecalled: false, isDelivered: false },
+      ...{ id: this.#nextId++, queueId, time, isPromised: false, isAppended: false, logOffset: undefined },
+      ...{ isAcknowledged: false, handle: undefined, isRecalled: false, isDelivered: false },
     };
     this.#timed.set(timed.id, timed);
     this.latest = Math.max(this.latest, time);
@@ -77,7 +80,7 @@ export class TimerModel {
 
   /** Everything appended is on disk. */
   shutDownCleanly(): void {
-    for (const timed of this.#timed.values()) if (timed.isWritten) timed.isPromised = true;
+    for (const timed of this.#timed.values()) if (timed.isAppended) timed.isPromised = true;
   }
 
   /** After a recovery that nothing disturbs, before its broker does anything. From then on what it found are the facts. */
@@ -94,7 +97,7 @@ export class TimerModel {
     for (const timed of [...this.#timed.values()]) {
       if (timed.isDelivered || waiting.has(timed.id)) continue;
       const isExpired = minPhyOffset > 0 && (timed.logOffset === undefined || timed.logOffset < minPhyOffset);
-      const isKept = timed.isPromised || (killed && timed.isWritten && !this.options.asyncInMemory);
+      const isKept = timed.isPromised || (killed && timed.isAcknowledged && !this.options.asyncInMemory);
       if (isKept && !isExpired) throw new Violation(`timed message ${timed.id} was acknowledged and is gone`);
       this.#timed.delete(timed.id);
     }
@@ -175,8 +178,9 @@ export class TimerSenders {
     };
     const { code, extFields } = await this.#request(RequestCode.SEND_MESSAGE_V2, fields, body);
     if (code !== ResponseCode.SUCCESS && code !== ResponseCode.FLUSH_DISK_TIMEOUT) return;
-    timed.isWritten = true;
-    timed.isPromised = code === ResponseCode.SUCCESS && this.#model.options.syncFlush;
+    timed.isAppended = true;
+    timed.isAcknowledged = code === ResponseCode.SUCCESS;
+    timed.isPromised = timed.isAcknowledged && this.#model.options.syncFlush;
     timed.logOffset = Number.parseInt(extFields!.msgId!.slice(-16), 16);
     timed.handle = extFields!.recallHandle;
   }
