@@ -599,8 +599,16 @@ export const mutations = [
     name: 'what is due is put before topics.json says that its queue is read',
     package: 'broker',
     file: 'topics/destinations.ts',
-    from: 'return this.#unsaved.has(topic) ? this.#save(topic) : undefined;',
+    from: 'return topics.isQueueSaved(topic, queueId) ? undefined : topicsFile.save();',
     to: 'return undefined;',
     test: { file: 'packages/broker/test/topics/destinations.test.ts', name: 'nothing is put before topics.json' },
+  },
+  {
+    name: 'a message is stored in a queue of which topics.json does not know',
+    package: 'broker',
+    file: 'topics/queues-on-disk.ts',
+    from: 'return queueId < Math.min(fewest, this.#beingSaved.get(topic) ?? fewest);',
+    to: 'return true;',
+    test: { file: 'packages/broker/test/topics/queues-on-disk.test.ts', name: 'nothing is stored in a queue that a start' },
   },
 ];

@@ -159,7 +159,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const shared = { config, store, topics, stats, clock, random };
   const openHalves = new OpenHalves(budgets.transactions);
   const halves = new HalfMessages(config, openHalves, host);
-  const put = new PutService({ ...shared, admission, retryLimit, halves, hooks: putHooks, storeHost });
+  const { topics: topicsFile, groups: groupsFile, offsets: offsetsFile } = metadata;
+  const put = new PutService({ ...shared, admission, retryLimit, halves, hooks: putHooks, storeHost, topicsFile });
   const sendBack = new SendBackService({ ...shared, groups, put, host });
   const reply = new ReplyService({ config, producers, admission, put, address, clock });
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
@@ -169,7 +170,6 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const clients = { consumers, producers, housekeeping, budget: budgets.clients };
   const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });
   const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
-  const { topics: topicsFile, groups: groupsFile, offsets: offsetsFile } = metadata;
   const follow = new FollowService({ store, places, clock, logger });
   const announce = (): Promise<void> => parts.announce();
   const caller = new CallerSession(hosts.host, storeHost);

@@ -39,7 +39,19 @@ export function propertiesTextOf(message: MessageToPut): string {
   return range === undefined ? message.properties : range.bytes.toString('latin1', range.from, range.to);
 }
 
+/** The same with bytes of its own, for whoever puts it later. */
+export const keptMessage = (message: MessageToPut): MessageToPut => ({
+  ...message,
+  ...{ body: Buffer.from(message.body), properties: propertiesTextOf(message), propertyBytes: undefined },
+});
+
 /** Messages for one queue that are stored, or not, together. */
 export interface BatchToPut extends ToPut {
   readonly messages: readonly BatchMessage[];
 }
+
+/** The same with bytes of its own, for whoever puts it later. */
+export const keptBatch = (batch: BatchToPut): BatchToPut => ({
+  ...batch,
+  messages: batch.messages.map((message) => ({ ...message, body: Buffer.from(message.body) })),
+});

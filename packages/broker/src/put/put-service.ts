@@ -16,7 +16,7 @@ import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
-import { type BatchToPut, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
+import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
 import type { PutMessageHook } from './put-message-hook.ts';
 import { isStored, remarkOfPut, responseCodeOfPut } from './put-result.ts';
 import { type Origin, type PutRules, putRules } from './put-rules.ts';
@@ -57,6 +57,8 @@ export interface PutServiceParts {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
   readonly topics: TopicConfigManager;
+  /** topics.json. */
+  readonly topicsFile: { save(): Promise<void> };
   readonly admission: Admission;
   readonly retryLimit: RetryLimit;
   readonly halves: HalfMessages;
@@ -97,6 +99,12 @@ export class PutService {
     origin: Origin,
     answer: (outcome: PutOutcome) => Answer,
   ): Answer | Promise<Answer> {
+    if (!this.#isQueueSaved(message)) {
+      const copy = keptMessage(message);
+      return this.#whenSaved((refusal) =>
+        refusal === undefined ? this.put(copy, caller, origin, answer) : answer(refusal),
+      );
+    }
     const rules = putRules[origin];
     const topic = this.#topicFor(message, caller, rules);
     if (topic instanceof Refusal) return answer(topic);
@@ -170,6 +178,12 @@ export class PutService {
     origin: Origin,
     answer: (outcome: PutOutcome) => Answer,
   ): Answer | Promise<Answer> {
+    if (!this.#isQueueSaved(batch)) {
+      const copy = keptBatch(batch);
+      return this.#whenSaved((refusal) =>
+        refusal === undefined ? this.putBatch(copy, caller, origin, answer) : answer(refusal),
+      );
+    }
     const rules = putRules[origin];
     const topic = this.#topicFor(batch, caller, rules);
     if (topic instanceof Refusal) return answer(topic);
@@ -193,6 +207,21 @@ export class PutService {
     return store
       .asyncPutMessages(inner)
       .then((result) => answer(this.#outcome(result, inner.topic, inner.topic, inner.queueId, uniqKey, rules)));
+  }
+
+  /** A start after a crash would let consumers read the queue. */
+  #isQueueSaved({ topic, queueId }: MessageToPut | BatchToPut): boolean {
+    return this.#parts.topics.isQueueSaved(topic, queueId < 0 ? Number.POSITIVE_INFINITY : queueId);
+  }
+
+  /** Nothing is stored in a queue that nobody may read after a crash: topics.json is saved first, which is rare. */
+  async #whenSaved<Answer>(go: (refusal: Refusal | undefined) => Answer | Promise<Answer>): Promise<Answer> {
+    try {
+      await this.#parts.topicsFile.save();
+    } catch (error) {
+      return go(new Refusal(ResponseCode.SYSTEM_ERROR, `not stored: ${(error as Error).message}`));
+    }
+    return go(undefined);
   }
 
   #topicFor(message: MessageToPut | BatchToPut, caller: Caller, rules: PutRules): TopicConfig | Refusal {

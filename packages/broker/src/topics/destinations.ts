@@ -19,8 +19,6 @@ export interface DestinationsParts {
  */
 export class Destinations {
   readonly #parts: DestinationsParts;
-  /** Changed by this, and not known to be saved. */
-  readonly #unsaved = new Set<string>();
 
   constructor(parts: DestinationsParts) {
     this.#parts = parts;
@@ -32,7 +30,7 @@ export class Destinations {
    * queue that no topic has. A missing topic is made: who calls knows that it was not deleted since.
    */
   ready(topic: string, queueId: number): Promise<void> | undefined {
-    const { topics, logger } = this.#parts;
+    const { topics, topicsFile, logger } = this.#parts;
     if (queueId >= QUEUE_COUNT_MAX) {
       throw new Error(`queue ${queueId} of topic ${topic}: a topic has ${QUEUE_COUNT_MAX} queues at most`);
     }
@@ -44,9 +42,8 @@ export class Destinations {
         `a message is due for queue ${queueId} of ${topic}, which nobody reads: its consumers will again`,
       );
       topics.update({ ...known, readQueueNums: queueId + 1 });
-      this.#unsaved.add(topic);
     }
-    return this.#unsaved.has(topic) ? this.#save(topic) : undefined;
+    return topics.isQueueSaved(topic, queueId) ? undefined : topicsFile.save();
   }
 
   /** A message made the topic, and the machine went down before the table was saved. */
@@ -55,10 +52,5 @@ export class Destinations {
     if (topics.isBeingDeleted(topic)) throw new Error(`topic ${topic} is being deleted`);
     const queueNums = isRetryOrDlqTopic(topic) ? 1 : config.defaultTopicQueueNums;
     return topics.restore(topic, Math.max(queueNums, queueId + 1));
-  }
-
-  async #save(topic: string): Promise<void> {
-    await this.#parts.topicsFile.save();
-    this.#unsaved.delete(topic);
   }
 }

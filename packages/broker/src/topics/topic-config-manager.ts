@@ -27,6 +27,7 @@ import {
   TRANS_OP_HALF_TOPIC,
 } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
+import { QueuesOnDisk } from './queues-on-disk.ts';
 import { topicConfigOfFile } from './topic-config-rules.ts';
 
 const queues = (count: number): Pick<TopicConfig, 'readQueueNums' | 'writeQueueNums'> => ({
@@ -84,6 +85,7 @@ export class TopicConfigManager {
   readonly #madeAtStart = new Set<string>();
   /** By topic how many deletions of it are under way. */
   readonly #beingDeleted = new Map<string, number>();
+  readonly #onDisk = new QueuesOnDisk();
 
   constructor(config: BrokerConfig, deps: TopicConfigManagerDeps) {
     this.#config = config;
@@ -111,6 +113,7 @@ export class TopicConfigManager {
 
   /** topics.json in pieces, one topic each. */
   *encode(): Iterable<string> {
+    this.#onDisk.encoding();
     yield `{\n"dataVersion":${JSON.stringify(this.dataVersion)},\n"topicConfigTable":{`;
     let separator = '\n';
     for (const [name, topic] of this.table) {
@@ -118,6 +121,18 @@ export class TopicConfigManager {
       separator = ',\n';
     }
     yield '\n}\n}\n';
+  }
+
+  saved(): void {
+    this.#onDisk.saved();
+  }
+
+  /**
+   * After a crash at this moment consumers would read the queue. False: topics.json may say fewer queues than the table, and
+   * has to be saved before a message in that queue is acknowledged.
+   */
+  isQueueSaved(topic: string, queueId: number): boolean {
+    return this.#onDisk.covers(topic, queueId);
   }
 
   /**
@@ -267,6 +282,7 @@ export class TopicConfigManager {
   }
 
   delete(topic: string): boolean {
+    this.#noteQueues(topic, 0);
     this.#deps.budget.give(this.#bytesOf(topic));
     if (!this.table.delete(topic)) return false;
     this.#changed([]);
@@ -278,7 +294,13 @@ export class TopicConfigManager {
     this.#changed([...this.table.values()]);
   }
 
+  #noteQueues(topic: string, readQueueNums: number): void {
+    const before = this.table.get(topic)?.readQueueNums ?? 0;
+    if (before > 0 && (readQueueNums === 0 || before < readQueueNums)) this.#onDisk.had(topic, before);
+  }
+
   #put(topic: TopicConfig): void {
+    this.#noteQueues(topic.topicName, topic.readQueueNums);
     this.#set(topic);
     this.#changed([topic]);
   }
