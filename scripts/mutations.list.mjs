@@ -609,6 +609,9 @@ export const mutations = [
     file: 'topics/queues-on-disk.ts',
     from: 'return queueId < Math.min(fewest, this.#beingSaved.get(topic) ?? fewest);',
     to: 'return true;',
-    test: { file: 'packages/broker/test/topics/queues-on-disk.test.ts', name: 'nothing is stored in a queue that a start' },
+    test: {
+      file: 'packages/broker/test/topics/queues-on-disk.test.ts',
+      name: 'nothing is stored in a queue that a start',
+    },
   },
 ];
