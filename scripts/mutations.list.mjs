@@ -614,4 +614,14 @@ export const mutations = [
       name: 'nothing is stored in a queue that a start',
     },
   },
+  {
+    name: 'timer units that a killed process wrote are believed and not synced',
+    file: 'timer/timer-recovery.ts',
+    from: 'await log.rewrite(from);\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/timer/timer-files.test.ts',
+      name: 'what a killed process had written and not synced',
+    },
+  },
 ];

@@ -202,6 +202,20 @@ export class TimerLog {
     this.#blocks.clear();
   }
 
+  /**
+   * Recovery: [from, end) is *on disk* when this resolves. A process that was killed may have written it and not synced, and
+   * no later sync of this process would cover it. It is written again, because a page whose write-back failed once counts
+   * as clean.
+   */
+  async rewrite(from: number): Promise<void> {
+    for (let position = from; position < this.#end; ) {
+      const length = Math.min(SCAN_BYTES, this.#fileSize - (position % this.#fileSize), this.#end - position);
+      await this.#write(position, await this.#readFile(position, length));
+      position += length;
+    }
+    await this.sync();
+  }
+
   /** Takes [from, filesEnd) out of the page cache, whose pages may say what the disk does not have. */
   async dropCache(from: number): Promise<void> {
     for (let at = from - (from % this.#fileSize); at < this.#filesEnd; at += this.#fileSize) {

@@ -34,9 +34,10 @@ export class TimerFilesDamaged extends Error {}
  *
  *   1 the unit in front of the checkpoint is whole, or the log is not the checkpoint's
  *   2 units behind it are believed up to the first that is none; the rest is cut
- *   3 the wheel's slots are looked at; those that Java has done with are made blank
- *   4 slots are told of the units behind the checkpoint, as the wheel on disk may not know them
- *   5 a slot that leads to a unit that was cut leads to the last one of it that is left
+ *   3 what is believed is put on disk
+ *   4 the wheel's slots are looked at; those that Java has done with are made blank
+ *   5 slots are told of the units behind the checkpoint, as the wheel on disk may not know them
+ *   6 a slot that leads to a unit that was cut leads to the last one of it that is left
  *
  * The queue is read again from the checkpoint's offset on. A message of which a unit was found behind the checkpoint is
  * left out there. Each step may be cut off and is taken again by the next start. Rejects TimerFilesDamaged when the wheel
@@ -51,6 +52,7 @@ export async function recoverTimerFiles(parts: TimerRecoveryParts): Promise<Time
   await wheel.dropCache();
   const end = await log.scan(from, log.filesEnd, () => {});
   await log.cut(end, check.own?.isClosed === true && end === lastTimerLogFlushPos);
+  await log.rewrite(from);
   const wheelState = await lookAtWheel(parts, end);
   const { tail, addedCount } = await applyUnits(parts, from, end);
   const mendedCount = await mendDangling(parts, wheelState.dangling, end);

@@ -188,6 +188,28 @@ test('a power cut: what was flushed waits, what was not is read again from the q
   }
 });
 
+test('what a killed process had written and not synced is on disk before a checkpoint stands behind it', async () => {
+  const killed = await Fixture.make();
+  for (let i = 0; i < 3; i++) await killed.add(5, i * 200);
+  killed.files.setQueueOffset(3);
+  await killed.files.flush();
+  // The rest of the first file: written, and the process ends before the sync.
+  for (let i = 3; i < 10; i++) await killed.add(5, i * 200);
+  killed.onDisk = false;
+  await killed.files.flush();
+  const next = new Fixture(killed.fileSystem);
+  await next.open();
+  for (let i = 3; i < 10; i++) assert.ok(next.files.isKnown(i * 200, i, NOW + 5_000));
+  // Into the second file, the only one that this process writes.
+  await next.add(6, 2_000);
+  next.files.setQueueOffset(11);
+  await next.files.flush();
+  const after = next.cut(1);
+  await after.open();
+  assert.deepEqual(after.lines, []);
+  assert.deepEqual(await after.waiting(), { 5: Array.from({ length: 10 }, (_, i) => i * 200), 6: [2_000] });
+});
+
 test('at each step of a flush the machine stops: nothing is lost, and what was fired and flushed does not come again', async () => {
   let isOver = false;
   for (let nth = 1; !isOver; nth++) {
