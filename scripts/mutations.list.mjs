@@ -624,4 +624,14 @@ export const mutations = [
       name: 'what a killed process had written and not synced',
     },
   },
+  {
+    name: 'timer units without a place in the wheel are taken for known',
+    file: 'timer/timer-recovery.ts',
+    from: "if (!isDone && wheel.place(number) !== 'free') continue;\n      if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);\n",
+    to: "if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);\n      if (!isDone && wheel.place(number) !== 'free') continue;\n",
+    test: {
+      file: 'packages/store/test/timer/timer-files.test.ts',
+      name: 'a unit behind the checkpoint that has no place',
+    },
+  },
 ];

@@ -135,9 +135,12 @@ async function applyUnits(
     const found: [TimerUnit, number][] = [];
     await log.scan(position, to, (unit, at) => found.push([unit, at]));
     for (const [unit, at] of found) {
-      if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);
       const number = Math.floor(unit.slotTimeMs / precisionMs);
-      if (number < readSlot || wheel.place(number) !== 'free') continue;
+      const isDone = number < readSlot;
+      // Slots a turn earlier fired before it was added, and wait again: the queue brings its message once more.
+      if (!isDone && wheel.place(number) !== 'free') continue;
+      if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);
+      if (isDone) continue;
       await wheel.put(number, (slot) => {
         if (slot !== undefined && at <= slot.lastPos) return slot;
         addedCount++;

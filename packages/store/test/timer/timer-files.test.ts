@@ -210,6 +210,28 @@ test('what a killed process had written and not synced is on disk before a check
   assert.deepEqual(await after.waiting(), { 5: Array.from({ length: 10 }, (_, i) => i * 200), 6: [2_000] });
 });
 
+test('a unit behind the checkpoint that has no place, because slots a turn earlier wait again, comes from the queue', async () => {
+  const killed = await Fixture.make();
+  await killed.add(5, 200);
+  killed.files.setQueueOffset(1);
+  await killed.files.flush();
+  // The first slot fires, which makes room for one a turn later; of neither is more on disk than the unit.
+  await killed.fire(5);
+  assert.equal(await killed.add(SLOTS + 6, 400), 'added');
+  killed.files.setQueueOffset(2);
+  killed.onDisk = false;
+  await killed.files.flush();
+  const next = new Fixture(killed.fileSystem);
+  await next.open();
+  assert.deepEqual(await next.waiting(), { 5: [200] });
+  assert.equal(next.files.queueOffset, 1);
+  assert.ok(!next.files.isKnown(400, 1, NOW + (SLOTS + 6) * 1_000), 'or nobody would ever deliver it');
+  assert.equal(await next.add(SLOTS + 6, 400), 'conflict');
+  await next.fire(5);
+  assert.equal(await next.add(SLOTS + 6, 400), 'added');
+  assert.deepEqual(await next.waiting(), { [SLOTS + 6]: [400] });
+});
+
 test('at each step of a flush the machine stops: nothing is lost, and what was fired and flushed does not come again', async () => {
   let isOver = false;
   for (let nth = 1; !isOver; nth++) {
