@@ -27,8 +27,8 @@ export function decodeRecallHandle(handle: string): RecallHandle | undefined {
   const [version, topic, brokerName, timestamp, messageId] = Buffer.from(handle, 'base64url')
     .toString('utf8')
     .split(' ');
-  if (version !== VERSION || topic === undefined || brokerName === undefined || messageId === undefined)
-    return undefined;
+  // A note with an empty key would be a message like any other. Java drops what is empty at the end.
+  if (version !== VERSION || topic === undefined || brokerName === undefined || !messageId) return undefined;
   const isNumber = /^-?\d{1,16}$/.test(timestamp!);
   return { topic, brokerName, timestamp: isNumber ? Number(timestamp) : Number.NaN, messageId };
 }
