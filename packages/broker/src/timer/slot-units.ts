@@ -38,7 +38,7 @@ export class SlotUnits {
     const end = this.#files.chainEnd(this.#slot);
     let count = 0;
     for (let position = lastPos; position >= end; count++) {
-      const unit = await this.#files.unitAt(position);
+      const unit = await this.#unitAt(position);
       if (unit === undefined) return this.#search(number, end, visit);
       if (count % SEGMENT_UNITS === 0) this.#ends.push(position);
       await visit({ position, unit });
@@ -58,13 +58,20 @@ export class SlotUnits {
       const end = this.#ends[i + 1] === undefined ? chainEnd : this.#ends[i + 1]! + 1;
       const units: PlacedUnit[] = [];
       for (let position = this.#ends[i]!; position >= end; ) {
-        const unit = await this.#files.unitAt(position);
+        const unit = await this.#unitAt(position);
         if (unit === undefined) break;
         units.push({ position, unit });
         position = unit.prevPos;
       }
       yield units.reverse();
     }
+  }
+
+  /** Undefined too for a unit of another slot, to which only damage leads: its message is not due. */
+  async #unitAt(position: number): Promise<TimerUnit | undefined> {
+    const unit = await this.#files.unitAt(position);
+    const isOfSlot = unit !== undefined && this.#files.numberOf(unit) === this.#slot.number;
+    return isOfSlot ? unit : undefined;
   }
 
   async #search(number: number, end: number, visit: (placed: PlacedUnit) => void | Promise<void>): Promise<void> {
@@ -75,7 +82,7 @@ export class SlotUnits {
   async #unitsAt(positions: readonly number[]): Promise<PlacedUnit[]> {
     const units: PlacedUnit[] = [];
     for (const position of positions) {
-      const unit = await this.#files.unitAt(position);
+      const unit = await this.#unitAt(position);
       if (unit !== undefined) units.push({ position, unit });
     }
     return units;

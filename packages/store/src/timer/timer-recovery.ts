@@ -26,6 +26,14 @@ export interface TimerRecovered {
   readonly waitingCount: number;
 }
 
+export function precisionMismatch(path: string, found: number, expected: number): StoreError {
+  return new StoreError(
+    'STORE_TIMER_PRECISION_MISMATCH',
+    `${path} was written with timerPrecisionMs=${found}, and messages wait in it; it cannot be used with ${expected}`,
+    { path, found, expected },
+  );
+}
+
 /** Why wheel and log cannot be used as they are: they are made anew from the queue. */
 export class TimerFilesDamaged extends Error {}
 
@@ -77,7 +85,7 @@ async function startOf(log: TimerLog, flushPos: number): Promise<number> {
 
 /** Every slot has a place that a slot can have: anything else was written by nobody. */
 async function lookAtWheel(
-  { wheel, check, precisionMs, now }: TimerRecoveryParts,
+  { log, wheel, check, precisionMs, now }: TimerRecoveryParts,
   end: number,
 ): Promise<{ waitingCount: number; dangling: number[] }> {
   const { lastReadTimeMs } = check!.fields;
@@ -93,7 +101,14 @@ async function lookAtWheel(
     // A slot's number times its precision is a time near the checkpoint's.
     const unitMs = own?.precisionMs ?? impliedPrecision(slot, lastReadTimeMs || now);
     if (own === undefined && number * unitMs < lastReadTimeMs) return 'blank';
-    const isSlot = Number.isSafeInteger(number) && number > 0 && lastPos >= 0 && firstPos <= lastPos;
+    const isSlot =
+      Number.isSafeInteger(number) &&
+      number > 0 &&
+      lastPos >= 0 &&
+      firstPos <= lastPos &&
+      log.aligned(lastPos) === lastPos &&
+      (firstPos < 0 || log.aligned(firstPos) === firstPos) &&
+      num <= lastPos / UNIT_BYTES + 1;
     if (!isSlot || number % wheel.slots !== index) fault ??= `slot ${index} has ${JSON.stringify(slot)}`;
     else if (unitMs !== precisionMs) otherPrecision ??= unitMs;
     lowest = Math.min(lowest, number);
@@ -106,11 +121,7 @@ async function lookAtWheel(
     return undefined;
   });
   if (otherPrecision !== undefined) {
-    throw new StoreError(
-      'STORE_TIMER_PRECISION_MISMATCH',
-      `${wheel.path} was written with timerPrecisionMs=${otherPrecision}, and messages wait in it; it cannot be used with ${precisionMs}`,
-      { path: wheel.path, found: otherPrecision, expected: precisionMs },
-    );
+    throw precisionMismatch(wheel.path, otherPrecision, precisionMs);
   }
   if (fault !== undefined) throw new TimerFilesDamaged(`${wheel.path}: ${fault}`);
   return { waitingCount, dangling };
