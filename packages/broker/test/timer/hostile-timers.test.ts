@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UNIT_BYTES } from '@vernier/store/internal';
-import type { Machine } from '../../../torture/test/machine.ts';
+import { Machine } from '../../../torture/test/machine.ts';
 import { Refusal } from '../../src/base/refusal.ts';
 import type { Stored } from '../../src/put/put-service.ts';
 import { encodeRecallHandle } from '../../src/timer/recall-handle.ts';
@@ -176,4 +176,39 @@ test('a dead letter does not wait for the time of its first delivery', async () 
   assert.deepEqual(await broker.bodies('%DLQ%g'), ['dead']);
   assert.deepEqual(await broker.bodies(TIMER), []);
   await broker.stop();
+});
+
+test('a unit that came to a slot after it had fired does not hide what the power cut took of its deliveries', async () => {
+  let hasLateUnit = 0;
+  for (let seed = 1; seed <= 24; seed++) {
+    const broker = await MachineBroker.start({
+      machine: new Machine({ flushDiskType: 'ASYNC_FLUSH', flushIntervalCommitLog: 3_600_000 }),
+    });
+    const { machine, store } = broker;
+    const time = secondAfter(broker, 10_000);
+    for (const body of ['a', 'b', 'c']) await broker.send('Work', body, at(time));
+    await machine.until(store.flush(), 'flush');
+    await machine.advance(4_000);
+    const real = store.getMessage.bind(store);
+    store.getMessage = async (group, topic, ...more) => {
+      if (topic === TIMER) await machine.scheduler.delay(time + 2_000 - machine.scheduler.now());
+      return real(group, topic, ...more);
+    };
+    await broker.send('Work', 'late', at(time));
+    await machine.until(store.flush(), 'flush');
+    const held = machine.fileSystem.hold('sync', /commitlog\/\d+$/);
+    await advanceTo(broker, time + 8_000);
+    machine.scheduler.stop();
+    broker.context.housekeeping.stop();
+    const { options, fileSystem } = machine.powerCut(seed, 0.5);
+    held.release();
+    hasLateUnit += fileSystem.volatileContent(LOG).readInt32BE(UNIT_BYTES * 3) === UNIT_BYTES ? 1 : 0;
+    const next = await MachineBroker.start({ machine: new Machine(options, fileSystem, machine.scheduler.now()) });
+    await next.machine.advance(5_000);
+    const found = new Set(await next.bodies('Work'));
+    assert.deepEqual([...found].sort(), ['a', 'b', 'c', 'late'], `seed ${seed}`);
+    assert.equal(next.context.timer.waitingCount, 0);
+    await next.stop();
+  }
+  assert.ok(hasLateUnit > 0, 'the unit was on the disk in some of them');
 });

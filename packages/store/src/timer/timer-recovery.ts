@@ -1,7 +1,7 @@
 import { StoreError } from '../base/errors.ts';
 import type { StoreLogger } from '../base/logger.ts';
 import type { TimerCheckContent } from './timer-checkpoint.ts';
-import { type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
+import { TimerMagic, type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
 import type { TimerLog } from './timer-log.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 
@@ -127,6 +127,9 @@ async function lookAtWheel(
   return { waitingCount, dangling };
 }
 
+/** Those that recall others do not count. */
+const countOf = ({ magic }: TimerUnit): number => ((magic & TimerMagic.DELETE) === 0 ? 1 : 0);
+
 const impliedPrecision = ({ number }: TimerSlot, timeMs: number): number => Math.round(timeMs / number / 100) * 100;
 
 async function applyUnits(
@@ -149,9 +152,10 @@ async function applyUnits(
       if (number < readSlot || wheel.place(number) !== 'free') continue;
       await wheel.put(number, (slot) => {
         if (slot !== undefined && at <= slot.lastPos) return slot;
-        addedCount++;
-        if (slot === undefined) return { number, firstPos: at, lastPos: at, num: 1, magic: 0 };
-        return { ...slot, lastPos: at, num: slot.num + 1 };
+        const count = countOf(unit);
+        addedCount += count;
+        if (slot === undefined) return { number, firstPos: at, lastPos: at, num: count, magic: 0 };
+        return { ...slot, lastPos: at, num: slot.num + count };
       });
     }
     position = to;
@@ -174,7 +178,7 @@ async function mendDangling(
     const found = dangling.get(Math.floor(unit.slotTimeMs / precisionMs));
     if (found === undefined) return;
     found.last = position;
-    found.num++;
+    found.num += countOf(unit);
   });
   let changedCount = 0;
   for (const [number, { last, num }] of dangling) {
