@@ -10,6 +10,7 @@ import {
 import { TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import { type DueDeliveries, deliveryFailure, LOOK_AGAIN_MS, RETRY_MS, RETRY_MS_MAX } from '../delay/due-deliveries.ts';
+import { RecalledKeys } from './recalled-keys.ts';
 import { type PlacedUnit, SlotUnits } from './slot-units.ts';
 import type { TimerMetrics } from './timer-metrics.ts';
 
@@ -35,8 +36,6 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 /** The longest time that a due slot waits for an intake that does not move; it may be about to bring a recall. */
 const INTAKE_WAIT_MS = 1_000;
 const INTAKE_LOOK_MS = 20;
-/** Memory of one slot's recalls; those beyond it have no effect. */
-const RECALL_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Delivers what is due (RocketMQ TimerDequeueGetService and those behind it). A slot is due when its time is over by the
@@ -311,31 +310,4 @@ function batchFrom(units: readonly PlacedUnit[], from: number): PlacedUnit[] {
     to++;
   }
   return units.slice(from, to);
-}
-
-/**
- * What the recalls of a slot name: a message's topic and key. RocketMQ up to 5.3 writes the topic in front of the key, later
- * ones do not.
- */
-class RecalledKeys {
-  readonly #keys = new Set<string>();
-  #bytes = 0;
-  leftOut = 0;
-
-  add(properties: ReadonlyMap<string, string> | undefined): void {
-    const key = properties?.get('TIMER_DEL_UNIQKEY');
-    if (key === undefined) return;
-    const named = `${properties!.get('REAL_TOPIC')} ${key}`;
-    if (this.#keys.has(named)) return;
-    this.#bytes += named.length * 2 + 64;
-    if (this.#bytes > RECALL_BYTES_MAX) this.leftOut++;
-    else this.#keys.add(named);
-  }
-
-  has(properties: ReadonlyMap<string, string>): boolean {
-    const key = properties.get('UNIQ_KEY');
-    if (this.#keys.size === 0 || key === undefined) return false;
-    const topic = properties.get('REAL_TOPIC');
-    return this.#keys.has(`${topic} ${key}`) || this.#keys.has(`${topic} ${topic}+${key}`);
-  }
 }

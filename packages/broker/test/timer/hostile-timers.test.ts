@@ -212,3 +212,28 @@ test('a unit that came to a slot after it had fired does not hide what the power
   }
   assert.ok(hasLateUnit > 0, 'the unit was on the disk in some of them');
 });
+
+test('recalls with long keys take no room away from those that come behind them', async () => {
+  const config = { recallMessageEnable: true };
+  const broker = await MachineBroker.start({ machine: new Machine({ mappedFileSizeCommitLog: 1024 * 1024 }), config });
+  const time = secondAfter(broker, 60_000);
+  const put = (await broker.send('Work', 'recalled', at(time))) as Stored;
+  for (let i = 0; i < 300; i++) {
+    const key = `${i}-`.padEnd(30_000, 'k');
+    const note = await broker.send('Work', '0', at(time) + property('TIMER_DEL_UNIQKEY', key));
+    assert.ok(!(note instanceof Refusal), (note as Refusal).remark);
+  }
+  const handle = encodeRecallHandle({
+    ...{ topic: 'Work', brokerName: broker.context.config.brokerName },
+    ...{ timestamp: put.timerOutMs! + 1, messageId: put.uniqKey! },
+  });
+  const asked = broker.context.recall.recall({ topic: 'Work', handle, producerGroup: 'p' }, caller);
+  assert.equal(await broker.machine.until(asked, 'recall'), put.uniqKey);
+  await advanceTo(broker, time + 2_000);
+  assert.deepEqual(await broker.bodies('Work'), []);
+  assert.deepEqual(
+    broker.lines.filter((line) => line.includes('too many recalls')),
+    [],
+  );
+  await broker.stop();
+});
