@@ -237,3 +237,22 @@ test('recalls with long keys take no room away from those that come behind them'
   );
   await broker.stop();
 });
+
+test('a recall takes back the message of its handle, whatever key its producer gave it', async () => {
+  const broker = await MachineBroker.start({ config: { recallMessageEnable: true } });
+  const time = secondAfter(broker, 20_000);
+  const keys = ['order', 'order 7', ' ', 'é'.repeat(2_000)];
+  for (const key of keys) {
+    const put = (await broker.send('Work', key, at(time) + property('UNIQ_KEY', key))) as Stored;
+    if (key === 'order') continue;
+    const handle = encodeRecallHandle({
+      ...{ topic: 'Work', brokerName: broker.context.config.brokerName },
+      ...{ timestamp: put.timerOutMs! + 1, messageId: put.uniqKey! },
+    });
+    const asked = broker.context.recall.recall({ topic: 'Work', handle, producerGroup: 'p' }, caller);
+    assert.equal(await broker.machine.until(asked, 'recall'), key);
+  }
+  await advanceTo(broker, time + 2_000);
+  assert.deepEqual(await broker.bodies('Work'), ['order']);
+  await broker.stop();
+});
