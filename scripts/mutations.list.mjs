@@ -340,6 +340,28 @@ export const mutations = [
     },
   },
   {
+    name: 'a unit that is damaged says when its message comes',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: ' || !this.#isDue(message)',
+    to: '',
+    test: {
+      file: 'packages/broker/test/timer/hostile-timers.test.ts',
+      name: 'a unit that forgot that its message waits',
+    },
+  },
+  {
+    name: 'a chain that hides messages of its slot is believed',
+    package: 'broker',
+    file: 'timer/slot-units.ts',
+    from: 'messages < num',
+    to: 'messages < 0',
+    test: {
+      file: 'packages/broker/test/timer/hostile-timers.test.ts',
+      name: 'a unit that came to a slot after it had fired',
+    },
+  },
+  {
     name: 'recalls of a slot are read with its messages',
     package: 'broker',
     file: 'timer/timer-due-service.ts',

@@ -1,5 +1,6 @@
 import { propertyOf, removeProperties } from '@vernier/store/internal';
 import { propertyEntry } from './properties.ts';
+import { timerNames } from './put-message-hook.ts';
 
 /** After so many consumptions a message is dead. A group's retryMaxTimes or a request's maxReconsumeTimes: negative is without end. */
 export const isLimit = (retryMax: number): boolean => retryMax >= 0;
@@ -7,7 +8,10 @@ export const isLimit = (retryMax: number): boolean => retryMax >= 0;
 /** The first try that fails waits as long as this level, each further one a level more (RocketMQ: 3 + reconsumeTimes). */
 export const FIRST_RETRY_LEVEL = 3;
 
-const writtenNames: ReadonlySet<string> = new Set(['DELAY', 'DLQ_ORIGIN_TOPIC', 'DLQ_ORIGIN_MESSAGE_ID']);
+const writtenNames: ReadonlySet<string> = new Set([
+  ...['DELAY', 'DLQ_ORIGIN_TOPIC', 'DLQ_ORIGIN_MESSAGE_ID'],
+  ...timerNames,
+]);
 
 /**
  * The properties of a dead letter: it is not delayed, and says where it came from twice, by the names that Java's consumers

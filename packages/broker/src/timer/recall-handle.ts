@@ -12,8 +12,8 @@ export interface RecallHandle {
 }
 
 const VERSION = 'v1';
-/** A topic, a broker's name and a key have at most 255 characters each here; of what is longer none is ours. */
-const HANDLE_CHARS_MAX = 4_096;
+/** Properties have at most 32,767 bytes, the key that a producer gives its message among them; of what is longer none is ours. */
+const HANDLE_CHARS_MAX = 45_000;
 
 export function encodeRecallHandle({ topic, brokerName, timestamp, messageId }: RecallHandle): string {
   const text = Buffer.from(`${VERSION} ${topic} ${brokerName} ${timestamp} ${messageId}`).toString('base64url');
@@ -24,11 +24,11 @@ export function encodeRecallHandle({ topic, brokerName, timestamp, messageId }: 
 /** Undefined for what is no handle. */
 export function decodeRecallHandle(handle: string): RecallHandle | undefined {
   if (handle.length > HANDLE_CHARS_MAX || !/^[\w-]+={0,2}$/.test(handle)) return undefined;
-  const [version, topic, brokerName, timestamp, messageId] = Buffer.from(handle, 'base64url')
-    .toString('utf8')
-    .split(' ');
-  if (version !== VERSION || topic === undefined || brokerName === undefined || messageId === undefined)
-    return undefined;
+  const [version, topic, brokerName, timestamp, ...key] = Buffer.from(handle, 'base64url').toString('utf8').split(' ');
+  // A producer may give its message a key with blanks. Java reads the key up to the first one.
+  const messageId = key.join(' ');
+  // A note with an empty key would be a message like any other. Java drops what is empty at the end.
+  if (version !== VERSION || topic === undefined || brokerName === undefined || !messageId) return undefined;
   const isNumber = /^-?\d{1,16}$/.test(timestamp!);
   return { topic, brokerName, timestamp: isNumber ? Number(timestamp) : Number.NaN, messageId };
 }

@@ -1,4 +1,4 @@
-import type { TimerFiles, TimerSlot, TimerUnit } from '@vernier/store/internal';
+import { type TimerFiles, TimerMagic, type TimerSlot, type TimerUnit } from '@vernier/store/internal';
 
 /** A unit and its place in the timer log. */
 export interface PlacedUnit {
@@ -12,7 +12,8 @@ const SEGMENT_UNITS = 4_096;
 /**
  * The units of one slot, oldest first. They are a chain that leads from the newest back; so that memory does not grow with
  * a slot, the chain is gone over once, its place remembered each 4,096 units, and then once more, from the oldest of those
- * places to the newest. A chain that breaks off is not believed any more: the whole timer log is searched.
+ * places to the newest. A chain that breaks off, or has fewer messages than its slot, is not believed any more: the whole
+ * timer log is searched.
  */
 export class SlotUnits {
   readonly #files: TimerFiles;
@@ -34,16 +35,21 @@ export class SlotUnits {
 
   /** Goes over all of them, in no order; before segments(). */
   async look(visit: (placed: PlacedUnit) => void | Promise<void>): Promise<void> {
-    const { lastPos, number } = this.#slot;
+    const { lastPos, number, num } = this.#slot;
     const end = this.#files.chainEnd(this.#slot);
     let count = 0;
-    for (let position = lastPos; position >= end; count++) {
-      const unit = await this.#files.unitAt(position);
+    let messages = 0;
+    let position = lastPos;
+    for (; position >= end; count++) {
+      const unit = await this.#unitAt(position);
       if (unit === undefined) return this.#search(number, end, visit);
       if (count % SEGMENT_UNITS === 0) this.#ends.push(position);
       await visit({ position, unit });
+      if ((unit.magic & TimerMagic.DELETE) === 0) messages++;
       position = unit.prevPos;
     }
+    // The slot had fired when this chain was begun, and a crash took that back: what it had waits again, and no unit leads to it.
+    if (position < 0 && messages < num) return this.#search(number, end, visit);
   }
 
   async *segments(): AsyncGenerator<PlacedUnit[]> {
@@ -58,13 +64,20 @@ export class SlotUnits {
       const end = this.#ends[i + 1] === undefined ? chainEnd : this.#ends[i + 1]! + 1;
       const units: PlacedUnit[] = [];
       for (let position = this.#ends[i]!; position >= end; ) {
-        const unit = await this.#files.unitAt(position);
+        const unit = await this.#unitAt(position);
         if (unit === undefined) break;
         units.push({ position, unit });
         position = unit.prevPos;
       }
       yield units.reverse();
     }
+  }
+
+  /** Undefined too for a unit of another slot, to which only damage leads: its message is not due. */
+  async #unitAt(position: number): Promise<TimerUnit | undefined> {
+    const unit = await this.#files.unitAt(position);
+    const isOfSlot = unit !== undefined && this.#files.numberOf(unit) === this.#slot.number;
+    return isOfSlot ? unit : undefined;
   }
 
   async #search(number: number, end: number, visit: (placed: PlacedUnit) => void | Promise<void>): Promise<void> {
@@ -75,7 +88,7 @@ export class SlotUnits {
   async #unitsAt(positions: readonly number[]): Promise<PlacedUnit[]> {
     const units: PlacedUnit[] = [];
     for (const position of positions) {
-      const unit = await this.#files.unitAt(position);
+      const unit = await this.#unitAt(position);
       if (unit !== undefined) units.push({ position, unit });
     }
     return units;

@@ -10,6 +10,7 @@ import {
 import { TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import { type DueDeliveries, deliveryFailure, LOOK_AGAIN_MS, RETRY_MS, RETRY_MS_MAX } from '../delay/due-deliveries.ts';
+import { RecalledKeys } from './recalled-keys.ts';
 import { type PlacedUnit, SlotUnits } from './slot-units.ts';
 import type { TimerMetrics } from './timer-metrics.ts';
 
@@ -32,11 +33,9 @@ export interface TimerDueParts {
 /** Messages delivered together, and their bytes, unless one alone has more. */
 const BATCH_MESSAGES = 64;
 const BATCH_BYTES = 4 * 1024 * 1024;
-/** The longest time that a due slot waits for the intake, which may be about to bring a recall. */
+/** The longest time that a due slot waits for an intake that does not move; it may be about to bring a recall. */
 const INTAKE_WAIT_MS = 1_000;
 const INTAKE_LOOK_MS = 20;
-/** Memory of one slot's recalls; those beyond it have no effect. */
-const RECALL_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Delivers what is due (RocketMQ TimerDequeueGetService and those behind it). A slot is due when its time is over by the
@@ -51,7 +50,10 @@ export class TimerDueService extends ServiceLoop {
   readonly #parts: TimerDueParts;
   /** When the loop ends its wait by itself: the slot it waits for. */
   #awaited: number | undefined;
-  #intakeTarget: { queueOffset: number; since: number } | undefined;
+  /** The end of the queue at `at`, by the clock; how far the intake was when it moved last, and when that was. */
+  #intakeTarget: { end: number; at: number; queueOffset: number; since: number } | undefined;
+  /** What was put before this time was taken up. */
+  #caughtUpAt = 0;
   #putBackAbove: number | undefined;
   #failures = 0;
   #firedTotal = 0;
@@ -117,17 +119,26 @@ export class TimerDueService extends ServiceLoop {
     const dueAt = (lowest + 1) * files.precisionMs;
     const left = dueAt - clock.now();
     if (left > 0) return Math.min(left, LOOK_AGAIN_MS);
-    if (!this.#hasIntakeCaughtUp()) return INTAKE_LOOK_MS;
+    if (!this.#hasIntakeCaughtUp(dueAt)) return INTAKE_LOOK_MS;
     await this.#fire(lowest, false);
     return 0;
   }
 
-  #hasIntakeCaughtUp(): boolean {
+  /**
+   * What was put before `dueAt` was taken up, or the intake does not move. However much there is: a recall may be the last of
+   * it. Slots that were due when the end was looked at wait for it once.
+   */
+  #hasIntakeCaughtUp(dueAt: number): boolean {
     const { store, intake, clock } = this.#parts;
-    const now = clock.monotonic();
-    this.#intakeTarget ??= { queueOffset: store.getMaxOffsetInQueue(TIMER_TOPIC, 0), since: now };
-    const { queueOffset, since } = this.#intakeTarget;
-    if (intake.queueOffset < queueOffset && !intake.isStuck && now - since < INTAKE_WAIT_MS) return false;
+    const now = clock.now();
+    if (dueAt <= this.#caughtUpAt && this.#caughtUpAt <= now) return true;
+    const since = clock.monotonic();
+    const { queueOffset } = intake;
+    this.#intakeTarget ??= { end: store.getMaxOffsetInQueue(TIMER_TOPIC, 0), at: now, queueOffset, since };
+    const target = this.#intakeTarget;
+    if (queueOffset !== target.queueOffset) Object.assign(target, { queueOffset, since });
+    if (queueOffset < target.end && !intake.isStuck && since - target.since < INTAKE_WAIT_MS) return false;
+    if (queueOffset >= target.end) this.#caughtUpAt = target.at;
     this.#intakeTarget = undefined;
     return true;
   }
@@ -149,6 +160,7 @@ export class TimerDueService extends ServiceLoop {
     const units = new SlotUnits(files, slot);
     const recalled = new RecalledKeys();
     await units.look(async ({ unit }) => {
+      if (this.stopped) throw new Error('the service stops');
       if (!isPutBack && isRecall(unit)) recalled.add((await this.#read(unit))?.properties);
     });
     if (units.isBroken) {
@@ -223,7 +235,7 @@ export class TimerDueService extends ServiceLoop {
       return this.#done(unit, undefined);
     }
     const topic = message.properties.get('REAL_TOPIC');
-    const isRoll = isPutBack || (unit.magic & TimerMagic.ROLL) !== 0;
+    const isRoll = isPutBack || (unit.magic & TimerMagic.ROLL) !== 0 || !this.#isDue(message);
     if (!isRoll && (isMarker(unit) || recalled.has(message.properties))) {
       if (!isMarker(unit)) this.#recalledTotal++;
       return this.#done(unit, topic);
@@ -241,6 +253,14 @@ export class TimerDueService extends ServiceLoop {
     }
     if (!(outcome instanceof Refusal)) this.#done(unit, topic);
     return outcome;
+  }
+
+  /** No checksum covers a unit or a slot: of the time the message itself has the last word. */
+  #isDue({ properties }: MessageExt): boolean {
+    const { files, clock } = this.#parts;
+    const outMs = Number(properties.get('TIMER_OUT_MS') ?? Number.NaN);
+    const isLater = (Math.floor(outMs / files.precisionMs) + 1) * files.precisionMs > clock.now();
+    return !isLater;
   }
 
   #done(unit: TimerUnit, topic: string | undefined): void {
@@ -290,31 +310,4 @@ function batchFrom(units: readonly PlacedUnit[], from: number): PlacedUnit[] {
     to++;
   }
   return units.slice(from, to);
-}
-
-/**
- * What the recalls of a slot name: a message's topic and key. RocketMQ up to 5.3 writes the topic in front of the key, later
- * ones do not.
- */
-class RecalledKeys {
-  readonly #keys = new Set<string>();
-  #bytes = 0;
-  leftOut = 0;
-
-  add(properties: ReadonlyMap<string, string> | undefined): void {
-    const key = properties?.get('TIMER_DEL_UNIQKEY');
-    if (key === undefined) return;
-    const named = `${properties!.get('REAL_TOPIC')} ${key}`;
-    if (this.#keys.has(named)) return;
-    this.#bytes += named.length * 2 + 64;
-    if (this.#bytes > RECALL_BYTES_MAX) this.leftOut++;
-    else this.#keys.add(named);
-  }
-
-  has(properties: ReadonlyMap<string, string>): boolean {
-    const key = properties.get('UNIQ_KEY');
-    if (this.#keys.size === 0 || key === undefined) return false;
-    const topic = properties.get('REAL_TOPIC');
-    return this.#keys.has(`${topic} ${key}`) || this.#keys.has(`${topic} ${topic}+${key}`);
-  }
 }

@@ -59,9 +59,11 @@ export class TimerService {
       precisionMs: config.timerPrecisionMs,
       mappedFileSizeTimerLog: config.mappedFileSizeTimerLog,
       now: () => clock.now(),
+      queueEnd: store.getMaxOffsetInQueue(TIMER_TOPIC, 0),
       putsOnDisk,
       failed: (cause) => store.failWith(cause),
     });
+    await this.#files.keepPrecision();
   }
 
   /** After load(); `stop` and the follow service stop it. */

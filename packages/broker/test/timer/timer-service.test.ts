@@ -50,6 +50,7 @@ test('a timed message is not there before its time, and there at it, as RocketMQ
   assert.equal(tagged?.tagsCode, 'A'.charCodeAt(0), 'filters see the tag');
   await broker.machine.advance(60_000);
   assert.equal((await broker.read('Work', 2)).length, 1);
+  assert.equal((await broker.read(TIMER)).length, 1, 'its slot fired once, and put nothing back');
   assert.equal(broker.context.timer.waitingCount, 0);
   await broker.stop();
 });

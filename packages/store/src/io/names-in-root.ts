@@ -21,12 +21,26 @@ export async function checkNames({
     if (stat?.isSymbolicLink()) throw linkError(path);
     if (stat !== undefined) checkIsFile(path, stat);
   }
-  for (const path of [storePathCommitLog, paths.consumeQueue, paths.index, paths.config, paths.quarantine]) {
+  for (const path of [
+    storePathCommitLog,
+    paths.consumeQueue,
+    paths.index,
+    paths.config,
+    paths.quarantine,
+    paths.timerLog,
+  ]) {
     const link = await orUnusable(path, promises.lstat(path));
     if (link === undefined) continue;
     const stat = await orUnusable(path, promises.stat(path));
     if (stat === undefined) throw notADirectory(path, 'a link that leads to nothing');
     if (!stat.isDirectory()) throw notADirectory(path, kindBesidesFile(stat) ?? 'a file');
+  }
+  for (const path of [paths.timerWheel, paths.timerCheck]) {
+    const link = await orUnusable(path, promises.lstat(path));
+    if (link === undefined) continue;
+    const stat = await promises.stat(path).catch(() => undefined);
+    if (stat === undefined) throw linkError(path);
+    checkIsFile(path, stat);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
-import type { StoreError } from '../base/errors.ts';
+import { StoreError } from '../base/errors.ts';
 import { notAFileError } from '../base/not-a-file.ts';
 import { errnoOf } from '../base/queue-failure.ts';
 
@@ -77,10 +77,18 @@ export function openRegularSync(path: string, flags: number, mode?: number): num
   }
 }
 
-/** The whole content of a regular file. Rejects as {@link openRegular}. */
+/** Tables have a few MiB; no text of JavaScript has more. */
+const WHOLE_BYTES_MAX = 512 * 1024 * 1024;
+
+/** The whole content of a regular file. Rejects as {@link openRegular}, and STORE_FILE_SIZE_MISMATCH for one beyond 512 MiB. */
 export async function readRegular(path: string): Promise<Buffer> {
   const fd = await openRegular(path, fs.constants.O_RDONLY);
   try {
+    const { size } = await fstat(fd);
+    if (size > WHOLE_BYTES_MAX) {
+      const message = `${path} has ${size} bytes; of a file that is read as a whole at most ${WHOLE_BYTES_MAX} are believed`;
+      throw new StoreError('STORE_FILE_SIZE_MISMATCH', message, { path, expected: WHOLE_BYTES_MAX, found: size });
+    }
     return await promisify(fs.readFile)(fd);
   } finally {
     await close(fd);

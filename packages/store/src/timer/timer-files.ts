@@ -6,7 +6,7 @@ import { storePaths } from '../io/store-directory.ts';
 import { type TimerCheckFields, type TimerCheckOwn, TimerCheckpoint } from './timer-checkpoint.ts';
 import { SLOT_CUT, TimerMagic, type TimerSlot, type TimerUnit, WHEEL_SLOTS } from './timer-layout.ts';
 import { TimerLog } from './timer-log.ts';
-import { recoverTimerFiles, TimerFilesDamaged } from './timer-recovery.ts';
+import { precisionMismatch, recoverTimerFiles, TimerFilesDamaged } from './timer-recovery.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
 /** Changed pages of the wheel in memory; at more, nothing is added before they are on disk. */
@@ -24,6 +24,8 @@ export interface TimerFilesOptions {
   readonly diskFreeBytesMin: number;
   /** Unix milliseconds. */
   readonly now: () => number;
+  /** Messages in front of it were put before this start: those that were not taken up were rounded to the precision of then. Default 0. */
+  readonly queueEnd?: number;
   /**
    * Puts on disk what was delivered up to the call. False: the store has failed, and nothing more comes to the disk.
    */
@@ -114,6 +116,12 @@ export class TimerFiles {
     if (check?.own !== undefined) {
       this.#rebuild = { below: check.own.rebuildBelow, readTimeMs: check.own.rebuildReadTimeMs };
     }
+    const written = check?.own?.precisionMs ?? this.precisionMs;
+    // Their slots would end earlier than the times they stand for.
+    const isBehind = (this.#options.queueEnd ?? 0) > (this.#queueOffset ?? 0);
+    if (written !== this.precisionMs && (isBehind || this.#rebuild.below > 0)) {
+      throw precisionMismatch(this.#checkpoint.path, written, this.precisionMs);
+    }
     try {
       if (!(await this.#log.load())) throw new TimerFilesDamaged(`${this.#log.directory} has not the files of a log`);
       const hasWheel = await this.#wheel.load();
@@ -133,6 +141,7 @@ export class TimerFiles {
       this.#isChanged = tail.size > 0 || check?.own === undefined;
     } catch (error) {
       if (!isDamage(error)) throw error;
+      if (written !== this.precisionMs) throw precisionMismatch(this.#checkpoint.path, written, this.precisionMs);
       logger.error({ reason: error.message }, `timer files are made anew from the queue: ${error.message}`);
       await this.#startRebuild(check?.fields);
     }
@@ -151,6 +160,21 @@ export class TimerFiles {
     await this.#log.removeAll();
     await this.#wheel.remove();
     this.#isChanged = true;
+  }
+
+  /**
+   * Before a message is accepted: the checkpoint says to which precision its time is rounded. Resolves when it is *on disk*;
+   * without room for it that is later.
+   */
+  async keepPrecision(): Promise<void> {
+    if (this.#checkpoint.content?.own?.precisionMs === this.precisionMs) return;
+    this.#isChanged = true;
+    try {
+      await this.flush();
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === 'STORE_DISK_FULL')) throw error;
+      this.#options.logger.warn({ err: error }, `the precision of timers is not on disk yet: ${error.message}`);
+    }
   }
 
   /** Why nothing can be added any more. */
@@ -288,12 +312,17 @@ export class TimerFiles {
     return this.#log.read(position);
   }
 
+  /** Number of the slot that the unit is of. */
+  numberOf({ slotTimeMs }: TimerUnit): number {
+    return Math.floor(slotTimeMs / this.precisionMs);
+  }
+
   /** Positions of all units of a slot from `from` on, for a chain that is broken: goes over the whole log. */
   async searchUnits(number: number, from: number): Promise<number[]> {
     const positions: number[] = [];
     await this.#alone(() => this.#log.writeOut());
     const visit = (unit: TimerUnit, position: number): void => {
-      if (Math.floor(unit.slotTimeMs / this.precisionMs) === number) positions.push(position);
+      if (this.numberOf(unit) === number) positions.push(position);
     };
     await this.#log.scan(Math.max(from, this.#log.minPosition), this.#log.end, visit, true);
     return positions;

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { StoreError } from '../base/errors.ts';
 import { isOffsetName, offsetToFileName } from '../base/file-name.ts';
 import type { FileSystem, StoreFile } from '../base/file-system.ts';
-import { toStoreError } from '../base/queue-failure.ts';
+import { errnoOf, toStoreError } from '../base/queue-failure.ts';
 import { OpenFiles } from '../io/open-files.ts';
 import {
   BLANK_BYTES_MIN,
@@ -257,7 +257,9 @@ export class TimerLog {
       try {
         await file.sync();
       } catch (error) {
-        throw toStoreError('STORE_FLUSH_FAILED', 'syncing timer log file', path, error);
+        // Whatever its reason: the units that it did not write are in no memory, and no later sync brings them.
+        const message = `syncing timer log file ${path} failed: ${errnoOf(error) || String(error)}`;
+        throw new StoreError('STORE_FLUSH_FAILED', message, { path, errno: errnoOf(error) }, error);
       } finally {
         this.#files.release(file);
       }

@@ -1,7 +1,7 @@
 import { StoreError } from '../base/errors.ts';
 import type { StoreLogger } from '../base/logger.ts';
 import type { TimerCheckContent } from './timer-checkpoint.ts';
-import { type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
+import { TimerMagic, type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
 import type { TimerLog } from './timer-log.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 
@@ -24,6 +24,14 @@ export interface TimerRecovered {
   readonly tail: Set<number>;
   /** Messages that wait in all slots. */
   readonly waitingCount: number;
+}
+
+export function precisionMismatch(path: string, found: number, expected: number): StoreError {
+  return new StoreError(
+    'STORE_TIMER_PRECISION_MISMATCH',
+    `${path} was written with timerPrecisionMs=${found}, and messages wait in it; it cannot be used with ${expected}`,
+    { path, found, expected },
+  );
 }
 
 /** Why wheel and log cannot be used as they are: they are made anew from the queue. */
@@ -79,7 +87,7 @@ async function startOf(log: TimerLog, flushPos: number): Promise<number> {
 
 /** Every slot has a place that a slot can have: anything else was written by nobody. */
 async function lookAtWheel(
-  { wheel, check, precisionMs, now }: TimerRecoveryParts,
+  { log, wheel, check, precisionMs, now }: TimerRecoveryParts,
   end: number,
 ): Promise<{ waitingCount: number; dangling: number[] }> {
   const { lastReadTimeMs } = check!.fields;
@@ -95,7 +103,14 @@ async function lookAtWheel(
     // A slot's number times its precision is a time near the checkpoint's.
     const unitMs = own?.precisionMs ?? impliedPrecision(slot, lastReadTimeMs || now);
     if (own === undefined && number * unitMs < lastReadTimeMs) return 'blank';
-    const isSlot = Number.isSafeInteger(number) && number > 0 && lastPos >= 0 && firstPos <= lastPos;
+    const isSlot =
+      Number.isSafeInteger(number) &&
+      number > 0 &&
+      lastPos >= 0 &&
+      firstPos <= lastPos &&
+      log.aligned(lastPos) === lastPos &&
+      (firstPos < 0 || log.aligned(firstPos) === firstPos) &&
+      num <= lastPos / UNIT_BYTES + 1;
     if (!isSlot || number % wheel.slots !== index) fault ??= `slot ${index} has ${JSON.stringify(slot)}`;
     else if (unitMs !== precisionMs) otherPrecision ??= unitMs;
     lowest = Math.min(lowest, number);
@@ -108,15 +123,14 @@ async function lookAtWheel(
     return undefined;
   });
   if (otherPrecision !== undefined) {
-    throw new StoreError(
-      'STORE_TIMER_PRECISION_MISMATCH',
-      `${wheel.path} was written with timerPrecisionMs=${otherPrecision}, and messages wait in it; it cannot be used with ${precisionMs}`,
-      { path: wheel.path, found: otherPrecision, expected: precisionMs },
-    );
+    throw precisionMismatch(wheel.path, otherPrecision, precisionMs);
   }
   if (fault !== undefined) throw new TimerFilesDamaged(`${wheel.path}: ${fault}`);
   return { waitingCount, dangling };
 }
+
+/** Those that recall others do not count. */
+const countOf = ({ magic }: TimerUnit): number => ((magic & TimerMagic.DELETE) === 0 ? 1 : 0);
 
 const impliedPrecision = ({ number }: TimerSlot, timeMs: number): number => Math.round(timeMs / number / 100) * 100;
 
@@ -143,9 +157,10 @@ async function applyUnits(
       if (isDone) continue;
       await wheel.put(number, (slot) => {
         if (slot !== undefined && at <= slot.lastPos) return slot;
-        addedCount++;
-        if (slot === undefined) return { number, firstPos: at, lastPos: at, num: 1, magic: 0 };
-        return { ...slot, lastPos: at, num: slot.num + 1 };
+        const count = countOf(unit);
+        addedCount += count;
+        if (slot === undefined) return { number, firstPos: at, lastPos: at, num: count, magic: 0 };
+        return { ...slot, lastPos: at, num: slot.num + count };
       });
     }
     position = to;
@@ -168,7 +183,7 @@ async function mendDangling(
     const found = dangling.get(Math.floor(unit.slotTimeMs / precisionMs));
     if (found === undefined) return;
     found.last = position;
-    found.num++;
+    found.num += countOf(unit);
   });
   let changedCount = 0;
   for (const [number, { last, num }] of dangling) {

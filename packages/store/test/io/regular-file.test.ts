@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { type NotAFile, notAFile, putInPlace } from '../../../../test/support/not-a-file.ts';
@@ -34,6 +45,15 @@ for (const kind of kinds) {
   });
 }
 
+test('regular file: one of gigabytes is not read as a whole', limited, async (t) => {
+  const path = join(await temporaryFolder(t, 'kinds'), 'x');
+  writeFileSync(path, '');
+  for (const size of [512 * 1024 * 1024 + 1, 5 * 1024 ** 3]) {
+    truncateSync(path, size);
+    await assert.rejects(new NodeFileSystem().readFile(path), { code: 'STORE_FILE_SIZE_MISMATCH' });
+  }
+});
+
 const options = (root: string) => ({
   storePathRootDir: root,
   mappedFileSizeCommitLog: 64 * 1024,
@@ -63,6 +83,8 @@ test('store: what is no file, in the place of any file, refuses the open and han
     'lock',
     'deletions.json',
     'config/topics.json',
+    'timerwheel',
+    'config/timercheck',
     'commitlog/00000000000000000000',
     'consumequeue/T/0/00000000000000000000',
     `index/${index}`,
@@ -92,7 +114,7 @@ test('store: what is no file, in the place of any file, refuses the open and han
 test('store: what is no directory, in the place of any directory, is an error with its path', limited, async (t) => {
   const used = await usedStore(t);
   for (const kind of ['a named pipe', 'a character device'] as const) {
-    for (const place of ['', 'commitlog', 'consumequeue', 'index']) {
+    for (const place of ['', 'commitlog', 'consumequeue', 'index', 'timerlog']) {
       const root = join(used, '..', 'copy');
       cpSync(used, root, { recursive: true });
       putInPlace(join(root, place), kind);
@@ -142,6 +164,8 @@ test('store: a loop of links, in the place of anything, is an error with a code 
   const index = readdirSync(join(used, 'index'))[0]!;
   const files = ['abort', 'checkpoint', 'lock', 'commitlog/00000000000000000000', 'commitlog/00000000000000065536'];
   const more = [
+    'timerwheel',
+    'config/timercheck',
     'commitlog/allocating',
     'consumequeue/T/0/00000000000000000000',
     `index/${index}`,
@@ -155,12 +179,14 @@ test('store: a loop of links, in the place of anything, is an error with a code 
     'index',
     'config',
     'quarantine',
+    'timerlog',
   ];
   for (const place of [...files, ...more, ...directories]) {
     const root = join(used, '..', 'copy');
     cpSync(used, root, { recursive: true });
     const path = join(root, place);
     rmSync(path, { recursive: true, force: true });
+    mkdirSync(dirname(path), { recursive: true });
     symlinkSync(path, path);
     await assert.rejects(MessageStore.open(options(root)), (error: Error & { code?: string }) => {
       const code = directories.includes(place) ? 'STORE_DIRECTORY_UNUSABLE' : 'STORE_NOT_A_FILE';
@@ -174,7 +200,7 @@ test('store: a loop of links, in the place of anything, is an error with a code 
 
 test('store: a file, or a link to nothing, in the place of a directory is refused at open', limited, async (t) => {
   const used = await usedStore(t);
-  for (const place of ['commitlog', 'consumequeue', 'index', 'config', 'quarantine']) {
+  for (const place of ['commitlog', 'consumequeue', 'index', 'config', 'quarantine', 'timerlog']) {
     for (const put of [(path: string) => writeFileSync(path, ''), (path: string) => symlinkSync(`${path}x`, path)]) {
       const root = join(used, '..', 'copy');
       cpSync(used, root, { recursive: true });

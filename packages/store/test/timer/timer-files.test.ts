@@ -516,3 +516,21 @@ test('memory does not grow with the wheel: 100,000 slots in use, pages in memory
   assert.ok(fixture.files.cost.memoryBytes < 512 * 1024, String(fixture.files.cost.memoryBytes));
   assert.equal(fixture.files.waitingCount, 100_000);
 });
+
+test('a sync of the log for which there is no room ends it: what it did not write is written by no later one', async () => {
+  for (const code of ['ENOSPC', 'EDQUOT']) {
+    const fixture = await Fixture.make();
+    await fixture.add(1, 1_000);
+    fixture.files.setQueueOffset(1);
+    await fixture.files.flush();
+    await fixture.add(2, 2_000);
+    fixture.files.setQueueOffset(2);
+    fixture.fileSystem.inject({ operation: 'sync', path: 'timerlog/', code });
+    await assert.rejects(fixture.files.flush(), { code: 'STORE_FLUSH_FAILED' });
+    assert.equal(fixture.failures.length, 1);
+    await assert.rejects(fixture.files.flush(), { code: 'STORE_FLUSH_FAILED' });
+    const next = fixture.cut(1);
+    await next.open();
+    assert.equal(next.files.queueOffset, 1, code);
+  }
+});
