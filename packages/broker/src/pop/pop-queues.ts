@@ -177,12 +177,13 @@ export class PopQueues {
       rePutTimes: 0,
     };
     // A reset in this millisecond: the handles of the two pops would be the same.
-    if (inFlight.has(point)) {
+    if (!inFlight.claim(point)) {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, `${mergeKeyOf(point)} was popped in this millisecond`);
       return false;
     }
     const mark = popped.begin();
-    const logEnd = await log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
+    const putting = log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
+    const logEnd = await putting.finally(() => inFlight.unclaim(point));
     if (logEnd instanceof Refusal) {
       popped.end(mark);
       look.refusal ??= logEnd;
