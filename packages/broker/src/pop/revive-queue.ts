@@ -77,6 +77,8 @@ const LOOK_AGAIN_MS = 50;
 const RUNNING_MAX = 16;
 /** Checkpoints of one queue that were read and wait. */
 const PENDING_MAX = 4_096;
+/** Of these, those that are taken whatever the budget is; else deliveries that last for days would hold up all others. */
+const PENDING_ANYWAY = 512;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 10_000;
 const MESSAGES_AT_ONCE = 32;
@@ -207,8 +209,7 @@ export class ReviveQueue {
       return true;
     }
     if (this.#pending.length >= PENDING_MAX) return false;
-    // One at a time is taken whatever the budget is: nothing else would ever make room.
-    const entry = inFlight.read(point, this.#queueId, this.#pending.length === 0);
+    const entry = inFlight.read(point, this.#queueId, this.#pending.length < PENDING_ANYWAY);
     if (entry === undefined) return false;
     const dueAt = clock.monotonic() + CHECK_POINT_EARLY_MS + DUE_SLACK_MS;
     const { queueOffset } = message;
