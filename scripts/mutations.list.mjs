@@ -662,8 +662,8 @@ export const mutations = [
     name: 'POP: a change of the time takes the key of the delivery',
     package: 'broker',
     file: 'pop/change-invisible-service.ts',
-    from: 'const isOld = popTime === handle.popTime && ',
-    to: 'const isOld = popTime < 0 && ',
+    from: 'isClockBack ? now : Math.max(now, handle.popTime + 1);',
+    to: 'now;',
     test: {
       file: 'packages/broker/test/pop/change-invisible-service.test.ts',
       name: 'change invisible: to the same end',

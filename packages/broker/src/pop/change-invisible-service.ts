@@ -32,6 +32,8 @@ export interface ChangeInvisibleServiceParts {
   readonly clock: Clock;
 }
 
+/** A handle that is so far ahead of the clock is from before it was set back. */
+const CLOCK_SET_BACK_MS = 1_000;
 /** Changes of one delivery that begin in one millisecond, or run ahead of the clock by one each. */
 const CHANGES_AT_ONCE = 100;
 
@@ -108,13 +110,16 @@ export class ChangeInvisibleService {
   #claim(delivered: Delivered, invisibleMs: number, now: number): PopCheckPoint | Refusal {
     const { group, topic, queueId, queueOffset, handle } = delivered;
     const { brokerName } = handle;
-    for (let popTime = now; popTime < now + CHANGES_AT_ONCE; popTime++) {
+    // Behind the delivery that is changed, and so behind those that it comes from, which memory may not know; but not in an
+    // hour when the clock was set back.
+    const isClockBack = handle.popTime > now + CLOCK_SET_BACK_MS;
+    const first = isClockBack ? now : Math.max(now, handle.popTime + 1);
+    for (let popTime = first; popTime < first + CHANGES_AT_ONCE; popTime++) {
       const point: PopCheckPoint = {
         ...{ topic, group, queueId, startOffset: queueOffset, diffs: [0], popTime, invisibleMs, brokerName },
         rePutTimes: 0,
       };
-      const isOld = popTime === handle.popTime && queueOffset === handle.startOffset;
-      if (!isOld && this.#parts.inFlight.claim(point)) return point;
+      if (this.#parts.inFlight.claim(point)) return point;
     }
     const remark = `the delivery of ${topic}@${queueId}, offset ${queueOffset}, has ${CHANGES_AT_ONCE} changes of its time at once`;
     return new Refusal(ResponseCode.SYSTEM_BUSY, remark);
