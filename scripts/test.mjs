@@ -58,7 +58,8 @@ process.exitCode = await runTestFiles(
       1000 *
       Number(values.limit ?? (slow.some((folder) => file.startsWith(folder)) ? SLOW_LIMIT_SECONDS : LIMIT_SECONDS)),
     nodeArgs: [
-      ...['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
+      ...['--import', 'tsx', '--import', new URL('assert-ok.mjs', import.meta.url).href],
+      ...['--conditions=@vernier/source', '--enable-source-maps'],
       ...(values.name ? [`--test-name-pattern=${values.name}`] : []),
     ],
     cwd: root,

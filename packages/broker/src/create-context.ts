@@ -186,7 +186,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     ...{ destinations, halves: openHalves },
   });
   const hasDelayed = (): boolean => delay.hasPending || timer.hasPending || transactions.hasPending;
-  const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, offsetsFile, hasDelayed, announce };
+  const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, hasDelayed, announce };
   const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
   const queueBounds = new QueueBounds(store);
   const pop: PopServices = new PopServices({
@@ -208,11 +208,14 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
       ordersFile: metadata.orders,
       offsetsFile,
       modesFile: metadata.modes,
+      placesFile: metadata.places,
       budget: budgets.pops,
       timed: parts.timed ?? timer,
     },
     ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
   });
+  offsets.onRemoved = (group, topic) => pop.forget(group, topic);
+  const operatorsOffsets = { save: () => pop.saveOffsets() };
   const startedAt = clock.now();
   return {
     config,
@@ -247,16 +250,19 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     delay,
     timer,
     recall: new RecallService({ config, topics, put, clock }),
-    topicAdmin: new TopicAdmin(topicParts),
-    groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile }),
+    topicAdmin: new TopicAdmin({
+      ...{ ...topicParts, offsetsFile: operatorsOffsets },
+      whenPopsEnd: () => pop.popped.settled(),
+    }),
+    groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
     offsetReset: new OffsetReset({
-      ...{ store, topics, groups, offsets, file: offsetsFile, batchesFile: metadata.orders, logger },
+      ...{ store, topics, groups, offsets, file: operatorsOffsets, batchesFile: metadata.orders, logger },
       hasBatch: (group, topic, ids) => ids.some((queueId) => orders.get(topic, group, queueId) !== undefined),
     }),
     offsetTransfer: new OffsetTransfer({
       ...{ store, topics, groups, offsets, consumers, logger },
-      ...{ file: offsetsFile, groupsFile },
+      ...{ file: operatorsOffsets, groupsFile },
     }),
     memberOffsets: new MemberOffsets({ store, topics, offsets, consumers, clock, logger }),
     progress: new ConsumeProgress({ store, topics, groups, offsets, consumers, stats, clock }),

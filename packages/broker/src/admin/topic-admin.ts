@@ -28,6 +28,8 @@ export interface TopicAdminParts {
   readonly logger: StoreLogger;
   readonly topicsFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  /** Resolves when no pop that is under way moves an offset any more. */
+  whenPopsEnd(): Promise<void>;
   /** Some message waits for its time. */
   hasDelayed(): boolean;
   /** Resolves when nameservers know. */
@@ -103,6 +105,7 @@ export class TopicAdmin {
         // Delayed messages that are still to come were sent to the topic too.
         await store.deleteTopic(name, { isRecorded: this.#parts.hasDelayed() });
         left.delete(name);
+        await this.#parts.whenPopsEnd();
         offsets.removeTopic(name);
         stats.forgetTopic(name);
       }

@@ -43,6 +43,8 @@ export class ConsumerOffsetManager {
   readonly #budget: Budget;
   /** A group goes back in a queue: what is known of messages behind its new offset is not true any more. */
   onLowered: (group: string, topic: string, queueId: number) => void = () => {};
+  /** All that is known of a group in a topic is gone. */
+  onRemoved: (group: string, topic: string) => void = () => {};
 
   /** `changed` is called at the first change after a save, and at later ones too. */
   constructor(now: () => number, changed: () => void, budget: Budget) {
@@ -221,6 +223,8 @@ export class ConsumerOffsetManager {
       for (const key of [...table.keys()]) {
         if (!matches(key)) continue;
         this.#forget(table, key);
+        const at = key.lastIndexOf(SEPARATOR);
+        this.onRemoved(key.slice(at + 1), key.slice(0, at));
         this.#changed();
       }
     }

@@ -3,7 +3,7 @@ import type { MessageStore } from '@vernier/store';
 import { Refusal } from '../base/refusal.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
-import type { PopAck } from './check-point.ts';
+import { type PopAck, reviveTimeOf } from './check-point.ts';
 import { ORDER_REVIVE_QUEUE, type PopHandle } from './handle.ts';
 import type { InFlightTable } from './in-flight.ts';
 import type { OrderedAcks } from './ordered-acks.ts';
@@ -113,12 +113,13 @@ export class AckService {
   /** Stores an ack that is not there yet. */
   async putAck(ack: PopAck, invisibleMs: number, reviveQueueId: number): Promise<Refusal | undefined> {
     const { inFlight, log } = this.#parts;
-    const known = inFlight.get(ack);
-    const isNew = known === undefined || known.lacksAny(ack.queueOffsets);
+    const dueTime = reviveTimeOf({ popTime: ack.popTime, invisibleMs });
+    const known = [...inFlight.of(ack, dueTime)];
+    const isNew = known.length === 0 || known.some((entry) => entry.lacksAny(ack.queueOffsets));
     if (!isNew) return undefined;
-    const stored = await log.putAck(ack, invisibleMs, known?.reviveQueueId ?? reviveQueueId);
+    const stored = await log.putAck(ack, invisibleMs, known[0]?.reviveQueueId ?? reviveQueueId);
     if (stored instanceof Refusal) return stored;
-    inFlight.acked(ack);
+    inFlight.ackedNow(ack, dueTime);
     return undefined;
   }
 }

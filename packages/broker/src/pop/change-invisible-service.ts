@@ -32,6 +32,11 @@ export interface ChangeInvisibleServiceParts {
   readonly clock: Clock;
 }
 
+/** A handle that is so far ahead of the clock is from before it was set back. */
+const CLOCK_SET_BACK_MS = 1_000;
+/** Changes of one delivery that begin in one millisecond, or run ahead of the clock by one each. */
+const CHANGES_AT_ONCE = 100;
+
 /**
  * Gives a delivery another time (RocketMQ ChangeInvisibleTimeProcessor).
  *
@@ -80,22 +85,9 @@ export class ChangeInvisibleService {
     const { startOffset, reviveQueueId, brokerName } = handle;
     const now = clock.now();
     if (handle.popTime + handle.invisibleMs <= now) return { popTime: now, invisibleMs, reviveQueueId };
-    // Both in one millisecond would be the same checkpoint, and the ack of the old one would end the new one.
-    const popTime = Math.max(now, handle.popTime + 1);
-    const point: PopCheckPoint = {
-      ...{
-        topic,
-        group,
-        queueId,
-        startOffset: queueOffset,
-        diffs: [0],
-        popTime,
-        invisibleMs,
-        brokerName,
-        rePutTimes: 0,
-      },
-    };
-    const logEnd = await log.putCheckPoint(point, reviveQueueId);
+    const point = this.#claim(delivered, invisibleMs, now);
+    if (point instanceof Refusal) return point;
+    const logEnd = await log.putCheckPoint(point, reviveQueueId).finally(() => inFlight.unclaim(point));
     if (logEnd instanceof Refusal) return logEnd;
     inFlight.gaveOut(point, reviveQueueId);
     const old = {
@@ -108,7 +100,29 @@ export class ChangeInvisibleService {
       brokerName,
     };
     const refusal = await acks.putAck(old, handle.invisibleMs, reviveQueueId);
-    return refusal ?? { popTime, invisibleMs, reviveQueueId };
+    return refusal ?? { popTime: point.popTime, invisibleMs, reviveQueueId };
+  }
+
+  /**
+   * A checkpoint from now on whose key nothing else has: with the key of the old one, the ack of that would end it; with the
+   * key of another change in this millisecond, one handle would be two deliveries.
+   */
+  #claim(delivered: Delivered, invisibleMs: number, now: number): PopCheckPoint | Refusal {
+    const { group, topic, queueId, queueOffset, handle } = delivered;
+    const { brokerName } = handle;
+    // Behind the delivery that is changed, and so behind those that it comes from, which memory may not know; but not in an
+    // hour when the clock was set back.
+    const isClockBack = handle.popTime > now + CLOCK_SET_BACK_MS;
+    const first = isClockBack ? now : Math.max(now, handle.popTime + 1);
+    for (let popTime = first; popTime < first + CHANGES_AT_ONCE; popTime++) {
+      const point: PopCheckPoint = {
+        ...{ topic, group, queueId, startOffset: queueOffset, diffs: [0], popTime, invisibleMs, brokerName },
+        rePutTimes: 0,
+      };
+      if (this.#parts.inFlight.claim(point)) return point;
+    }
+    const remark = `the delivery of ${topic}@${queueId}, offset ${queueOffset}, has ${CHANGES_AT_ONCE} changes of its time at once`;
+    return new Refusal(ResponseCode.SYSTEM_BUSY, remark);
   }
 
   #changeOrdered(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery> {

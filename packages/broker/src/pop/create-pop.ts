@@ -56,6 +56,7 @@ export interface PopParts {
   readonly ordersFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
   readonly modesFile: Pick<MetadataFile, 'save'>;
+  readonly placesFile: Pick<MetadataFile, 'save'>;
   /** Of checkpoints in memory. */
   readonly budget: Budget;
   readonly timed: TimedMessages;
@@ -86,6 +87,7 @@ export class PopServices {
   readonly popped: PoppedOffsets;
   readonly #durable: DurableOffsets;
   readonly #parts: PopParts;
+  #hasLostBatches = false;
 
   constructor(parts: PopParts) {
     const { config, clock, offsets, store, logger, orders, budget } = parts;
@@ -120,6 +122,25 @@ export class PopServices {
       if (committed < next) offsets.commit(group, topic, queueId, next);
     }
     this.revive.start();
+  }
+
+  /** The group's offsets in a topic are gone: one of them was deleted. Its next pop is its first one. */
+  forget(group: string, topic: string): void {
+    this.#durable.forgetAll(group, topic);
+    if (this.#parts.orders.clearAll(topic, group)) this.#hasLostBatches = true;
+  }
+
+  /**
+   * Saves offsets that an operator has set or deleted. When it resolves they are on disk, and no start puts them where a
+   * checkpoint or a batch from before says. Rejects BROKER_METADATA_WRITE_FAILED, STORE_CLOSED.
+   */
+  async saveOffsets(): Promise<void> {
+    const { ordersFile, offsetsFile, placesFile } = this.#parts;
+    await this.popped.settled();
+    if (this.#hasLostBatches) await ordersFile.save();
+    this.#hasLostBatches = false;
+    await offsetsFile.save();
+    await placesFile.save();
   }
 
   /** A message can be read. */

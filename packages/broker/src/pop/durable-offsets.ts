@@ -83,6 +83,13 @@ export class DurableOffsets {
     if (ahead !== undefined) this.#remove(key, ahead);
   }
 
+  /** The same for all queues of a topic. */
+  forgetAll(group: string, topic: string): void {
+    for (const [key, entry] of [...this.#ahead]) {
+      if (entry.group === group && entry.topic === topic) this.#remove(key, entry);
+    }
+  }
+
   /** Before the table of offsets is saved for the last time. */
   async stop(): Promise<void> {
     if (this.#ahead.size === 0 || this.#store.isClosed || this.#store.failure !== undefined) return;
@@ -109,10 +116,10 @@ export class DurableOffsets {
 
   #commit(key: string, entry: Ahead): void {
     if (this.#ahead.get(key) !== entry) return;
-    // It may have been deleted meanwhile, and its offsets with it.
-    if (this.#topics.select(entry.topic) !== undefined) {
-      this.#offsets.commit(entry.group, entry.topic, entry.queueId, entry.offset);
-    }
+    const { group, topic, queueId, offset } = entry;
+    // It may have been deleted meanwhile, and its offsets with it; an operator may have set another place.
+    const isWanted = this.#topics.select(topic) !== undefined && !this.#offsets.hasReset(group, topic, queueId);
+    if (isWanted) this.#offsets.commit(group, topic, queueId, offset);
     this.#remove(key, entry);
   }
 

@@ -1,5 +1,5 @@
 import { type Budget, textBytes } from '../base/budget.ts';
-import { indexOfAck, mergeKeyOf, type PopAck, type PopCheckPoint } from './check-point.ts';
+import { indexOfAck, mergeKeyOf, type PopAck, type PopCheckPoint, reviveTimeOf } from './check-point.ts';
 
 /** A checkpoint whose messages may come again, and which of them were acknowledged. */
 export class InFlight {
@@ -12,6 +12,8 @@ export class InFlight {
    * given before the last start.
    */
   knowsAllAcks: boolean;
+  /** Another checkpoint with the same key. */
+  twin: InFlight | undefined;
 
   constructor(point: PopCheckPoint, reviveQueueId: number, knowsAllAcks: boolean) {
     this.point = point;
@@ -39,6 +41,13 @@ export class InFlight {
       const index = indexOfAck(this.point, queueOffset);
       return index >= 0 && !this.isAcked(index);
     });
+  }
+
+  /** The same checkpoint, read once more: timed messages may come twice. */
+  isOf({ diffs, invisibleMs }: PopCheckPoint): boolean {
+    const { point } = this;
+    if (point.invisibleMs !== invisibleMs || point.diffs.length !== diffs.length) return false;
+    return diffs.every((diff, index) => point.diffs[index] === diff);
   }
 
   ack(queueOffsets: readonly number[]): void {
@@ -74,12 +83,18 @@ const EARLY_OFFSETS_MAX = 32;
  *
  * The budget popInFlightBytesMax bounds it. A checkpoint that has no room is redelivered from the log alone, which takes
  * as long as timed messages are late.
+ *
+ * No two checkpoints that this process gives have the same key, see `claim`. RocketMQ makes them, by two changes of a
+ * delivery in one millisecond: each of them stands here for itself, and the time that an ack was to come at says whose it is.
  */
 export class InFlightTable {
   readonly #budget: Budget;
   readonly #monotonic: () => number;
   readonly #points = new Map<string, InFlight>();
   readonly #earlyAcks = new Map<string, EarlyAck>();
+  /** Keys of checkpoints that are being put; bounded by the requests under way. */
+  readonly #claimed = new Set<string>();
+  #count = 0;
 
   constructor(budget: Budget, monotonic: () => number) {
     this.#budget = budget;
@@ -87,27 +102,51 @@ export class InFlightTable {
   }
 
   get count(): number {
-    return this.#points.size;
+    return this.#count;
   }
 
-  has(point: PopCheckPoint): boolean {
-    return this.#points.has(mergeKeyOf(point));
+  /** False: there is one with this key. Otherwise nobody else gets the key before `unclaim`. */
+  claim(point: PopCheckPoint): boolean {
+    const key = mergeKeyOf(point);
+    if (this.#points.has(key) || this.#claimed.has(key)) return false;
+    this.#claimed.add(key);
+    return true;
   }
 
-  get(point: Parameters<typeof mergeKeyOf>[0]): InFlight | undefined {
-    return this.#points.get(mergeKeyOf(point));
+  /** Its put has ended. */
+  unclaim(point: PopCheckPoint): void {
+    this.#claimed.delete(mergeKeyOf(point));
+  }
+
+  /** What an ack is for: `dueTime` is the end of its checkpoint, in Unix milliseconds, when that is known. */
+  *of(key: Parameters<typeof mergeKeyOf>[0], dueTime: number | undefined): Iterable<InFlight> {
+    const first = this.#points.get(mergeKeyOf(key));
+    if (first?.twin === undefined) {
+      if (first !== undefined) yield first;
+      return;
+    }
+    const all: InFlight[] = [];
+    for (let entry: InFlight | undefined = first; entry !== undefined; entry = entry.twin) all.push(entry);
+    const exact = all.filter(({ point }) => reviveTimeOf(point) === dueTime);
+    yield* exact.length > 0 ? exact : all;
   }
 
   /** Given out by this process. */
   gaveOut(point: PopCheckPoint, reviveQueueId: number): void {
-    const known = this.#points.get(mergeKeyOf(point));
+    const known = this.#find(point);
     if (known !== undefined) known.knowsAllAcks = true;
     else this.#add(point, reviveQueueId, true);
   }
 
+  #find(point: PopCheckPoint): InFlight | undefined {
+    let entry = this.#points.get(mergeKeyOf(point));
+    while (entry !== undefined && !entry.isOf(point)) entry = entry.twin;
+    return entry;
+  }
+
   /** Read from the revive topic. Undefined when there is no room for it now; `isForced`: it is taken all the same. */
   read(point: PopCheckPoint, reviveQueueId: number, isForced: boolean): InFlight | undefined {
-    return this.#points.get(mergeKeyOf(point)) ?? this.#add(point, reviveQueueId, false, isForced);
+    return this.#find(point) ?? this.#add(point, reviveQueueId, false, isForced);
   }
 
   #add(point: PopCheckPoint, reviveQueueId: number, knowsAllAcks: boolean, isForced = false): InFlight | undefined {
@@ -121,16 +160,25 @@ export class InFlightTable {
       entry.ack([...early.queueOffsets]);
       this.#forgetEarly(key, early);
     }
+    entry.twin = this.#points.get(key);
     this.#points.set(key, entry);
+    this.#count++;
     return entry;
   }
 
-  /** An ack that is in the log. */
-  acked(ack: PopAck): void {
-    const key = mergeKeyOf(ack);
-    const entry = this.#points.get(key);
-    if (entry !== undefined) entry.ack(ack.queueOffsets);
-    else this.#ackedEarly(key, ack);
+  /** An ack that is in the log, see `of`. False: its checkpoint is not known. */
+  acked(ack: PopAck, dueTime: number | undefined): boolean {
+    let isKnown = false;
+    for (const entry of this.of(ack, dueTime)) {
+      isKnown = true;
+      entry.ack(ack.queueOffsets);
+    }
+    return isKnown;
+  }
+
+  /** The same; it is kept for a checkpoint that a start has not read yet. */
+  ackedNow(ack: PopAck, dueTime: number): void {
+    if (!this.acked(ack, dueTime)) this.#ackedEarly(mergeKeyOf(ack), ack);
   }
 
   /** Its checkpoint is not known: it is done with, or still on its way. */
@@ -159,9 +207,20 @@ export class InFlightTable {
   }
 
   /** Everything of it was acknowledged or has come again. */
-  remove({ point }: InFlight): void {
-    const key = mergeKeyOf(point);
-    if (!this.#points.delete(key)) return;
-    this.#budget.give(pointBytes(key, point));
+  remove(entry: InFlight): void {
+    const key = mergeKeyOf(entry.point);
+    const first = this.#points.get(key);
+    if (first === entry) {
+      if (entry.twin === undefined) this.#points.delete(key);
+      else this.#points.set(key, entry.twin);
+    } else {
+      let before = first;
+      while (before !== undefined && before.twin !== entry) before = before.twin;
+      if (before === undefined) return;
+      before.twin = entry.twin;
+    }
+    entry.twin = undefined;
+    this.#count--;
+    this.#budget.give(pointBytes(key, entry.point));
   }
 }

@@ -140,6 +140,16 @@ export class OrderInfos {
     if (this.#forget(keyOf(topic, group), queueId)) this.#deps.changed();
   }
 
+  /** The same for all queues. True when there was a batch. */
+  clearAll(topic: string, group: string): boolean {
+    const key = keyOf(topic, group);
+    const queues = this.#table.get(key);
+    if (queues === undefined) return false;
+    for (const queueId of [...queues.keys()]) this.#forget(key, queueId);
+    this.#deps.changed();
+    return true;
+  }
+
   #forget(key: string, queueId: number): boolean {
     const queues = this.#table.get(key);
     const info = queues?.get(queueId);

@@ -6,6 +6,7 @@ import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
+import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { mergeKeyOf, type PopCheckPoint } from './check-point.ts';
 import type { DurableOffsets } from './durable-offsets.ts';
 import { handleText, OffsetInfos } from './handle.ts';
@@ -73,6 +74,7 @@ export class PopLook {
 export interface PopQueuesParts {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
+  readonly topics: TopicConfigManager;
   readonly offsets: ConsumerOffsetManager;
   readonly durable: DurableOffsets;
   readonly popped: PoppedOffsets;
@@ -108,7 +110,7 @@ export class PopQueues {
   }
 
   async pop(look: PopLook, topic: string, queueId: number): Promise<void> {
-    const { start, orders, clock, offsets } = this.#parts;
+    const { start, orders, clock, offsets, topics } = this.#parts;
     const { group, isOrdered, attemptId, invisibleMs, startsAtEnd } = look.request;
     const offset = await start.begin(group, topic, queueId, startsAtEnd);
     if (offset < 0) {
@@ -123,7 +125,7 @@ export class PopQueues {
       }
     }
     const { found, from } = await this.#read(look, topic, queueId, offset);
-    if (look.caller.isGone) return;
+    if (look.caller.isGone || topics.select(topic) === undefined) return;
     if (found.messageCount > 0) {
       const isTaken = isOrdered
         ? this.#takeOrdered(look, topic, queueId, from, found)
@@ -177,12 +179,18 @@ export class PopQueues {
       rePutTimes: 0,
     };
     // A reset in this millisecond: the handles of the two pops would be the same.
-    if (inFlight.has(point)) {
+    if (!inFlight.claim(point)) {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, `${mergeKeyOf(point)} was popped in this millisecond`);
       return false;
     }
     const mark = popped.begin();
-    const logEnd = await log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
+    const putting = log.putCheckPoint(point, look.reviveQueueId, found.nextBeginOffset);
+    const logEnd = await putting
+      .catch((error: unknown) => {
+        popped.end(mark);
+        throw error;
+      })
+      .finally(() => inFlight.unclaim(point));
     if (logEnd instanceof Refusal) {
       popped.end(mark);
       look.refusal ??= logEnd;
@@ -219,10 +227,10 @@ export class PopQueues {
     logEnd: number,
     done: () => void = () => {},
   ): void {
-    const { offsets, durable } = this.#parts;
+    const { offsets, durable, topics } = this.#parts;
     const { group, isOrdered } = look.request;
-    // A reset that came meanwhile is where the next pop begins.
-    if (offsets.hasReset(group, topic, queueId)) done();
+    // A reset that came meanwhile is where the next pop begins, and a topic that is gone has no offsets.
+    if (offsets.hasReset(group, topic, queueId) || topics.select(topic) === undefined) done();
     else if (isOrdered) offsets.commit(group, topic, queueId, offset);
     else durable.advance(group, topic, queueId, offset, logEnd, done);
   }

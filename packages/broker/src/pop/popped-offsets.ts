@@ -30,6 +30,8 @@ export interface PoppedOffsetsParts {
 export interface PopMark {
   /** Its checkpoint is in the log from here on. */
   readonly logOffset: number;
+  /** Who waits for its end. */
+  waiting: (() => void)[] | undefined;
 }
 
 /**
@@ -38,8 +40,9 @@ export interface PopMark {
  * younger than the table on disk: it puts each offset behind them.
  *
  * The place is an offset in the log: the table on disk has what every checkpoint below it says. It is taken before a table
- * is written, and not past a pop whose offset is not committed yet. An operator's reset is on disk with its table before it
- * is answered, so that no checkpoint from before it is read.
+ * is written, and not past a pop whose offset is not committed yet. What an operator does with offsets (PopServices.saveOffsets)
+ * waits for the pops that are under way, and is on disk with this place before it is answered: no checkpoint from before it is
+ * read.
  */
 export class PoppedOffsets {
   readonly #parts: PoppedOffsetsParts;
@@ -52,13 +55,27 @@ export class PoppedOffsets {
 
   /** Before a checkpoint is put; ends with `end`, when its offset is committed or will never be. */
   begin(): PopMark {
-    const mark = { logOffset: this.#parts.store.maxPhyOffset };
+    const mark: PopMark = { logOffset: this.#parts.store.maxPhyOffset, waiting: undefined };
     this.#marks.add(mark);
     return mark;
   }
 
   end(mark: PopMark): void {
     this.#marks.delete(mark);
+    for (const ended of mark.waiting ?? []) ended();
+  }
+
+  /** Resolves when the pops that are under way now have ended, and their offsets are committed or will never be. */
+  async settled(): Promise<void> {
+    if (this.#marks.size === 0) return;
+    await this.#parts.store.flush();
+    for (const mark of [...this.#marks]) {
+      if (!this.#marks.has(mark)) continue;
+      await new Promise<void>((resolve) => {
+        mark.waiting ??= [];
+        mark.waiting.push(resolve);
+      });
+    }
   }
 
   /** The table of offsets is about to be written. */

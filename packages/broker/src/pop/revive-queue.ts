@@ -77,9 +77,17 @@ const LOOK_AGAIN_MS = 50;
 const RUNNING_MAX = 16;
 /** Checkpoints of one queue that were read and wait. */
 const PENDING_MAX = 4_096;
+/** Of these, those that are taken whatever the budget is; else deliveries that last for days would hold up all others. */
+const PENDING_ANYWAY = 512;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 10_000;
 const MESSAGES_AT_ONCE = 32;
+
+/** An ack asks to come at the end of its checkpoint. */
+const dueTimeOf = ({ properties }: MessageExt): number | undefined => {
+  const text = properties.get('TIMER_DELIVER_MS');
+  return text === undefined ? undefined : Number(text);
+};
 
 /**
  * One queue of the revive topic (RocketMQ PopReviveService). It follows the queue, gathers checkpoints and what acknowledges
@@ -102,7 +110,8 @@ export class ReviveQueue {
   /** What is done depends on the log up to here. */
   #logEnd = 0;
   #isLookingAhead = false;
-  #running = 0;
+  /** Given again now. A checkpoint that came twice is one entry, and waits for itself. */
+  readonly #running = new Set<InFlight>();
   #timer: unknown;
   #stopped = false;
   #runs = new Set<Promise<void>>();
@@ -200,8 +209,7 @@ export class ReviveQueue {
       return true;
     }
     if (this.#pending.length >= PENDING_MAX) return false;
-    // One at a time is taken whatever the budget is: nothing else would ever make room.
-    const entry = inFlight.read(point, this.#queueId, this.#pending.length === 0);
+    const entry = inFlight.read(point, this.#queueId, this.#pending.length < PENDING_ANYWAY);
     if (entry === undefined) return false;
     const dueAt = clock.monotonic() + CHECK_POINT_EARLY_MS + DUE_SLACK_MS;
     const { queueOffset } = message;
@@ -215,7 +223,7 @@ export class ReviveQueue {
     const ack = decodeAck(message.body, config.brokerName);
     if (ack === undefined) this.#bad(message, 'no ack');
     // Without its checkpoint it is one of those that were told here too, and are done with.
-    else inFlight.get(ack)?.ack(ack.queueOffsets);
+    else inFlight.acked(ack, dueTimeOf(message));
   }
 
   #bad({ queueOffset, commitLogOffset }: MessageExt, why: string): void {
@@ -232,7 +240,8 @@ export class ReviveQueue {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const pending of this.#pending) {
       if (pending.state !== 'waiting') continue;
-      if (this.#running >= RUNNING_MAX) break;
+      if (this.#running.size >= RUNNING_MAX) break;
+      if (this.#running.has(pending.entry)) continue;
       const waitMs = pending.entry.isDone ? 0 : this.#waitMs(pending);
       if (waitMs > 0) nextMs = Math.min(nextMs, waitMs);
       else this.#run(pending);
@@ -304,7 +313,7 @@ export class ReviveQueue {
         const message = decodeMessage(record);
         if (message === undefined || message.properties.get('TAGS') === CK_TAG) continue;
         const ack = decodeAck(message.body, config.brokerName);
-        if (ack !== undefined) inFlight.get(ack)?.ack(ack.queueOffsets);
+        if (ack !== undefined) inFlight.acked(ack, dueTimeOf(message));
       }
       if (nextBeginOffset <= at) return;
       at = nextBeginOffset;
@@ -313,12 +322,12 @@ export class ReviveQueue {
 
   #run(pending: Pending): void {
     pending.state = 'running';
-    this.#running++;
-    this.#track(this.#revive(pending).finally(() => this.#ended()));
+    this.#running.add(pending.entry);
+    this.#track(this.#revive(pending).finally(() => this.#ended(pending.entry)));
   }
 
-  #ended(): void {
-    this.#running--;
+  #ended(entry: InFlight): void {
+    this.#running.delete(entry);
     this.#look();
   }
 

@@ -44,6 +44,11 @@ export async function batchAckMessage({ pop }: BrokerContext, request: RemotingC
     return createResponse(request, ResponseCode.INVALID_PARAMETER, remark);
   }
   const brokerName = stringMember(object, 'brokerName');
+  // It stands in the record of each entry.
+  if (brokerName.length > BROKER_NAME_LENGTH_MAX) {
+    const remark = `brokerName has ${brokerName.length} characters, at most ${BROKER_NAME_LENGTH_MAX}`;
+    return createResponse(request, ResponseCode.INVALID_PARAMETER, remark);
+  }
   const batches = acks.flatMap((ack) => batchOf(asObject(ack, 'ack'), brokerName) ?? []);
   const refusal = await pop.acks.ackBatch(batches);
   return refusal === undefined ? success(request) : refused(request, refusal);
@@ -51,6 +56,7 @@ export async function batchAckMessage({ pop }: BrokerContext, request: RemotingC
 
 /** Each is a record at least. */
 const ENTRIES_MAX = 1_024;
+const BROKER_NAME_LENGTH_MAX = 255;
 
 function deliveredOf({ extFields: fields }: RemotingCommand): Delivered {
   const handle = parseHandle(requiredText(fields, 'extraInfo'));
@@ -92,6 +98,7 @@ function batchOf(ack: JsonObject, brokerName: string): DeliveredBatch | undefine
 function bitsOf(base64: string): number[] {
   const bits: number[] = [];
   for (const [index, byte] of Buffer.from(base64.slice(0, BITS_TEXT_MAX), 'base64').entries()) {
+    if (byte === 0) continue;
     for (let bit = 0; bit < 8; bit++) {
       if (((byte >> bit) & 1) === 1) bits.push(index * 8 + bit);
       // A checkpoint has no more messages.

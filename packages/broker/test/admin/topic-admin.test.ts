@@ -24,6 +24,7 @@ function open(options: TablesOptions = {}) {
     ...{ config, store, topics, offsets, stats, logger: silentLogger, announce },
     ...{ topicsFile: tables.file('topics'), offsetsFile: tables.file('offsets') },
     hasDelayed: () => state.hasDelayed,
+    whenPopsEnd: () => Promise.resolve(),
   });
   return { tables, topics, offsets, admin, state, removed };
 }

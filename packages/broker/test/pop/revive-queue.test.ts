@@ -127,3 +127,42 @@ test('revive: memory that is too small for what is popped loses nothing', async 
   assert.equal(pop.context.pop.revive.runtimeInfo().popInFlightCheckPoints, '0');
   await pop.broker.stop();
 });
+
+test('revive: the place does not pass a checkpoint before its copies are on disk (ASYNC_FLUSH)', async () => {
+  const pop = await PopMachine.start({ flushDiskType: 'ASYNC_FLUSH', flushIntervalCommitLog: 100 * SECOND });
+  const flush = () => pop.broker.machine.until(pop.broker.store.flush(), 'flush');
+  await pop.send('T', 'a');
+  await flush();
+  await pop.bodies();
+  await pop.advance(29.2 * SECOND);
+  assert.equal(pop.broker.store.getMaxOffsetInQueue(REVIVE_TOPIC, 0), 1, 'the checkpoint has come');
+  await flush();
+  await pop.advance(2 * SECOND);
+  assert.deepEqual(await pop.broker.bodies(RETRY), ['a']);
+  assert.equal(pop.committed(REVIVE_TOPIC, 0, REVIVE_GROUP), -1, 'the copy is not on disk');
+  await pop.broker.machine.until(pop.context.metadata.offsets.save(), 'save');
+  await pop.cutPower();
+  await pop.advance(35 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['a'], 'the power cut took the copy, and it was made again');
+  await flush();
+  await pop.advance(100);
+  assert.equal(pop.committed(REVIVE_TOPIC, 0, REVIVE_GROUP), 0);
+  await pop.broker.stop();
+});
+
+test('revive: after a restart a checkpoint that has come waits for acks that are still on their way', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop();
+  assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+  await pop.advance(29.4 * SECOND);
+  assert.equal(pop.broker.store.getMaxOffsetInQueue(REVIVE_TOPIC, 0), 1, 'the checkpoint, and not the ack');
+  await pop.kill();
+  pop.broker.timer.isStopped = true;
+  await pop.advance(20 * SECOND);
+  assert.deepEqual(await pop.broker.bodies(RETRY), [], 'nobody knows yet what was acknowledged');
+  await pop.kill();
+  await pop.advance(5 * SECOND);
+  assert.deepEqual(await pop.broker.bodies(RETRY), ['b']);
+  await pop.broker.stop();
+});

@@ -235,6 +235,8 @@ test('wire: fields that cannot be are answered, and nothing is left of them', as
     '{"acks":[1]}',
     '{"acks":[{"so":"x"}]}',
     `{"acks":[${'{},'.repeat(2_000)}{}]}`,
+    // It would stand in a record of each entry.
+    JSON.stringify({ brokerName: 'b'.repeat(256), acks: [{}] }),
   ];
   for (const body of garbage)
     assert.equal((await ask(BATCH_ACK_MESSAGE, {}, body)).code, INVALID_PARAMETER, body.slice(0, 30));
