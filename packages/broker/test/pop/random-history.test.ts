@@ -104,8 +104,10 @@ test('random histories: acks hold and nothing is lost, over restarts, kills and 
 
 test('random histories: nothing is lost by a clock that steps by minutes', async () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
-    await history(seed, true, true).catch((error: Error) => {
-      throw new Error(`seed ${seed}: ${error.message}`, { cause: error });
-    });
+    for (const hasFakeTimer of [true, false]) {
+      await history(seed, hasFakeTimer, true).catch((error: Error) => {
+        throw new Error(`seed ${seed}, fake timer: ${hasFakeTimer}: ${error.message}`, { cause: error });
+      });
+    }
   }
 });

@@ -112,6 +112,16 @@ function isWriteOf(found: Buffer, before: Buffer, next: Buffer): boolean {
   return false;
 }
 
+/**
+ * The fields are of an earlier save than the copy, whose bytes need not be there any more: they are written behind a copy and
+ * synced with the next one, and of what is synced together a power cut may leave the one without the other. Java counts on
+ * from what it finds.
+ */
+function isBefore(found: Buffer, { counter }: TimerCheckFields): boolean {
+  const before = decodeTimerCheckFields(found);
+  return before !== undefined && before.counter < counter;
+}
+
 const copiesOf = (page: Buffer): Copy[] =>
   [0, 1]
     .map((index) => readCopy(page, index))
@@ -130,9 +140,9 @@ export function decodeTimerCheck(page: Buffer): TimerCheckContent | undefined {
   if (newest !== undefined) {
     // Before the first copy there was nothing, or what Java had; a torn first write falls back on that.
     const before = older?.java ?? Buffer.alloc(TIMER_CHECK_FIELD_BYTES);
-    if (isWriteOf(found, before, newest.java)) {
-      const fields = decodeTimerCheckFields(newest.java);
-      if (fields !== undefined) return { fields, own: newest.own };
+    const fields = decodeTimerCheckFields(newest.java);
+    if (fields !== undefined && (isWriteOf(found, before, newest.java) || isBefore(found, fields))) {
+      return { fields, own: newest.own };
     }
   }
   const fields = decodeTimerCheckFields(found);

@@ -232,6 +232,27 @@ test('a unit behind the checkpoint that has no place, because slots a turn earli
   assert.deepEqual(await next.waiting(), { [SLOTS + 6]: [400] });
 });
 
+test('the checkpoint: fields of any save before the newest copy are ours, those of a later one are Java’s', async () => {
+  const fixture = await Fixture.make();
+  const pages: Buffer[] = [];
+  for (let i = 0; i < 3; i++) {
+    await fixture.add(5 + i, i * 200);
+    fixture.files.setQueueOffset(i + 1);
+    await fixture.files.flush();
+    pages.push(await fixture.fileSystem.readFile(CHECK).then((page) => Buffer.from(page!)));
+  }
+  const newest = decodeTimerCheck(pages[2]!)!;
+  assert.equal(newest.fields.lastTimerQueueOffset, 3);
+  for (const page of pages) {
+    const found = Buffer.from(pages[2]!);
+    page.copy(found, 0, 0, 56);
+    assert.deepEqual(decodeTimerCheck(found), newest, 'its copy of the first save is overwritten by then');
+  }
+  const java = Buffer.from(pages[2]!);
+  encodeTimerCheck({ ...newest.fields, counter: newest.fields.counter + 1 }).copy(java, 0);
+  assert.equal(decodeTimerCheck(java)?.own, undefined);
+});
+
 test('at each step of a flush the machine stops: nothing is lost, and what was fired and flushed does not come again', async () => {
   let isOver = false;
   for (let nth = 1; !isOver; nth++) {
