@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
 import { brokerKind, createTopic, startBroker } from './peers/brokers.ts';
-import { askUntil } from './peers/child.ts';
 import { type ClientPeer, startJavaClient } from './peers/client-peer.ts';
 import { javaMissing } from './peers/java.ts';
 import { ask } from './peers/remoting-ask.ts';
 import { note, skipUnless, unique } from './peers/suite.ts';
+import { WaitingConsumers } from './peers/waiting-consumers.ts';
 
 interface Sent {
   status: string;
@@ -22,59 +22,18 @@ interface Sent {
   msgId: string;
 }
 
-interface Delivery {
-  index: string;
-  run: string;
-  fault: string | null;
-  topic: string;
-  reconsumeTimes: number;
-  storeTimestamp: number;
-  bornTimestamp: number;
-  queueId: number;
-  properties: Record<string, string>;
-}
-
 /** The first retry waits as long as level 3, the second as long as 4. */
 const messageDelayLevel = '1s 3s 1s 2s 1s 15s';
 /** As the Java broker of these suites has them. */
 const sizes = { mappedFileSizeCommitLog: 64 * 1024 * 1024, mappedFileSizeConsumeQueue: 20 * 100_000 };
 const skip = skipUnless(javaMissing());
 
-class Peer {
-  readonly #client: ClientPeer;
-  readonly #broker: BrokerPeer;
-
-  constructor(client: ClientPeer, broker: BrokerPeer) {
-    this.#client = client;
-    this.#broker = broker;
-  }
-
+class Peer extends WaitingConsumers {
   async send(topic: string, run: string, level: number, count: number, from = 0): Promise<Sent[]> {
-    const values = { group: unique('pgroup'), namesrv: this.#broker.namesrvAddr, topic, run, level, count, from };
-    const sent = await this.#client.call<Sent[]>('delay.send', values);
+    const values = { group: unique('pgroup'), namesrv: this.broker.namesrvAddr, topic, run, level, count, from };
+    const sent = await this.client.call<Sent[]>('delay.send', values);
     assert.deepEqual([...new Set(sent.map(({ status }) => status))], ['SEND_OK']);
     return sent;
-  }
-
-  async consume(topic: string, group: string, more: Record<string, number | boolean> = {}): Promise<string> {
-    const name = unique('consumer');
-    await this.#client.call('delay.consume', { name, group, topic, namesrv: this.#broker.namesrvAddr, ...more });
-    return name;
-  }
-
-  deliveries(name: string): Promise<Delivery[]> {
-    return this.#client.call<Delivery[]>('delay.deliveries', { name });
-  }
-
-  async until(name: string, count: number, what: string): Promise<Delivery[]> {
-    return askUntil(what, 60_000, undefined, async () => {
-      const deliveries = await this.deliveries(name);
-      return deliveries.length >= count ? deliveries : undefined;
-    });
-  }
-
-  stop(name: string): Promise<unknown> {
-    return this.#client.call('delay.stop', { name });
   }
 }
 

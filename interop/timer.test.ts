@@ -14,6 +14,7 @@ import { type ClientPeer, startJavaClient } from './peers/client-peer.ts';
 import { javaMissing } from './peers/java.ts';
 import { ask } from './peers/remoting-ask.ts';
 import { note, skipUnless, unique } from './peers/suite.ts';
+import { type Delivery, WaitingConsumers } from './peers/waiting-consumers.ts';
 
 interface Sent {
   status: string;
@@ -24,33 +25,16 @@ interface Sent {
   wanted: number;
 }
 
-interface Delivery {
-  index: string;
-  fault: string | null;
-  topic: string;
-  storeTimestamp: number;
-  queueId: number;
-  properties: Record<string, string>;
-}
-
 const sizes = { mappedFileSizeCommitLog: 64 * 1024 * 1024, mappedFileSizeConsumeQueue: 20 * 100_000 };
 const config = { recallMessageEnable: true };
 const PRECISION_MS = 1_000;
 const skip = skipUnless(javaMissing());
 
-class Peer {
-  readonly #client: ClientPeer;
-  readonly #broker: BrokerPeer;
-
-  constructor(client: ClientPeer, broker: BrokerPeer) {
-    this.#client = client;
-    this.#broker = broker;
-  }
-
+class Peer extends WaitingConsumers {
   async send(topic: string, run: string, way: string, delayMs: number, count: number, from = 0): Promise<Sent[]> {
     const values = {
       group: unique('pgroup'),
-      namesrv: this.#broker.namesrvAddr,
+      namesrv: this.broker.namesrvAddr,
       topic,
       run,
       way,
@@ -58,35 +42,14 @@ class Peer {
       count,
       from,
     };
-    const sent = await this.#client.call<Sent[]>('timer.send', values);
+    const sent = await this.client.call<Sent[]>('timer.send', values);
     assert.deepEqual([...new Set(sent.map(({ status }) => status))], ['SEND_OK']);
     return sent;
   }
 
   recall(topic: string, handle: string): Promise<string> {
-    const values = { group: unique('pgroup'), namesrv: this.#broker.namesrvAddr, topic, handle };
-    return this.#client.call<string>('timer.recall', values);
-  }
-
-  async consume(topic: string, group: string): Promise<string> {
-    const name = unique('consumer');
-    await this.#client.call('delay.consume', { name, group, topic, namesrv: this.#broker.namesrvAddr });
-    return name;
-  }
-
-  deliveries(name: string): Promise<Delivery[]> {
-    return this.#client.call<Delivery[]>('delay.deliveries', { name });
-  }
-
-  async until(name: string, count: number, what: string): Promise<Delivery[]> {
-    return askUntil(what, 60_000, undefined, async () => {
-      const deliveries = await this.deliveries(name);
-      return deliveries.length >= count ? deliveries : undefined;
-    });
-  }
-
-  stop(name: string): Promise<unknown> {
-    return this.#client.call('delay.stop', { name });
+    const values = { group: unique('pgroup'), namesrv: this.broker.namesrvAddr, topic, handle };
+    return this.client.call<string>('timer.recall', values);
   }
 }
 
