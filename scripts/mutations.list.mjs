@@ -618,14 +618,6 @@ export const mutations = [
     },
   },
   {
-    name: 'what is due is put before topics.json says that its queue is read',
-    package: 'broker',
-    file: 'topics/destinations.ts',
-    from: 'return topics.isQueueSaved(topic, queueId) ? undefined : topicsFile.save();',
-    to: 'return undefined;',
-    test: { file: 'packages/broker/test/topics/destinations.test.ts', name: 'nothing is put before topics.json' },
-  },
-  {
     name: 'a message is stored in a queue of which topics.json does not know',
     package: 'broker',
     file: 'topics/queues-on-disk.ts',

@@ -173,7 +173,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const follow = new FollowService({ store, places, clock, logger });
   const announce = (): Promise<void> => parts.announce();
   const caller = new CallerSession(hosts.host, storeHost);
-  const destinations = new Destinations({ config, topics, topicsFile, logger });
+  const destinations = new Destinations({ config, topics, logger });
   const dueParts = { store, destinations, put, caller, logger };
   const delayParts = { store, levels, offsets: delays, follow, clock, logger };
   const delay = new DelayService({ ...delayParts, deliveries: new DueDeliveries(dueParts, 'delay') });

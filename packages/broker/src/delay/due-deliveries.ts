@@ -59,8 +59,7 @@ export class DueDeliveries {
     }
     const gone = this.#goneReason(message, topic);
     if (gone !== undefined) return this.drop(message, gone);
-    const ready = this.#parts.destinations.ready(topic, queueId);
-    if (ready !== undefined) await ready;
+    this.#parts.destinations.ready(topic, queueId);
     return this.#put(message, topic, queueId, added);
   }
 

@@ -7,8 +7,6 @@ import type { TopicConfigManager } from './topic-config-manager.ts';
 export interface DestinationsParts {
   readonly config: Pick<BrokerConfig, 'defaultTopicQueueNums'>;
   readonly topics: TopicConfigManager;
-  /** topics.json. */
-  readonly topicsFile: { save(): Promise<void> };
   readonly logger: StoreLogger;
 }
 
@@ -25,12 +23,12 @@ export class Destinations {
   }
 
   /**
-   * Undefined: consumers read the queue. Else it resolves when they will, after a crash too: topics.json is *on disk*.
-   * Producers get no queue by it. Rejects BROKER_METADATA_WRITE_FAILED. Throws while the topic is being deleted, and for a
-   * queue that no topic has. A missing topic is made: who calls knows that it was not deleted since.
+   * Consumers read the queue from now on; the put that follows waits until topics.json says so on disk (PutService). Producers
+   * get no queue by it. Throws while the topic is being deleted, and for a queue that no topic has. A missing topic is made:
+   * who calls knows that it was not deleted since.
    */
-  ready(topic: string, queueId: number): Promise<void> | undefined {
-    const { topics, topicsFile, logger } = this.#parts;
+  ready(topic: string, queueId: number): void {
+    const { topics, logger } = this.#parts;
     if (queueId >= QUEUE_COUNT_MAX) {
       throw new Error(`queue ${queueId} of topic ${topic}: a topic has ${QUEUE_COUNT_MAX} queues at most`);
     }
@@ -43,7 +41,6 @@ export class Destinations {
       );
       topics.update({ ...known, readQueueNums: queueId + 1 });
     }
-    return topics.isQueueSaved(topic, queueId) ? undefined : topicsFile.save();
   }
 
   /** A message made the topic, and the machine went down before the table was saved. */

@@ -223,7 +223,7 @@ export class TransactionService {
     if (!isCommit) return this.#ended(open, 'rolled back');
     const message = committedMessage(half);
     if (message === undefined) return wrong('the half does not say where it is to go');
-    const fault = await this.#destinationFault(open, half, message);
+    const fault = this.#destinationFault(open, half, message);
     if (fault !== undefined) return fault;
     const outcome = await this.#parts.put.put<PutOutcome>(message, caller, 'transaction', (value) => value);
     if (outcome instanceof Refusal) return outcome;
@@ -231,12 +231,12 @@ export class TransactionService {
   }
 
   /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */
-  async #destinationFault(open: OpenHalf, half: MessageExt, message: MessageToPut): Promise<Refusal | undefined> {
+  #destinationFault(open: OpenHalf, half: MessageExt, message: MessageToPut): Refusal | undefined {
     const { store, topics, destinations } = this.#parts;
     const isLost = open.first === half.queueOffset && half.commitLogOffset >= store.deletedBelow(message.topic);
     if (topics.select(message.topic) === undefined && !isLost) return undefined;
     try {
-      await destinations.ready(message.topic, message.queueId);
+      destinations.ready(message.topic, message.queueId);
       return undefined;
     } catch (error) {
       return new Refusal(ResponseCode.SYSTEM_ERROR, (error as Error).message);

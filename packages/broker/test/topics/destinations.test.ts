@@ -62,10 +62,11 @@ test('nothing is put before topics.json says that its queue is read', async () =
 test('what is due for a queue of the topic changes nothing, and a queue that no topic has is refused', async () => {
   const broker = await MachineBroker.start();
   await broker.send('Work', 'first');
-  const { topics, metadata, config, logger } = broker.context;
-  const destinations = new Destinations({ config, topics, topicsFile: metadata.topics, logger });
+  const { topics, config, logger } = broker.context;
+  const destinations = new Destinations({ config, topics, logger });
   const before = topics.select('Work')!;
-  assert.equal(destinations.ready('Work', before.readQueueNums - 1), undefined);
+  destinations.ready('Work', before.readQueueNums - 1);
+  assert.equal(topics.select('Work'), before);
   assert.throws(
     () => destinations.ready('Work', 4_000_000_000),
     /queue 4000000000 of topic Work: a topic has \d+ queues at most/,
