@@ -294,7 +294,10 @@ export const mutations = [
     file: 'create-context.ts',
     from: 'await store.flush();\n',
     to: '',
-    seed: 102,
+    test: {
+      file: 'packages/broker/test/delay/delay-service.test.ts',
+      name: 'an offset is on disk only behind the copies: a power cut takes',
+    },
   },
   {
     name: 'a delayed message is delivered before its time',
@@ -302,7 +305,10 @@ export const mutations = [
     file: 'delay/delay-service.ts',
     from: 'const left = due - clock.now();',
     to: 'const left = due - clock.now() - 500;',
-    seed: 10,
+    test: {
+      file: 'packages/broker/test/delay/delay-service.test.ts',
+      name: 'a delayed message is not there before its time',
+    },
   },
   {
     name: 'timer files are saved before what they delivered is on disk',
