@@ -15,6 +15,8 @@ const STORE_HOST_V6 = 0x20;
 
 /** A stored message in the form both sides of the store exchange dump. */
 export interface DumpedMessage {
+  /** Java has no message for its bytes; nothing but its place in the log is known of it. */
+  undecodable?: boolean;
   topic: string;
   queueId: number;
   queueOffset: number;

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -133,7 +134,16 @@ public final class StorePeer {
             GetMessageResult result = store.getMessage("dump", topic, queueId, offset, 32, null);
             try {
                 for (ByteBuffer record : result.getMessageBufferList()) {
+                    long recordOffset = record.getLong(record.position() + 28);
                     MessageExt message = MessageDecoder.decode(record, true, false);
+                    if (message == null) {
+                        Map<String, Object> line = new LinkedHashMap<>();
+                        line.put("commitLogOffset", recordOffset);
+                        line.put("undecodable", true);
+                        out.write(Json.write(line));
+                        out.write('\n');
+                        continue;
+                    }
                     out.write(Json.write(describe(message)));
                     out.write('\n');
                     for (String property : new String[] {"UNIQ_KEY", "KEYS"}) {
