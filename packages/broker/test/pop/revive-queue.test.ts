@@ -73,6 +73,18 @@ test('revive: a message that cannot be put is tried again later, and holds up no
   await pop.broker.stop();
 });
 
+test('revive: an offset that is beyond the queue is taken back to its end, and what is popped then comes again', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'a');
+  await pop.bodies();
+  pop.context.offsets.commit(REVIVE_GROUP, REVIVE_TOPIC, 0, 1_000);
+  await pop.restart();
+  assert.ok(pop.broker.lines.some((line) => line.includes('goes on at 0 of revive queue 0: its offset is 1000')));
+  await pop.advance(31 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['a']);
+  await pop.broker.stop();
+});
+
 test('revive: what is no checkpoint, and one of a topic or group that is gone, is passed over', async () => {
   const pop = await PopMachine.start();
   await pop.send('T', 'a');

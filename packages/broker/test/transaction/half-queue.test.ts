@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC, TRANSACTION_GROUP } from '../../src/base/names.ts';
 import { property } from '../harness.ts';
@@ -107,22 +106,4 @@ test('a queue that cannot be read at the start is read later, and ends wait for 
   assert.ok(failures <= 0);
   assert.equal(broker.context.transactions.openCount, 1);
   assert.deepEqual(await broker.bodies(), ['a']);
-});
-
-test('docs/design/recovery.md: every test that it names for transactions is there', async () => {
-  const page = await readFile(new URL('../../../../docs/design/recovery.md', import.meta.url), 'utf8');
-  const table = page.slice(page.indexOf('| Test of the broker |')).split('\n\n')[0]!;
-  const named = table
-    .split('\n')
-    .slice(2)
-    .map((row) => row.split('|')[4]!.trim());
-  assert.ok(named.length >= 5);
-  const folder = new URL('./', import.meta.url);
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.test.ts'));
-  const sources = await Promise.all(files.map((file) => readFile(new URL(file, folder), 'utf8')));
-  for (const name of named)
-    assert.ok(
-      sources.some((source) => source.includes(`test('${name}'`)),
-      name,
-    );
 });
