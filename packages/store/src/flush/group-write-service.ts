@@ -6,13 +6,8 @@ import { ServiceLoop } from '../base/service-loop.ts';
 import type { PutMessageResult } from '../base/types.ts';
 import { type FlushListener, type FlushTarget, nothingAdvancedError } from './flush-target.ts';
 import { GroupCommitRequest } from './group-commit-request.ts';
+import { INLINE_BYTES_MAX, InlineWrites } from './inline-writes.ts';
 import { RequestList } from './request-list.ts';
-
-/** A write up to this size is made on the event loop: the page cache takes it in some 10 µs. */
-export const INLINE_BYTES_MAX = 32 * 1024;
-/** One that took longer than this has met a disk that others wait for; the lane's threads make the writes for a while. */
-const INLINE_MS_MAX = 1;
-const INLINE_PAUSE_MS = 1_000;
 
 /**
  * Hands appended bytes to the OS, one write a turn of the event loop and not one a message, and answers the appends that
@@ -20,7 +15,7 @@ const INLINE_PAUSE_MS = 1_000;
  * mappings are written as soon as they are touched; with such an engine nothing is ever put here.
  *
  * A small write is made on the event loop, which costs less than to hand it to another thread and to hear of its end, when
- * nothing else of the log is under way; see `commitNow`.
+ * nothing else of the log is under way; see `commitNow` and InlineWrites.
  */
 export class GroupWriteService extends ServiceLoop {
   readonly #target: FlushTarget;
@@ -30,8 +25,7 @@ export class GroupWriteService extends ServiceLoop {
   #lastDeadline = 0;
   readonly #requests: RequestList;
   #failure: StoreError | undefined;
-  /** monotonic() from which writes are made on the event loop. */
-  #inlineFrom = 0;
+  readonly #inline = new InlineWrites();
 
   constructor(
     target: FlushTarget,
@@ -112,8 +106,8 @@ export class GroupWriteService extends ServiceLoop {
 
   #writeInline(): void {
     const began = this.clock.monotonic();
-    if (began < this.#inlineFrom || this.#target.commitNow?.(INLINE_BYTES_MAX) !== true) return;
-    if (this.clock.monotonic() - began > INLINE_MS_MAX) this.#inlineFrom = began + INLINE_PAUSE_MS;
+    if (this.#inline.isPaused(began) || this.#target.commitNow?.(INLINE_BYTES_MAX) !== true) return;
+    this.#inline.made(began, this.clock.monotonic());
     this.#listener.onCommitted();
   }
 
