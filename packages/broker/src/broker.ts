@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { RemotingError, RemotingServer, type SocketAddress, type TopicConfig } from '@vernier/remoting';
 import {
   type Clock,
@@ -85,7 +86,12 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#logger = deps.logger ?? silentLogger;
     this.#clock = deps.clock ?? systemClock;
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
-    this.#server = new RemotingServer({ logger: this.#logger, hotFields: true });
+    this.#server = new RemotingServer({
+      logger: this.#logger,
+      hotFields: true,
+      // With one core the loop would keep the client from it.
+      busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
+    });
     this.routable = new Promise((resolve, reject) => {
       this.#becameRoutable = resolve;
       this.#neverRoutable = reject;

@@ -276,6 +276,13 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
     120_000,
     'A client without a heartbeat for this long is forgotten.',
   ),
+  busyPollMicros: integer(
+    [0, 1_000],
+    'µs',
+    80,
+    'How long the event loop stays awake after an answer to a client that sends its next request at once; 0: never. With one core it never does.',
+    OWN,
+  ),
   lockMaxLiveTime: milliseconds([1_000, A_DAY_MS], 60_000, 'Lease of an orderly consumer’s lock on a queue.'),
   callClientTimeoutMills: milliseconds(
     [1],

@@ -107,6 +107,8 @@ export interface BrokerConfig {
   /** A client that sent no heartbeat for this long is forgotten and its connection closed (ConsumerManager,
    * ProducerManager). */
   channelExpiredTimeout: number;
+  /** own. Microseconds that the event loop stays awake after an answer to a client that sends again at once. */
+  busyPollMicros: number;
   /** Lease of an orderly queue lock (rocketmq.broker.rebalance.lockMaxLiveTime). */
   lockMaxLiveTime: number;
   /** own. How long a relayed GET_CONSUMER_RUNNING_INFO or CONSUME_MESSAGE_DIRECTLY waits for the client. RocketMQ: a

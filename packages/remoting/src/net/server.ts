@@ -11,6 +11,7 @@ import { FrameEncoder } from '../protocol/frame-encoder.ts';
 import { HeaderReader } from '../protocol/header-reader.ts';
 import { createResponse, type RemotingCommand } from '../protocol/remoting-command.ts';
 import { formatAddress, type SocketAddress } from './address.ts';
+import { BusyPoll } from './busy-poll.ts';
 import { Connection, type ConnectionHost, PauseReason } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
 import { AcceptedSockets } from './descriptors.ts';
@@ -69,6 +70,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly encoder = new FrameEncoder();
   readonly readBuffer = new ReadBuffer();
   readonly turn: TurnBudget;
+  readonly #busyPoll: BusyPoll;
   readonly #closes = new Slices<[Connection, string]>(CLOSES_A_TURN, ([connection, reason]) => {
     this.emit('close', connection, reason);
   });
@@ -95,6 +97,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     this.#clock = options.clock ?? systemClock;
     this.deadlines = new Deadlines(this.#clock);
     this.turn = new TurnBudget(this.#clock);
+    this.#busyPoll = new BusyPoll(options.busyPollMs ?? 0, () => this.budgets.requests.used > 0);
     this.headerReader = options.hotFields ? new HeaderReader() : undefined;
     this.peerLog = new PeerLog(this.logger, this.#clock);
     this.#processors = new ProcessorTable(this.peerLog);
@@ -233,7 +236,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       this.#refuse(socket);
     } else {
       // It does not read yet, so the connection is there before any bytes are.
-      const adopted = this.readBuffer.adopt(socket, (chunk) => connection.takeShared(chunk)) ?? socket;
+      const onBytes = (chunk: Buffer): void => {
+        this.#busyPoll.arrived();
+        connection.takeShared(chunk);
+      };
+      const adopted = this.readBuffer.adopt(socket, onBytes) ?? socket;
       this.#accepted.add();
       adopted.on('close', () => this.#accepted.remove());
       const [remote, local] = [
@@ -272,6 +279,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
 
   /** @internal */
   settled(connection: Connection): void {
+    this.#busyPoll.answered();
     if (this.#shutdown !== undefined) this.#endWhenQuiet(connection);
   }
 

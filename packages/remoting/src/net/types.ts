@@ -112,6 +112,8 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   descriptorLimit?: number;
   /** A connection without traffic for this long is closed, d=120,000 (checked every tenth of it). 0 = never. */
   idleTimeoutMs?: number;
+  /** How long the event loop stays awake after an answer to a client that is about to send again, d=0; see BusyPoll. */
+  busyPollMs?: number;
 }
 
 export interface ListenOptions {
