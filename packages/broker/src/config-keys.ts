@@ -137,6 +137,11 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
   shortPollingTimeMills: milliseconds([1], 1_000, 'Without long polling: how long a pull request is held.', CHANGEABLE),
   litePullMessageEnable: flag(true, 'Answer lite pull requests.', CHANGEABLE),
   enablePropertyFilter: flag(true, 'Serve SQL92 subscriptions (RocketMQ: off).', CHANGEABLE),
+  strictPropertyFilter: flag(
+    false,
+    'Refuse a SQL92 expression with something behind its end, which RocketMQ ignores.',
+    OWN,
+  ),
   slaveReadEnable: flag(false, 'Point consumers that are far behind to a slave.', CHANGEABLE),
   notifyConsumerIdsChangedEnable: flag(
     true,

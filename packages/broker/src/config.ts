@@ -57,6 +57,8 @@ export interface BrokerConfig {
   shortPollingTimeMills: number;
   litePullMessageEnable: boolean;
   enablePropertyFilter: boolean;
+  /** own. Half a filter is refused instead of used with a warning. */
+  strictPropertyFilter: boolean;
   slaveReadEnable: boolean;
   /** Tell the members of groups that their group has changed; a group has a switch of its own. */
   notifyConsumerIdsChangedEnable: boolean;

@@ -49,7 +49,7 @@ export class SqlFilters {
   #make(expression: string): MessageFilter | string {
     let selector: Selector;
     try {
-      selector = compile(expression);
+      selector = compile(expression, this.#config.strictPropertyFilter);
     } catch (error) {
       if (error instanceof SelectorError) return error.message;
       throw error;

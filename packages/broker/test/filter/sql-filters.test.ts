@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRecords, RequestCode, ResponseCode } from '@vernier/remoting';
+import { silentLogger } from '@vernier/store';
 import { defaultBrokerConfig } from '../../src/config.ts';
 import { SqlFilters } from '../../src/filter/sql-filters.ts';
 import { heartbeat, property, pullFields, send, startBroker } from '../harness.ts';
@@ -78,4 +79,10 @@ test('SQL92 filters: each expression is read once, and a stranger’s many do no
   assert.equal(typeof filters.of('a ='), 'string');
   for (let index = 0; index < 1_000; index++) filters.of(`a = ${index}`);
   assert.notEqual(filters.of("a LIKE 'x'"), first, 'the oldest has gone');
+});
+
+test('SQL92 filters: with strictPropertyFilter what has something behind its end is refused', () => {
+  const filters = new SqlFilters({ ...defaultBrokerConfig, strictPropertyFilter: true }, silentLogger);
+  assert.match(filters.of("a LIKE 'x'") as string, /"LIKE 'x'" at 2 follows the end/);
+  assert.equal(typeof filters.of('a = 1'), 'object');
 });
