@@ -21,6 +21,7 @@ export type Engine = keyof typeof engines;
 
 export interface BenchBroker {
   readonly label: string;
+  readonly brokerName: string;
   readonly address: BrokerAddress;
   readonly namesrvAddr: string;
   readonly pid: number;
@@ -46,6 +47,7 @@ export async function startApache(
   const peer = await startApacheRocketMQ({ flushDiskType, size: 'stock', extraConfig });
   return {
     label: 'Apache RocketMQ 5.5.0',
+    brokerName: 'broker-a',
     address: addressOf(peer.brokerAddr),
     namesrvAddr: peer.namesrvAddr,
     pid: peer.pid,
@@ -107,6 +109,7 @@ export async function startVernier(options: VernierStart): Promise<BenchBroker> 
   const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as { broker: string; namesrv: string };
   return {
     label: labelOf(options),
+    brokerName: 'broker-a',
     address: addressOf(ready.broker),
     namesrvAddr: ready.namesrv,
     pid: child.pid!,

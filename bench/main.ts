@@ -23,7 +23,7 @@ const help = `npm run bench -- [flags]
   --rounds N         rounds of each comparison (4)
   --seconds N        of each measured window (6)
   --quick            one round of 3 s windows, 1,000,000 messages instead of ten million
-  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'engines', 'startup', 'idle', 'memory', 'restart'].join(', ')}
+  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'kinds', 'engines', 'startup', 'idle', 'memory', 'restart'].join(', ')}
   --brokers LIST     some of apache, before, vernier (apache,vernier)
   --before DIR       the checkout that is \`before\`, built; then nothing is written
   --flush LIST       SYNC_FLUSH, ASYNC_FLUSH or both (SYNC_FLUSH,ASYNC_FLUSH)
@@ -76,7 +76,7 @@ function wholeNumber(flag: string, typed: string | undefined, otherwise: number)
   return Number.isInteger(value) && value > 0 ? value : refuse(`${flag}: '${typed}' is no whole number above 0`);
 }
 
-const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'go', 'java-client'];
+const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'go', 'java-client', 'kinds'];
 const aloneParts = ['engines', 'startup', 'idle', 'memory', 'restart'];
 const allParts = [...sideBySideParts, ...aloneParts];
 const flushModes: readonly FlushMode[] = ['SYNC_FLUSH', 'ASYNC_FLUSH'];
@@ -111,6 +111,7 @@ async function bench(): Promise<void> {
     load: [],
     engines: [],
     javaClient: [],
+    kinds: [],
   };
   if (parts.has('startup')) await measureStartup(results, 10, say);
   if (parts.has('idle')) await measureIdle(results, 20, say);
@@ -121,7 +122,7 @@ async function bench(): Promise<void> {
 
   if (options.before !== undefined) {
     // Rows of the pages name Apache and Vernier alone; a comparison with an earlier state is for its commit message.
-    for (const { flushDiskType, workload, broker, runs } of results.load) {
+    for (const { flushDiskType, workload, broker, runs } of [...results.load, ...results.kinds]) {
       const medianOf = (pick: (run: Run) => number) => median(runs.map(pick));
       const rate = Math.round(medianOf((run) => run.perSecond)).toLocaleString('en');
       const cpuUs = medianOf((run) => run.brokerCpuUsPerMessage).toFixed(1);

@@ -45,6 +45,8 @@ export interface BenchResults {
   load: Series[];
   engines: Series[];
   javaClient: Series[];
+  /** Messages that are delayed, transactional, popped or filtered. */
+  kinds: Series[];
   startup?: { readyMs: number[] };
   idle?: { seconds: number; cpuPercent: number; fresh: number };
   memory?: { messages: number; bodySize: number; rssAnonMiB: number; rssMiB: number; seconds: number };

@@ -6,6 +6,7 @@ import { track } from '../interop/peers/child.ts';
 import { apacheClassPath, cacheFolder, contentKey, javaArguments, repositoryRoot } from '../interop/peers/java.ts';
 import type { BenchBroker } from './brokers.ts';
 import type { Job, LoadResult, PullJob, SendJob } from './load/job.ts';
+import type { KindJob, KindResult } from './load/kind-job.ts';
 import { createTopic, queueRange } from './load/requests.ts';
 import { cpuMs } from './process-stats.ts';
 
@@ -32,6 +33,23 @@ export async function runLoad(
     throw new Error(`${broker.label} gave no answer with SUCCESS: ${JSON.stringify(result.refusals)}`);
   }
   return result;
+}
+
+/** Runs a load of messages that are delayed, transactional, popped or filtered. Throws when one is missing. */
+export async function runKind(
+  broker: BenchBroker,
+  job: Omit<KindJob, 'host' | 'port' | 'brokerPid' | 'brokerName'>,
+): Promise<KindResult> {
+  const whole: KindJob = { ...job, ...broker.address, brokerPid: broker.pid, brokerName: broker.brokerName };
+  const args = [
+    '--import',
+    'tsx',
+    '--conditions=@vernier/source',
+    join('bench', 'load', 'kinds.ts'),
+    JSON.stringify(whole),
+  ];
+  const child = track(spawn(process.execPath, args, { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] }));
+  return JSON.parse(await outputOf(child, `${job.kind} on ${broker.label}`)) as KindResult;
 }
 
 /** What the Go generator leaves to us: the topic of a send, the ends of the queues of a pull. */

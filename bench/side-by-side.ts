@@ -2,9 +2,10 @@ import { dirname } from 'node:path';
 import { type BenchBroker, type Engine, engines, type FlushMode, startApache, startVernier } from './brokers.ts';
 import { measureDisk } from './disk.ts';
 import type { LoadResult } from './load/job.ts';
+import type { Kind } from './load/kind-job.ts';
 import { busyShare } from './machine.ts';
 import { addRun, type BenchResults, type Run } from './results.ts';
-import { runJavaClient, runLoad } from './run-load.ts';
+import { runJavaClient, runKind, runLoad } from './run-load.ts';
 
 export const brokerKinds = ['apache', 'before', 'vernier'] as const;
 /** `before` is Vernier of another checkout, to see what a change costs or gains. */
@@ -48,6 +49,14 @@ export const javaWorkloads: Record<string, { producers: number; threads: number 
   '16 producers': { producers: 16, threads: 16 },
   '64 threads': { producers: 1, threads: 64 },
 };
+/** Kinds of messages, and how many of each; enough that a fast broker is busy for two seconds. */
+export const kindWorkloads: Record<string, { kind: Kind; count: number }> = {
+  'delay levels': { kind: 'levels', count: 60_000 },
+  'timed messages': { kind: 'timer', count: 60_000 },
+  transactions: { kind: 'transactions', count: 20_000 },
+  'pop and ack': { kind: 'pop', count: 60_000 },
+  'SQL92 pulls': { kind: 'sql', count: 60_000 },
+};
 /** Workloads that the Go generator repeats. */
 export const goWorkloads = ['1 × 1', '64 × 1', '16 × 16'];
 export const byGo = (workload: string): string => `${workload}, Go generator`;
@@ -55,7 +64,7 @@ export const byGo = (workload: string): string => `${workload}, Go generator`;
 /** Just-in-time compilers decide what a first measurement shows; the JVM's needs longer. */
 const warmupSeconds: Record<BrokerKind, number> = { apache: 12, before: 5, vernier: 5 };
 
-function runOf(result: LoadResult): Run {
+function runOf(result: Omit<LoadResult, 'window' | 'brokerSystemUsPerMessage' | 'unexpected' | 'unanswered'>): Run {
   const { p50Us, p99Us, p999Us, maxUs } = result.latency;
   return {
     perSecond: result.perSecond,
@@ -118,7 +127,7 @@ async function measure(
   const { parts, say } = options;
   const durationMs = options.seconds * 1000;
   const topic = { topic: 'bench', queueCount: QUEUE_COUNT };
-  const keep = (list: 'load' | 'javaClient', workload: string, run: Run) => {
+  const keep = (list: 'load' | 'javaClient' | 'kinds', workload: string, run: Run) => {
     addRun(results[list], { flushDiskType, workload, broker: broker.label }, run);
     say(`  ${workload}: ${describeRun(run)}`);
   };
@@ -141,6 +150,13 @@ async function measure(
     const job = { kind: 'pull', topic: 'pull', queueCount: QUEUE_COUNT, ...shape } as const;
     keep('load', PULL_WORKLOAD, runOf(await runLoad(broker, job)));
     if (parts.has('go')) keep('load', byGo(PULL_WORKLOAD), runOf(await runLoad(broker, job, 'go')));
+  }
+  if (parts.has('kinds')) {
+    for (const [workload, { kind, count }] of Object.entries(kindWorkloads)) {
+      const shape = { connections: 8, inFlight: 16, queueCount: QUEUE_COUNT, bodySize: BODY_SIZE };
+      const result = await runKind(broker, { kind, topic: `bench-${kind}`, count, ...shape });
+      keep('kinds', workload, runOf({ ...result, refusals: {} }));
+    }
   }
   if (parts.has('java-client')) {
     for (const [workload, shape] of Object.entries(javaWorkloads)) {

@@ -1,0 +1,28 @@
+import type { ProcessMemory } from '../process-stats.ts';
+import type { LatencySummary } from './histogram.ts';
+import type { BrokerAddress } from './requests.ts';
+
+export type Kind = 'levels' | 'timer' | 'transactions' | 'pop' | 'sql';
+
+export interface KindJob extends BrokerAddress {
+  kind: Kind;
+  topic: string;
+  brokerName: string;
+  brokerPid: number;
+  queueCount: number;
+  connections: number;
+  inFlight: number;
+  bodySize: number;
+  count: number;
+}
+
+export interface KindResult {
+  count: number;
+  seconds: number;
+  perSecond: number;
+  brokerCpuUsPerMessage: number;
+  loadCpuUsPerMessage: number;
+  memory: ProcessMemory;
+  /** Of a request. */
+  latency: LatencySummary;
+}
