@@ -18,12 +18,13 @@ import {
   sendWorkloads,
 } from './side-by-side.ts';
 import { measureIdle, measureMemory, measureRestart, measureStartup } from './vernier-alone.ts';
+import { measureDelivery, measureWaiting } from './waiting.ts';
 
 const help = `npm run bench -- [flags]
   --rounds N         rounds of each comparison (4)
   --seconds N        of each measured window (6)
   --quick            one round of 3 s windows, 1,000,000 messages instead of ten million
-  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'kinds', 'engines', 'startup', 'idle', 'memory', 'restart'].join(', ')}
+  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'kinds', 'engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'].join(', ')}
   --brokers LIST     some of apache, before, vernier (apache,vernier)
   --before DIR       the checkout that is \`before\`, built; then nothing is written
   --flush LIST       SYNC_FLUSH, ASYNC_FLUSH or both (SYNC_FLUSH,ASYNC_FLUSH)
@@ -77,7 +78,7 @@ function wholeNumber(flag: string, typed: string | undefined, otherwise: number)
 }
 
 const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'go', 'java-client', 'kinds'];
-const aloneParts = ['engines', 'startup', 'idle', 'memory', 'restart'];
+const aloneParts = ['engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'];
 const allParts = [...sideBySideParts, ...aloneParts];
 const flushModes: readonly FlushMode[] = ['SYNC_FLUSH', 'ASYNC_FLUSH'];
 
@@ -115,6 +116,8 @@ async function bench(): Promise<void> {
   };
   if (parts.has('startup')) await measureStartup(results, 10, say);
   if (parts.has('idle')) await measureIdle(results, 20, say);
+  if (parts.has('waiting')) await measureWaiting(results, say);
+  if (parts.has('delivery')) await measureDelivery(results, say);
   if (sideBySideParts.some((part) => parts.has(part))) await runSideBySide(options, results);
   if (parts.has('engines')) await runEngines(options, results);
   if (parts.has('restart')) await measureRestart(results, 2_000_000_000, say);

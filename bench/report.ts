@@ -108,7 +108,9 @@ export function budgets(results: BenchResults): Budget[] {
     median((find(results.load, mode, workload, broker)?.runs ?? []).map((run) => run.brokerCpuUsPerMessage));
   const { load, javaClient } = results;
   const at16 = '16 × 16';
-  const { startup, idle, memory, restart } = results;
+  const { startup, idle, waiting, delivery, memory, restart } = results;
+  const delivered = (mode: Series['flushDiskType']) => delivery?.find((one) => one.flushDiskType === mode);
+  const sync = delivered('SYNC_FLUSH');
   const enough = memory && memory.messages >= 10_000_000 ? memory : undefined;
   return [
     atLeast('SYNC_FLUSH, 16 × 16: at least 3 × Apache RocketMQ', ratio(load, 'SYNC_FLUSH', at16), 3),
@@ -139,6 +141,20 @@ export function budgets(results: BenchResults): Budget[] {
     ),
     below('process start to ready: under 250 ms', startup && median(startup.readyMs), 250, 'ms'),
     below('idle: below 0.3 % of a core', idle && Math.max(idle.cpuPercent, idle.fresh), 0.3, '%', 2),
+    below(
+      '50,000 queues and 10,000 waiting pulls: under 400 MB RssAnon',
+      waiting && (waiting.rssAnonMiB * 1024 ** 2) / 1e6,
+      400,
+      'MB',
+    ),
+    below('the same: at most 2 % of a core', waiting?.cpuPercent, 2, '%', 2),
+    below('ASYNC_FLUSH: to a waiting consumer within 1 ms', delivered('ASYNC_FLUSH')?.p50Us, 1_000, 'µs'),
+    below(
+      'SYNC_FLUSH: to a waiting consumer within 1 ms of the producer’s answer',
+      sync && sync.p50Us - sync.acknowledgedP50Us,
+      1_000,
+      'µs',
+    ),
     below(
       'RssAnon after ten million messages: under 110 MB',
       enough && (enough.rssAnonMiB * 1024 ** 2) / 1e6,
@@ -286,7 +302,7 @@ export function renderReport(results: BenchResults): string {
   return `${parts.join('\n\n')}\n`;
 }
 
-function aloneParts({ startup, idle, memory, restart }: BenchResults): string[] {
+function aloneParts({ startup, idle, waiting, delivery, memory, restart }: BenchResults): string[] {
   const rows: Cell[][] = [];
   if (startup) {
     rows.push([
@@ -299,6 +315,18 @@ function aloneParts({ startup, idle, memory, restart }: BenchResults): string[] 
     rows.push([
       `CPU without requests, over ${seconds} s`,
       `${decimal(fresh, 2)} % of a core fresh, ${decimal(cpuPercent, 2)} % after load`,
+    ]);
+  }
+  if (waiting) {
+    rows.push([
+      `${count(waiting.queues)} queues with a message each, ${count(waiting.pulls)} pulls that wait`,
+      `RssAnon ${decimal(waiting.rssAnonMiB, 0)} MiB, ${decimal(waiting.cpuPercent, 2)} % of a core`,
+    ]);
+  }
+  for (const { flushDiskType, p50Us, p99Us, acknowledgedP50Us } of delivery ?? []) {
+    rows.push([
+      `${flushDiskType}: a message on its way to a consumer whose pull waits`,
+      `p50 ${count(p50Us)} µs, p99 ${count(p99Us)} µs; its producer’s answer p50 ${count(acknowledgedP50Us)} µs`,
     ]);
   }
   if (memory) {

@@ -50,6 +50,9 @@ export interface BenchResults {
   startup?: { readyMs: number[] };
   idle?: { seconds: number; cpuPercent: number; fresh: number };
   memory?: { messages: number; bodySize: number; rssAnonMiB: number; rssMiB: number; seconds: number };
+  waiting?: { queues: number; pulls: number; rssAnonMiB: number; cpuPercent: number };
+  /** From a message's write to its arrival at a consumer that waits for it, and to its producer's answer. */
+  delivery?: { flushDiskType: FlushMode; p50Us: number; p99Us: number; acknowledgedP50Us: number }[];
   restart?: { logBytes: number; readyMs: number[] };
 }
 
