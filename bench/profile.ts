@@ -5,7 +5,7 @@ import { type BenchBroker, type Engine, type FlushMode, startVernier } from './b
 import type { LoadResult } from './load/job.ts';
 import { byGroup } from './profile-groups.ts';
 import { runLoad } from './run-load.ts';
-import { QUEUE_COUNT, sameFlushSettings, sendWorkloads, warmUp } from './side-by-side.ts';
+import { QUEUE_COUNT, sameSettings, sendWorkloads, warmUp } from './side-by-side.ts';
 
 interface CpuProfile {
   /** Microseconds of the machine's monotonic clock. */
@@ -66,7 +66,7 @@ export async function runProfile(options: ProfileOptions): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'vernier-profile-'));
   try {
     const broker = await startVernier({
-      ...{ flushDiskType, engine, settings: sameFlushSettings, ...(checkout !== undefined && { checkout }) },
+      ...{ flushDiskType, engine, settings: sameSettings, ...(checkout !== undefined && { checkout }) },
       nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${directory}`, '--cpu-prof-interval=500'],
     });
     let result: LoadResult;

@@ -29,11 +29,12 @@ export const BODY_SIZE = 1024;
 const PULL_MESSAGES = 400_000;
 const PULL_CONNECTIONS = 4;
 
-/** RocketMQ's own values, written out for both brokers, because Vernier's default for the pages differs. */
-export const sameFlushSettings: Record<string, string> = {
+/** RocketMQ's own values, written out for both brokers, because Vernier's default for the pages differs; and SQL92. */
+export const sameSettings: Record<string, string> = {
   flushIntervalCommitLog: '500',
   flushCommitLogLeastPages: '4',
   flushCommitLogThoroughInterval: '10000',
+  enablePropertyFilter: 'true',
 };
 
 export const sendWorkloads: Record<string, { connections: number; inFlight: number }> = {
@@ -101,10 +102,10 @@ export async function runSideBySide(options: SideBySideOptions, results: BenchRe
         results.busy.push(await busyShare(1000));
         const broker =
           kind === 'apache'
-            ? await startApache(flushDiskType, sameFlushSettings)
+            ? await startApache(flushDiskType, sameSettings)
             : await startVernier({
                 flushDiskType,
-                settings: sameFlushSettings,
+                settings: sameSettings,
                 ...(kind === 'before' && options.before !== undefined && { checkout: options.before }),
               });
         try {
@@ -181,7 +182,7 @@ export async function runEngines(options: SideBySideOptions, results: BenchResul
     for (const flushDiskType of options.flushModes) {
       for (const engine of Object.keys(engines) as Engine[]) {
         options.say(`round ${round} of ${options.rounds}, ${flushDiskType}, engine ${engine}`);
-        const broker = await startVernier({ flushDiskType, engine, settings: sameFlushSettings });
+        const broker = await startVernier({ flushDiskType, engine, settings: sameSettings });
         try {
           await warmUp(broker, 4);
           const run = runOf(
