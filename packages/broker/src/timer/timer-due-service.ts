@@ -31,7 +31,7 @@ export interface TimerDueParts {
 }
 
 /** Messages delivered together, and their bytes, unless one alone has more. */
-const BATCH_MESSAGES = 64;
+const BATCH_MESSAGES = 256;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** The longest time that a due slot waits for an intake that does not move; it may be about to bring a recall. */
 const INTAKE_WAIT_MS = 1_000;

@@ -95,6 +95,23 @@ export class LogReader {
     return read.records[0];
   }
 
+  /**
+   * These bytes, unchecked, from memory when they are there; `pastBlocks`: from the file. Undefined when the log does not
+   * have them any more. Rejects STORE_READ_FAILED.
+   */
+  async readBytes(offset: number, size: number, pastBlocks: boolean): Promise<Buffer | undefined> {
+    const bytes = Buffer.allocUnsafe(size);
+    const inMemory = pastBlocks ? undefined : (this.#queue.selectHot(offset, size) ?? this.#inBlock(offset, size));
+    if (inMemory !== undefined) bytes.set(inMemory);
+    else if (!(await this.#copyFromFile(offset, size, bytes, 0, pastBlocks))) return undefined;
+    return bytes;
+  }
+
+  #inBlock(offset: number, size: number): Buffer | undefined {
+    const block = this.#blocks.find(offset, size);
+    return block?.bytes.subarray(offset - block.start, offset - block.start + size);
+  }
+
   clear(): void {
     this.#blocks.clear();
   }

@@ -98,15 +98,25 @@ export class RecordLookup {
     const fileSize = this.#log.mappedFileSize;
     const sizeMax = Math.min(fileSize - (offset % fileSize), end - offset);
     if (sizeMax < RECORD_BYTES_MIN) return undefined;
-    const head = await this.#log.read(offset, Math.min(RECORD_HEAD_BYTES, sizeMax)).catch((error: Error) => {
-      // Its file is being deleted since the look at minOffset.
-      if (isOutOfRange(error)) return undefined;
-      throw error;
-    });
-    if (head === undefined) return undefined;
-    // Four bytes of a body may pass for a size of a gigabyte. Those that are asked for as a record have to be its head.
-    const check = checkMessageAndReturnSize(head, 0, { maxSize: sizeMax });
-    const isHead = check.kind === 'record' || check.kind === 'short';
-    return isHead && readInt64(head, PHYSICAL_OFFSET_POSITION) === offset ? readInt32(head, 0) : undefined;
+    // What is no head in a block that was read before may be one on the disk: a read may go wrong once.
+    for (const pastBlocks of [false, true]) {
+      const head = await this.#reader
+        .readBytes(offset, Math.min(RECORD_HEAD_BYTES, sizeMax), pastBlocks)
+        .catch((error: Error) => {
+          // Its file is being deleted since the look at minOffset.
+          if (isOutOfRange(error)) return undefined;
+          throw error;
+        });
+      const size = head && sizeOf(head, offset, sizeMax);
+      if (size !== undefined) return size;
+    }
+    return undefined;
   }
+}
+
+/** Four bytes of a body may pass for a size of a gigabyte. Those that are asked for as a record have to be its head. */
+function sizeOf(head: Buffer, offset: number, sizeMax: number): number | undefined {
+  const check = checkMessageAndReturnSize(head, 0, { maxSize: sizeMax });
+  const isHead = check.kind === 'record' || check.kind === 'short';
+  return isHead && readInt64(head, PHYSICAL_OFFSET_POSITION) === offset ? readInt32(head, 0) : undefined;
 }
