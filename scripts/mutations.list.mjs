@@ -779,4 +779,26 @@ export const mutations = [
     to: 'this.#pending.length === 0',
     test: { file: 'packages/broker/test/pop/hostile.test.ts', name: 'more in flight than memory holds' },
   },
+  {
+    name: 'a priority chooses a queue that nobody reads',
+    package: 'broker',
+    file: 'put/priority.ts',
+    from: 'const count = readQueueNums > 0 ? Math.min(writeQueueNums, readQueueNums) : writeQueueNums;',
+    to: 'const count = writeQueueNums > readQueueNums ? writeQueueNums : readQueueNums;',
+    test: {
+      file: 'packages/broker/test/put/priority.test.ts',
+      name: 'priority: a message never goes to a queue that nobody reads',
+    },
+  },
+  {
+    name: 'a message by priority does not wait for the table of topics',
+    package: 'broker',
+    file: 'put/put-service.ts',
+    from: 'if (!this.#parts.topics.isQueueSaved(inner.topic, inner.queueId)) {',
+    to: 'if (inner.queueId < 0) {',
+    test: {
+      file: 'packages/broker/test/put/priority.test.ts',
+      name: 'priority: a queue that topics.json does not have yet is saved',
+    },
+  },
 ];

@@ -164,6 +164,18 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
     'Pop requests that look at the retries of their group first; the others do when there is room left.',
     CHANGEABLE,
   ),
+  popFromRetryProbabilityForPriority: integer(
+    [0, 100],
+    'percent',
+    0,
+    'The same of pop requests that look at a topic by priority; a retry has none.',
+    CHANGEABLE,
+  ),
+  priorityOrderAsc: flag(
+    true,
+    'The highest queue of a topic has the highest priority; without it the lowest.',
+    CHANGEABLE,
+  ),
   enableRetryTopicV2: flag(false, 'Name the topics of retries of POP `%RETRY%group+topic`.', CHANGEABLE),
   retrieveMessageFromPopRetryTopicV1: flag(
     true,

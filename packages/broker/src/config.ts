@@ -69,6 +69,9 @@ export interface BrokerConfig {
   maxPopPollingSize: number;
   /** Percent of pops that look at the group's retries first. */
   popFromRetryProbability: number;
+  /** The same of topics of the type PRIORITY. */
+  popFromRetryProbabilityForPriority: number;
+  priorityOrderAsc: boolean;
   enableRetryTopicV2: boolean;
   retrieveMessageFromPopRetryTopicV1: boolean;
   popResponseReturnActualRetryTopic: boolean;

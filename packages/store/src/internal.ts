@@ -95,6 +95,7 @@ export { type EncodedPart, MessageEncoder } from './record/message-encoder.ts';
 export {
   encodeProperties,
   PROPERTY_CRC32,
+  PROPERTY_PRIORITY,
   PropertyCursor,
   parseProperties,
   propertyOf,

@@ -17,6 +17,7 @@ import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
 import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
+import { applyPriority } from './priority.ts';
 import type { PutMessageHook } from './put-message-hook.ts';
 import { isStored, remarkOfPut, responseCodeOfPut } from './put-result.ts';
 import { type Origin, type PutRules, putRules } from './put-rules.ts';
@@ -141,6 +142,16 @@ export class PutService {
     if (rules.hasRetryLimit && isRetryTopic(message.topic)) {
       const refusal = retryLimit.apply(inner, message.maxReconsumeTimes ?? Number.NaN);
       if (refusal !== undefined) return answer(refusal);
+    }
+    if (rules.isRanked && (found & PropertyBit.PRIORITY) !== 0) {
+      const target = inner.topic === message.topic ? topic : this.#parts.topics.select(inner.topic);
+      applyPriority(inner, target ?? topic, found);
+      if (!this.#parts.topics.isQueueSaved(inner.topic, inner.queueId)) {
+        const copy = keptMessage(message);
+        return this.#whenSaved((refusal) =>
+          refusal === undefined ? this.put(copy, caller, origin, answer) : answer(refusal),
+        );
+      }
     }
     if (rules.mayBeHalf && (found & PropertyBit.TRAN_MSG) !== 0) {
       if (halves.isHalf(properties, message.reconsumeTimes)) return this.#putHalf(inner, found, uniqKey, rules, answer);

@@ -11,7 +11,7 @@ import { UniqKeys } from './uniq-keys.ts';
 const replacedNames: ReadonlySet<string> = new Set([...brokerPropertyNames, 'POP_CK']);
 const REPLACED = PropertyBit.POP_CK | PropertyBit.BROKER;
 /** What some rule of a put changes or reads in full; such properties are text. */
-const TEXT_BITS = REPLACED | PropertyBit.DELAY | PropertyBit.TIMER | PropertyBit.TRAN_MSG;
+const TEXT_BITS = REPLACED | PropertyBit.DELAY | PropertyBit.TIMER | PropertyBit.TRAN_MSG | PropertyBit.PRIORITY;
 const UNIQ_KEY_ENTRY = propertyEntry('UNIQ_KEY', '0'.repeat(32));
 const UNIQ_KEY_AT = 'UNIQ_KEY='.length;
 

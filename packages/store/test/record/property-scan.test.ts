@@ -29,6 +29,7 @@ const word = fc.constantFrom(
     'POP_CK',
     'CLUSTER',
     'TIMER_DELIVER_MS',
+    '_SYS_MSG_PRIORITY_',
     'MYTAGS',
     'TAGSX',
     '',
