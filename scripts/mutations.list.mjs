@@ -801,4 +801,92 @@ export const mutations = [
       name: 'priority: a queue that topics.json does not have yet is saved',
     },
   },
+  {
+    name: 'light queues: the counter does not move with the append',
+    file: 'log/commit-log.ts',
+    from: 'if (assigned?.places !== undefined) this.#multiDispatch?.taken(assigned.places);',
+    to: '',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: a message is in its own queue and in each that it names',
+    },
+  },
+  {
+    name: 'light queues: retries and dead letters get numbers',
+    file: 'record/multi-dispatch.ts',
+    from: "!topic.startsWith('%DLQ%') &&",
+    to: '',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: copies and halves take no number and no entry',
+    },
+  },
+  {
+    name: 'light queues: a half gets numbers',
+    file: 'log/multi-dispatch.ts',
+    from: ' || transactionTopics.has(topic)',
+    to: '',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: copies and halves take no number and no entry',
+    },
+  },
+  {
+    name: 'light queues: recovery leaves their entries out',
+    file: 'recovery/recovery.ts',
+    from: 'const hasLmqs = enableLmq && enableMultiDispatch;',
+    to: 'const hasLmqs = enableLmq && !enableMultiDispatch;',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: counters and entries are right at once after any end',
+    },
+  },
+  {
+    name: 'light queues: an append does not wait for the deletion of a queue that it names',
+    file: 'log/commit-log.ts',
+    from: 'return this.#multiDispatch?.namesOf(message)?.find((name) => this.#held.isHeld(name));',
+    to: 'return undefined;',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: one is deleted while messages come to it',
+    },
+  },
+  {
+    name: 'light queues: a number that a producer invents is kept',
+    file: 'log/multi-dispatch.ts',
+    from: '  removeProperties(properties, writtenNames) +\n',
+    to: '  properties +\n',
+    test: { file: 'packages/store/test/log/multi-dispatch.test.ts', name: 'light queues: a batch is in none' },
+  },
+  {
+    name: 'light queues: any number of them may be made',
+    file: 'log/multi-dispatch.ts',
+    from: 'if (count + unknown.length <= most) return undefined;',
+    to: 'if (count >= 0) return undefined;',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: there are maxLmqConsumeQueueNum of them',
+    },
+  },
+  {
+    name: 'light queues: an entry of another queue gives its message',
+    file: 'read/message-reader.ts',
+    from: 'if (isOfLmq && read.count > 0) read =',
+    to: 'if (isOfLmq && read.count < 0) read =',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: an entry that leads to a record of another queue gives nothing',
+    },
+  },
+  {
+    name: 'light queues: they are adopted as topics',
+    package: 'broker',
+    file: 'topics/topic-config-manager.ts',
+    from: ' || isLmq(topic)) return;',
+    to: ') return;',
+    test: {
+      file: 'packages/broker/test/light-queues.test.ts',
+      name: 'light queues: offsets are in lmqConsumerOffset.json',
+    },
+  },
 ];

@@ -106,10 +106,12 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     orders: budgetOf('popOrderBytesMax'),
     modes: budgetOf('requestModeBytesMax'),
   };
-  const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
+  const hasLmqs = store.config.enableLmq && store.config.enableMultiDispatch;
+  const tableDeps = { logger, now, hasLmqs };
+  const topics = new TopicConfigManager(config, { ...tableDeps, changed: topicsChanged, budget: budgets.topics });
   const groupsChanged = (): void => metadata.groups.changed();
-  const groups = new SubscriptionGroupManager(config, { logger, now, changed: groupsChanged, budget: budgets.groups });
-  const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets);
+  const groups = new SubscriptionGroupManager(config, { ...tableDeps, changed: groupsChanged, budget: budgets.groups });
+  const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets, hasLmqs);
   const directory = metadataDirectory(store.config.storePathRootDir);
   const settings = brokerSettings({
     config,
@@ -141,7 +143,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
   const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
-  const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
+  const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger, hasLmqs);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
     budget: budgets.clients,

@@ -7,7 +7,7 @@ import type {
   PutMessageResult,
   StoreHost,
 } from '@vernier/store';
-import { PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
+import { PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { isRetryTopic, TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -327,9 +327,12 @@ function batchFault(batch: BatchToPut, scan: PropertyScan): string | undefined {
   if (isRetryTopic(batch.topic)) return `batch request does not support retry group ${batch.topic}`;
   if (batch.messages.length === 0) return 'the batch holds no message';
   for (const { propertiesString } of batch.messages) {
-    if ((scan.scanText(propertiesString).found & BATCH_REFUSED) !== 0) {
-      return 'a batch holds no delayed or transactional messages';
-    }
+    const { found } = scan.scanText(propertiesString);
+    if ((found & BATCH_REFUSED) !== 0) return 'a batch holds no delayed or transactional messages';
+    const hasNumbers =
+      (found & PropertyBit.MULTI_DISPATCH) !== 0 &&
+      propertyOf(propertiesString, PROPERTY_INNER_MULTI_QUEUE_OFFSET) !== undefined;
+    if (hasNumbers) return `${PROPERTY_INNER_MULTI_QUEUE_OFFSET} is for the log to write`;
   }
   return undefined;
 }

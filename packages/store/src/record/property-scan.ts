@@ -1,4 +1,5 @@
 import type { KeyHashes } from '../base/types.ts';
+import { PROPERTY_INNER_MULTI_DISPATCH, PROPERTY_INNER_MULTI_QUEUE_OFFSET } from './multi-dispatch.ts';
 import { PROPERTY_CRC32, PROPERTY_PRIORITY, PropertyCursor } from './properties.ts';
 import { javaStringHashCode } from './tags-code.ts';
 
@@ -18,6 +19,8 @@ export const PropertyBit = {
   /** Part of a name is enough: `__CRC32#` and a zero byte make the log add a checksum, wherever they stand. */
   CHECKSUM: 1 << 9,
   PRIORITY: 1 << 10,
+  /** INNER_MULTI_DISPATCH or INNER_MULTI_QUEUE_OFFSET. */
+  MULTI_DISPATCH: 1 << 11,
 } as const;
 
 const names: readonly (readonly [name: string, bit: number])[] = [
@@ -35,6 +38,8 @@ const names: readonly (readonly [name: string, bit: number])[] = [
   ['KEYS', PropertyBit.KEYS],
   ['WAIT', PropertyBit.WAIT],
   [PROPERTY_PRIORITY, PropertyBit.PRIORITY],
+  [PROPERTY_INNER_MULTI_DISPATCH, PropertyBit.MULTI_DISPATCH],
+  [PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit.MULTI_DISPATCH],
 ];
 
 interface Known {
