@@ -889,4 +889,102 @@ export const mutations = [
       name: 'light queues: offsets are in lmqConsumerOffset.json',
     },
   },
+  {
+    name: 'lite: a queue is not looked at again after a pop',
+    package: 'broker',
+    file: 'lite/pop-lite-service.ts',
+    from: 'for (const lmq of seen) events.offer(group, lmq);',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: a queue that was found blocked and is freed',
+    },
+  },
+  {
+    name: 'lite: an ack wakes nobody',
+    package: 'broker',
+    file: 'lite/create-lite.ts',
+    from: '    this.events.offer(group, lmq);\n    return true;',
+    to: '    return true;',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: one that waits is answered by a message, by an ack',
+    },
+  },
+  {
+    name: 'lite: the end of a batch wakes nobody',
+    package: 'broker',
+    file: 'lite/pop-lite-service.ts',
+    from: 'wakes.at(group, lmq, clock.now() + invisibleMs);',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: what is not acknowledged comes again',
+    },
+  },
+  {
+    name: 'lite: an ack is answered before the offset is on disk',
+    package: 'broker',
+    file: 'lite/create-lite.ts',
+    from: 'ordersFile: parts.offsetsFile,',
+    to: 'ordersFile: { save: () => Promise.resolve() },',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: after a kill what was acknowledged does not come again',
+    },
+  },
+  {
+    name: 'lite: what does not fit the events is forgotten',
+    package: 'broker',
+    file: 'lite/lite-events.ts',
+    from: 'events.lacksSome = true;',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: more lite topics with messages than are remembered',
+    },
+  },
+  {
+    name: 'lite: a queue that is out is given to others',
+    package: 'broker',
+    file: 'lite/pop-lite-service.ts',
+    from: 'if (until > clock.now()) {',
+    to: 'if (until > clock.now() && offset < 0) {',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: of a lite topic nothing more comes before',
+    },
+  },
+  {
+    name: 'lite: events of a client that does not ask stay with it',
+    package: 'broker',
+    file: 'lite/lite-events.ts',
+    from: 'if (clientIds.size < 2) continue;',
+    to: 'if (clientIds.size < 9) continue;',
+    test: {
+      file: 'packages/broker/test/lite/lite-subscriptions.test.ts',
+      name: 'lite subscriptions: a client that does not ask leaves',
+    },
+  },
+  {
+    name: 'lite: an exclusive group has several subscribers',
+    package: 'broker',
+    file: 'lite/lite-subscription-service.ts',
+    from: 'if (rules.isExclusive) this.#takeFromOthers(known, lmq, rules);',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/lite-subscriptions.test.ts',
+      name: 'lite subscriptions: an exclusive group has one subscriber',
+    },
+  },
+  {
+    name: 'a deletion takes a message that came behind its decision',
+    file: 'dispatch/topic-deletion.ts',
+    from: 'if (endsAt !== undefined && queues.nextNumber(topic) !== endsAt) return false;',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/lite-expiry.test.ts',
+      name: 'lite expiry: a message that comes as the lite topic is deleted',
+    },
+  },
 ];

@@ -149,6 +149,34 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
     ...CHANGEABLE,
   }),
 
+  maxLiteSubscriptionCount: integer(
+    [0, 100_000_000],
+    'subscriptions',
+    100_000,
+    'Subscriptions to lite topics, of all clients together; more are refused.',
+    CHANGEABLE,
+  ),
+  liteSubscriptionCheckInterval: milliseconds([10], 120_000, 'Time between two looks for clients that are gone.'),
+  liteSubscriptionCheckTimeoutMills: milliseconds(
+    [10],
+    180_000,
+    'A client that has not said for so long which lite topics it subscribes to is forgotten.',
+    CHANGEABLE,
+  ),
+  liteEventCheckInterval: milliseconds(
+    [10],
+    10_000,
+    'Time between two looks for clients that leave their lite topics to others.',
+  ),
+  liteTtlCheckInterval: milliseconds([10], 120_000, 'Time between two looks for lite topics that have expired.'),
+  minLiteTTl: milliseconds(
+    [1],
+    900_000,
+    'No lite topic expires sooner after its last message, and none so soon after a start.',
+    CHANGEABLE,
+  ),
+  liteSubscriptionBytesMax: bytes(64 * MiB, 'Subscriptions to lite topics.'),
+
   popPollingSize: integer(
     [1, 1_000_000],
     'requests',

@@ -105,6 +105,7 @@ export {
 export {
   encodeProperties,
   PROPERTY_CRC32,
+  PROPERTY_LITE_TOPIC,
   PROPERTY_PRIORITY,
   PropertyCursor,
   parseProperties,

@@ -339,6 +339,17 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     await this.#parts.deleteTopic(topic, { isRecorded });
   }
 
+  /**
+   * As deleteTopic, when `end` is still the number that the next message of its queue 0 gets as the deletion begins: no message
+   * goes that whoever decided on it did not know of. Resolves with whether it was.
+   */
+  async deleteTopicEndingAt(topic: string, end: number): Promise<boolean> {
+    this.#checkOpen();
+    checkText('deleteTopicEndingAt', 'topic', topic);
+    checkInteger('deleteTopicEndingAt', 'end', end);
+    return this.#parts.deleteTopic(topic, { isRecorded: false, endsAt: end });
+  }
+
   /** Records of the topic that start below this offset of the log were deleted with it; 0 when there are none. */
   deletedBelow(topic: string): number {
     checkText('deletedBelow', 'topic', topic);

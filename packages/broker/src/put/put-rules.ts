@@ -28,8 +28,11 @@ export interface PutRules {
   readonly hasRetryLimit: boolean;
   /** With the property TRAN_MSG it is the half of a transaction (half-message.ts). Without it the property says nothing. */
   readonly mayBeHalf: boolean;
-  /** Its property _SYS_MSG_PRIORITY_ chooses its queue (priority.ts). Without it the property says nothing. */
-  readonly isRanked: boolean;
+  /**
+   * Its properties choose its queues: _SYS_MSG_PRIORITY_ its own (priority.ts), __LITE_TOPIC a light queue (lite-topic.ts).
+   * Without it they say nothing.
+   */
+  readonly isPlaced: boolean;
   /** The hooks look at it: they turn delayed and timed messages to the queues where they wait. A half is not asked about. */
   readonly isHooked: boolean;
   /**
@@ -42,9 +45,9 @@ export interface PutRules {
 }
 
 const rules = (
-  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isRanked, isHooked, isAwaited, isCounted]: boolean[]
+  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted]: boolean[]
 ): PutRules =>
-  ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isRanked, isHooked, isAwaited, isCounted }) as PutRules;
+  ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted }) as PutRules;
 
 const yes = true;
 const no = false;
@@ -62,7 +65,7 @@ const no = false;
  */
 // biome-ignore format: a table, to be read by its columns
 export const putRules: Readonly<Record<Origin, PutRules>> = {
-  //                   checked  stamped  retry limit  halves  ranked  hooks  awaited  counted
+  //                   checked  stamped  retry limit  halves  placed  hooks  awaited  counted
   'client':      rules(yes,     yes,     yes,         yes,    yes,    yes,   yes,     yes),
   'send-back':   rules(no,      no,      no,          no,     no,     yes,   yes,     yes),
   'delay':       rules(no,      no,      no,          no,     no,     no,    no,      yes),

@@ -16,6 +16,7 @@ import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
+import { applyLiteTopic } from './lite-topic.ts';
 import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
 import { applyPriority } from './priority.ts';
 import type { PutMessageHook } from './put-message-hook.ts';
@@ -66,6 +67,8 @@ export interface PutServiceParts {
   /** Looked at in order for each message that has one of the properties a hook names. */
   readonly hooks: readonly PutMessageHook[];
   readonly stats: BrokerStats;
+  /** Light queues are in use. */
+  readonly hasLmqs: boolean;
   /** The broker's address as records store it. */
   readonly storeHost: StoreHost;
   readonly clock: Clock;
@@ -109,7 +112,7 @@ export class PutService {
     const rules = putRules[origin];
     const topic = this.#topicFor(message, caller, rules);
     if (topic instanceof Refusal) return answer(topic);
-    const { store, storeHost, retryLimit, halves } = this.#parts;
+    const { store, storeHost, retryLimit, halves, hasLmqs } = this.#parts;
     const range = message.propertyBytes;
     const bytes = range !== undefined && rules.isStamped ? this.#stamp.bytes(message, range) : undefined;
     let properties = '';
@@ -143,7 +146,11 @@ export class PutService {
       const refusal = retryLimit.apply(inner, message.maxReconsumeTimes ?? Number.NaN);
       if (refusal !== undefined) return answer(refusal);
     }
-    if (rules.isRanked && (found & PropertyBit.PRIORITY) !== 0) {
+    if (rules.isPlaced && hasLmqs && (found & PropertyBit.LITE_TOPIC) !== 0) {
+      const refusal = applyLiteTopic(inner);
+      if (refusal !== undefined) return answer(refusal);
+    }
+    if (rules.isPlaced && (found & PropertyBit.PRIORITY) !== 0) {
       const target = inner.topic === message.topic ? topic : this.#parts.topics.select(inner.topic);
       applyPriority(inner, target ?? topic, found);
       if (!this.#parts.topics.isQueueSaved(inner.topic, inner.queueId)) {

@@ -21,7 +21,13 @@ const replacedNames: ReadonlySet<string> = new Set([
 ]);
 const REPLACED = PropertyBit.POP_CK | PropertyBit.BROKER | PropertyBit.MULTI_DISPATCH;
 /** What some rule of a put changes or reads in full; such properties are text. */
-const TEXT_BITS = REPLACED | PropertyBit.DELAY | PropertyBit.TIMER | PropertyBit.TRAN_MSG | PropertyBit.PRIORITY;
+const TEXT_BITS =
+  REPLACED |
+  PropertyBit.DELAY |
+  PropertyBit.TIMER |
+  PropertyBit.TRAN_MSG |
+  PropertyBit.PRIORITY |
+  PropertyBit.LITE_TOPIC;
 const UNIQ_KEY_ENTRY = propertyEntry('UNIQ_KEY', '0'.repeat(32));
 const UNIQ_KEY_AT = 'UNIQ_KEY='.length;
 

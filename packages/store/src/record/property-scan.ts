@@ -1,6 +1,6 @@
 import type { KeyHashes } from '../base/types.ts';
 import { PROPERTY_INNER_MULTI_DISPATCH, PROPERTY_INNER_MULTI_QUEUE_OFFSET } from './multi-dispatch.ts';
-import { PROPERTY_CRC32, PROPERTY_PRIORITY, PropertyCursor } from './properties.ts';
+import { PROPERTY_CRC32, PROPERTY_LITE_TOPIC, PROPERTY_PRIORITY, PropertyCursor } from './properties.ts';
 import { javaStringHashCode } from './tags-code.ts';
 
 /** Names that the log or a broker looks at when a message is put; a bit each, or one for several that mean the same. */
@@ -21,6 +21,7 @@ export const PropertyBit = {
   PRIORITY: 1 << 10,
   /** INNER_MULTI_DISPATCH or INNER_MULTI_QUEUE_OFFSET. */
   MULTI_DISPATCH: 1 << 11,
+  LITE_TOPIC: 1 << 12,
 } as const;
 
 const names: readonly (readonly [name: string, bit: number])[] = [
@@ -38,6 +39,7 @@ const names: readonly (readonly [name: string, bit: number])[] = [
   ['KEYS', PropertyBit.KEYS],
   ['WAIT', PropertyBit.WAIT],
   [PROPERTY_PRIORITY, PropertyBit.PRIORITY],
+  [PROPERTY_LITE_TOPIC, PropertyBit.LITE_TOPIC],
   [PROPERTY_INNER_MULTI_DISPATCH, PropertyBit.MULTI_DISPATCH],
   [PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit.MULTI_DISPATCH],
 ];

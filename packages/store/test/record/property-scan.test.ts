@@ -30,6 +30,8 @@ const word = fc.constantFrom(
     'CLUSTER',
     'TIMER_DELIVER_MS',
     '_SYS_MSG_PRIORITY_',
+    '__LITE_TOPIC',
+    'INNER_MULTI_DISPATCH',
     'MYTAGS',
     'TAGSX',
     '',
