@@ -61,6 +61,15 @@ export const requestBodies: readonly unknown[] = [
   { groupConfigList: [group] },
   dataVersion,
   { clientId: 'fuzz@1', group: 'group-a', namespace: '', subscriptionData: subscription },
+  { ...group, attributes: { '+lite.bind.topic': 'fuzz-a', '+lite.sub.client.quota': '5' } },
+  {
+    subscriptionSet: [
+      {
+        ...{ action: 'PARTIAL_ADD', clientId: 'fuzz@1', group: 'group-a', topic: 'fuzz-a', liteTopicSet: ['l', 'm'] },
+        ...{ offsetOption: { type: 'POLICY', value: 1 }, version: 1 },
+      },
+    ],
+  },
   route,
 ];
 

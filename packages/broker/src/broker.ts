@@ -304,8 +304,10 @@ export class Broker extends EventEmitter<BrokerEvents> {
     await step(() => this.#registration?.stop());
     context.holds.stop();
     context.pop.stopPolling();
+    context.lite.stopPolling();
     await step(() => this.#server.shutdown(SHUTDOWN_GRACE_MS));
     await step(() => context.transactions.stop());
+    await step(() => context.lite.stop());
     await step(() => context.pop.stop());
     await step(() => context.timer.stop());
     await step(() => context.follow.stop());

@@ -154,6 +154,34 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
     ...CHANGEABLE,
   }),
 
+  maxLiteSubscriptionCount: integer(
+    [0, 100_000_000],
+    'subscriptions',
+    100_000,
+    'Subscriptions to lite topics, of all clients together; more are refused.',
+    CHANGEABLE,
+  ),
+  liteSubscriptionCheckInterval: milliseconds([10], 120_000, 'Time between two looks for clients that are gone.'),
+  liteSubscriptionCheckTimeoutMills: milliseconds(
+    [10],
+    180_000,
+    'A client that has not said for so long which lite topics it subscribes to is forgotten.',
+    CHANGEABLE,
+  ),
+  liteEventCheckInterval: milliseconds(
+    [10],
+    10_000,
+    'Time between two looks for clients that leave their lite topics to others.',
+  ),
+  liteTtlCheckInterval: milliseconds([10], 120_000, 'Time between two looks for lite topics that have expired.'),
+  minLiteTTl: milliseconds(
+    [1],
+    900_000,
+    'No lite topic expires sooner after its last message, and none so soon after a start.',
+    CHANGEABLE,
+  ),
+  liteSubscriptionBytesMax: bytes(64 * MiB, 'Subscriptions to lite topics.'),
+
   popPollingSize: integer(
     [1, 1_000_000],
     'requests',
@@ -167,6 +195,18 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
     'percent',
     20,
     'Pop requests that look at the retries of their group first; the others do when there is room left.',
+    CHANGEABLE,
+  ),
+  popFromRetryProbabilityForPriority: integer(
+    [0, 100],
+    'percent',
+    0,
+    'The same of pop requests that look at a topic by priority; a retry has none.',
+    CHANGEABLE,
+  ),
+  priorityOrderAsc: flag(
+    true,
+    'The highest queue of a topic has the highest priority; without it the lowest.',
     CHANGEABLE,
   ),
   enableRetryTopicV2: flag(false, 'Name the topics of retries of POP `%RETRY%group+topic`.', CHANGEABLE),

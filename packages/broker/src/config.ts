@@ -66,11 +66,24 @@ export interface BrokerConfig {
   /** own. Pull requests held at once; beyond it a request is answered at once with PULL_NOT_FOUND. */
   heldPullRequestsMax: number;
 
+  /** Lite topics. */
+  maxLiteSubscriptionCount: number;
+  liteSubscriptionCheckInterval: number;
+  liteSubscriptionCheckTimeoutMills: number;
+  liteEventCheckInterval: number;
+  liteTtlCheckInterval: number;
+  minLiteTTl: number;
+  /** own. Memory of subscriptions to lite topics (base/budget.ts). */
+  liteSubscriptionBytesMax: number;
+
   /** Pops that may wait for a queue of a group, and all of them. */
   popPollingSize: number;
   maxPopPollingSize: number;
   /** Percent of pops that look at the group's retries first. */
   popFromRetryProbability: number;
+  /** The same of topics of the type PRIORITY. */
+  popFromRetryProbabilityForPriority: number;
+  priorityOrderAsc: boolean;
   enableRetryTopicV2: boolean;
   retrieveMessageFromPopRetryTopicV1: boolean;
   popResponseReturnActualRetryTopic: boolean;

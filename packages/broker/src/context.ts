@@ -18,6 +18,7 @@ import type { DelayService } from './delay/delay-service.ts';
 import type { SqlFilters } from './filter/sql-filters.ts';
 import type { FollowService } from './follow/follow-service.ts';
 import type { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
+import type { LiteServices } from './lite/create-lite.ts';
 import type { LongAnswers } from './long-answers/long-answers.ts';
 import type { MetadataFiles } from './metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
@@ -76,6 +77,7 @@ export interface BrokerContext {
   readonly pull: PullService;
   readonly sqlFilters: SqlFilters;
   readonly pop: PopServices;
+  readonly lite: LiteServices;
   readonly holds: PullRequestHoldService;
   readonly heartbeats: HeartbeatService;
   readonly housekeeping: ClientHousekeeping;

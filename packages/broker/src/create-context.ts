@@ -29,6 +29,7 @@ import { SqlFilters } from './filter/sql-filters.ts';
 import { FollowPlaces } from './follow/follow-places.ts';
 import { FollowService } from './follow/follow-service.ts';
 import { SubscriptionGroupManager } from './groups/subscription-group-manager.ts';
+import { LiteServices } from './lite/create-lite.ts';
 import { LongAnswers } from './long-answers/long-answers.ts';
 import { MetadataFiles, type SavedTable } from './metadata/metadata-files.ts';
 import { ConsumerOffsetManager } from './offsets/consumer-offset-manager.ts';
@@ -105,11 +106,14 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     pops: budgetOf('popInFlightBytesMax'),
     orders: budgetOf('popOrderBytesMax'),
     modes: budgetOf('requestModeBytesMax'),
+    liteSubscriptions: budgetOf('liteSubscriptionBytesMax'),
   };
-  const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
+  const hasLmqs = store.config.enableLmq && store.config.enableMultiDispatch;
+  const tableDeps = { logger, now, hasLmqs };
+  const topics = new TopicConfigManager(config, { ...tableDeps, changed: topicsChanged, budget: budgets.topics });
   const groupsChanged = (): void => metadata.groups.changed();
-  const groups = new SubscriptionGroupManager(config, { logger, now, changed: groupsChanged, budget: budgets.groups });
-  const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets);
+  const groups = new SubscriptionGroupManager(config, { ...tableDeps, changed: groupsChanged, budget: budgets.groups });
+  const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets, hasLmqs);
   const directory = metadataDirectory(store.config.storePathRootDir);
   const settings = brokerSettings({
     config,
@@ -128,7 +132,6 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
     isUsed: (topic, group, queueId) => queueId < (topics.select(topic)?.readQueueNums ?? 0) && groups.has(group),
   });
-  offsets.onLowered = (group, topic, queueId) => orders.clear(topic, group, queueId);
   const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
   const offsetsTable: SavedTable = {
     prepareSave: async () => {
@@ -141,7 +144,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
   const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
-  const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
+  const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger, hasLmqs);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
     budget: budgets.clients,
@@ -160,7 +163,16 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const openHalves = new OpenHalves(budgets.transactions);
   const halves = new HalfMessages(config, openHalves, host);
   const { topics: topicsFile, groups: groupsFile, offsets: offsetsFile } = metadata;
-  const put = new PutService({ ...shared, admission, retryLimit, halves, hooks: putHooks, storeHost, topicsFile });
+  const put = new PutService({
+    ...shared,
+    hasLmqs,
+    admission,
+    retryLimit,
+    halves,
+    hooks: putHooks,
+    storeHost,
+    topicsFile,
+  });
   const sendBack = new SendBackService({ ...shared, groups, put, host });
   const reply = new ReplyService({ config, producers, admission, put, address, clock });
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
@@ -214,7 +226,18 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     },
     ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
   });
-  offsets.onRemoved = (group, topic) => pop.forget(group, topic);
+  const lite = new LiteServices({
+    ...{ ...shared, hasLmqs, groups, offsets, groupOffsets, bounds: queueBounds, offsetsFile, host, logger },
+    ...{ subscriptionBudget: budgets.liteSubscriptions, orderBudget: budgets.orders },
+  });
+  offsets.onLowered = (group, topic, queueId) => {
+    orders.clear(topic, group, queueId);
+    lite.lowered(group, topic);
+  };
+  offsets.onRemoved = (group, topic) => {
+    pop.forget(group, topic);
+    lite.removed(group, topic);
+  };
   const operatorsOffsets = { save: () => pop.saveOffsets() };
   const startedAt = clock.now();
   return {
@@ -243,6 +266,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     heartbeats,
     housekeeping,
     pop,
+    lite,
     groupOffsets,
     queueBounds,
     transactions,
@@ -321,13 +345,15 @@ async function areOnDisk(store: MessageStore): Promise<boolean> {
  * Begins what the broker does by itself, when its tables are read: the delay levels, the timed messages. Messages that
  * arrive wake who waits for them from here on.
  */
-export function startServices({ store, follow, holds, delay, pop, timer }: BrokerContext): void {
+export function startServices({ store, follow, holds, delay, pop, lite, timer }: BrokerContext): void {
   store.on('arrived', ({ topic, queueId, maxOffset, tagsCode }) => {
     follow.messageArrived(topic, queueId);
     holds.messageArrived(topic, queueId, maxOffset, tagsCode);
     pop.messageArrived(topic, queueId, tagsCode);
+    lite.messageArrived(topic);
   });
   delay.start();
   timer.start();
   pop.start();
+  lite.start();
 }

@@ -1,3 +1,4 @@
+import type { ExtFields } from '@vernier/remoting';
 import { CallerSession } from '../src/base/caller.ts';
 import type { Client, ClientAnswer, TransactionCheck } from '../src/clients/client.ts';
 
@@ -21,7 +22,7 @@ export class FakeClient extends CallerSession implements Client {
   ask(code: number, fields: unknown, body: Buffer | undefined): Promise<ClientAnswer> {
     return this.onAsked(code, fields, body);
   }
-  tell(): boolean {
+  tell(_code?: number, _fields?: ExtFields, _body?: Buffer): boolean {
     return false;
   }
   disconnect(reason: string): void {

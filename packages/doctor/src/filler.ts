@@ -2,7 +2,11 @@ import type { StoreHost } from '@vernier/store';
 import {
   BLANK_MAGIC_CODE,
   END_FILE_MIN_BLANK_LENGTH,
+  encodeProperties,
+  type LmqPlace,
   MessageEncoder,
+  PROPERTY_INNER_MULTI_DISPATCH,
+  PROPERTY_INNER_MULTI_QUEUE_OFFSET,
   TOMBSTONE_PREPARED_OFFSET,
   TOMBSTONE_PROPERTY,
   TRANSACTION_ROLLBACK_TYPE,
@@ -16,7 +20,7 @@ import {
  *   tombstones   one for each message that a queue has an entry for: an ordinary record of that queue with its number, an
  *                empty body, a mark in preparedTransactionOffset and, where there is room, the property
  *                VERNIER_QUARANTINED. It keeps the number in use, so that no later message
- *                moves, also when a broker makes the queues anew
+ *                moves, also when a broker makes the queues anew. It names the light queues that the message was in
  *   filler       rolled-back records of a system topic: RocketMQ's recovery accepts them, and neither queues nor index
  *                take them
  *   or BLANK     when the stretch reaches the end of its file
@@ -34,6 +38,8 @@ export interface LostMessage {
   topic: string;
   queueId: number;
   queueOffset: number;
+  /** Its places in light queues. */
+  lmqs?: readonly LmqPlace[];
 }
 
 export interface FillRequest {
@@ -77,8 +83,10 @@ export function planFill(request: FillRequest): FillPlan | undefined {
   const { from, to, toFileEnd, lost } = request;
   const reserve = toFileEnd ? END_FILE_MIN_BLANK_LENGTH : 0;
   const room = to - from - reserve;
-  const bare = lost.map((message) => encoder.size(tombstone(message, request), part('')));
-  const marked = lost.map((message) => encoder.size(tombstone(message, request), part(marker(request))));
+  const bare = lost.map((message) => encoder.size(tombstone(message, request), part(lmqText(message))));
+  const marked = lost.map((message) =>
+    encoder.size(tombstone(message, request), part(lmqText(message) + marker(request))),
+  );
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   const sizes = total(marked) <= room ? marked : bare;
   if (total(sizes) > room) return undefined;
@@ -123,10 +131,11 @@ export function* fillPieces(request: FillRequest, plan: FillPlan): Generator<Fil
   let offset = request.from;
   for (const place of plan.tombstones) {
     const message = tombstone(place, request);
-    const pad = place.size - encoder.size(message, part(''));
+    const lmqs = lmqText(place);
+    const pad = place.size - encoder.size(message, part(lmqs));
     // Separators alone are no property to any reader; they take the room that is left.
     const text = pad >= marker(request).length ? marker(request) : '';
-    const properties = text + '\u0002'.repeat(pad - text.length);
+    const properties = lmqs + text + '\u0002'.repeat(pad - text.length);
     yield { offset, bytes: encode(encoder, place.size, message, part(properties), place.queueOffset, offset, request) };
     offset += place.size;
   }
@@ -165,6 +174,11 @@ function encode(
 }
 
 const marker = ({ from, to }: FillRequest): string => `${TOMBSTONE_PROPERTY}\u0001${from}-${to}\u0002`;
+const lmqText = ({ lmqs = [] }: LostMessage): string =>
+  encodeProperties([
+    [PROPERTY_INNER_MULTI_DISPATCH, lmqs.map(({ name }) => name).join(',')],
+    [PROPERTY_INNER_MULTI_QUEUE_OFFSET, lmqs.map(({ queueOffset }) => queueOffset).join(',')],
+  ]);
 const part = (propertiesString: string) => ({ flag: 0, body: EMPTY, propertiesString });
 
 function inner({ storeTimestamp }: FillRequest) {

@@ -111,27 +111,39 @@ export function checkConsumerOffsets(
   maxOffsetOf: (topic: string, queueId: number) => number | undefined,
   findings: Findings,
 ): void {
-  const value = files.find(({ name }) => name === 'consumerOffset.json')?.value as
-    | { offsetTable?: Record<string, Record<string, number>> }
-    | undefined;
-  for (const [key, offsets] of Object.entries(value?.offsetTable ?? {})) {
-    const topic = key.slice(0, key.indexOf('@'));
-    for (const [queueId, offset] of Object.entries(offsets ?? {})) {
-      const max = maxOffsetOf(topic, Number(queueId));
-      if (max === undefined || offset <= max) continue;
-      findings.note({
-        kind: 'config',
-        file: 'config/consumerOffset.json',
-        offset: 0,
-        length: 0,
-        expected: `at most ${max}`,
-        found: String(offset),
-        message: `group ${key.slice(key.indexOf('@') + 1)} is ahead of ${topic}/${queueId}`,
-        topic,
-        queueId: Number(queueId),
-      });
+  for (const { name, value } of files) {
+    if (name !== 'consumerOffset.json' && name !== 'lmqConsumerOffset.json') continue;
+    const tables = value as OffsetTables | undefined;
+    for (const [key, offsets] of Object.entries(tables?.offsetTable ?? {})) {
+      const topic = key.slice(0, key.indexOf('@'));
+      for (const [queueId, offset] of Object.entries(offsets ?? {})) check(name, key, topic, Number(queueId), offset);
+    }
+    for (const [key, offset] of Object.entries(tables?.lmqOffsetTable ?? {})) {
+      check(name, key, key.slice(0, key.indexOf('@')), 0, offset);
     }
   }
+
+  function check(name: string, key: string, topic: string, queueId: number, offset: number): void {
+    const max = maxOffsetOf(topic, queueId);
+    if (max === undefined || offset <= max) return;
+    findings.note({
+      kind: 'config',
+      file: `config/${name}`,
+      offset: 0,
+      length: 0,
+      expected: `at most ${max}`,
+      found: String(offset),
+      message: `group ${key.slice(key.indexOf('@') + 1)} is ahead of ${topic}/${queueId}`,
+      topic,
+      queueId,
+    });
+  }
+}
+
+/** consumerOffset.json; lmqConsumerOffset.json of a broker with light queues has both. */
+interface OffsetTables {
+  offsetTable?: Record<string, Record<string, number>>;
+  lmqOffsetTable?: Record<string, number>;
 }
 
 /** The checkpoint against what the log has. `lastStoreTimestamp`: of the newest record, 0 without one. */

@@ -3,6 +3,7 @@ import {
   hasQueueEntry,
   INNER_BATCH_FLAG,
   isExtAddress,
+  isLmq,
   type RecordLayout,
   unitPhyOffset,
   unitSize,
@@ -18,7 +19,7 @@ import { isQueued } from './queue-kinds.ts';
 import { QueueOwnership } from './queue-ownership.ts';
 import type { QueueEntry, QueueReader } from './queue-reader.ts';
 import { addMissing, indexOf, isBehind, type QueueState, QueueStates, removeFromRuns } from './queue-states.ts';
-import { type RecordFacts, TagsCodes, topicOf } from './record-facts.ts';
+import { lmqsOf, type RecordFacts, TagsCodes, topicOf } from './record-facts.ts';
 import { type StoreLayout, shownPath } from './store-layout.ts';
 
 /** Dangling entries of one queue that are looked at one by one. */
@@ -71,22 +72,23 @@ export class QueueCheck {
 
   onRecord(topic: string, record: RecordLayout, facts: RecordFacts): void {
     if (!isQueued(this.#options.layout.batchTopics, topic, record.sysFlag)) return;
-    if (this.#deletions.size > 0 && record.physicalOffset < this.#deadBelow(topic)) {
-      this.states.queue(topic, record.queueId).earlierLife++;
-      return;
+    const phy = record.physicalOffset;
+    if (!this.#isDead(topic, record.queueId, phy)) {
+      this.#compare(this.states.queue(topic, record.queueId), record, record.queueOffset, facts, topic);
     }
-    this.#compare(this.states.queue(topic, record.queueId), record, record.queueOffset, facts, topic);
-    if (facts.multiDispatch !== '') this.#compareMultiDispatch(record, facts);
+    // A light queue lives on when the topic is deleted that its messages were sent to.
+    for (const { name, queueOffset } of lmqsOf(topic, facts)) {
+      if (!this.#isDead(name, 0, phy)) {
+        this.#compare(this.states.queue(name, 0), record, queueOffset, facts, name, false);
+      }
+    }
   }
 
-  /** Queues that a light message is in besides its own (RocketMQ MultiDispatch, `%LMQ%`): queue 0 of each name. */
-  #compareMultiDispatch(record: RecordLayout, facts: RecordFacts): void {
-    const offsets = facts.multiOffsets.split(',');
-    for (const [index, name] of facts.multiDispatch.split(',').entries()) {
-      const offset = Number(offsets[index]);
-      if (name === '' || !Number.isSafeInteger(offset) || offsets[index] === '') continue;
-      this.#compare(this.states.queue(name, 0), record, offset, facts, name, false);
-    }
+  /** The record is of a deleted life of the topic, and counted. */
+  #isDead(topic: string, queueId: number, phy: number): boolean {
+    if (this.#deletions.size === 0 || phy >= this.#deadBelow(topic)) return false;
+    this.states.queue(topic, queueId).earlierLife++;
+    return true;
   }
 
   /** `isOwn`: the queue and the number are those that the record's own fields name. */
@@ -319,6 +321,11 @@ export class QueueCheck {
     // A Java broker may have made it: see isQueued.
     if ((record.sysFlag & INNER_BATCH_FLAG) !== 0) return;
     const topic = topicOf(view, record);
+    if (isLmq(state.topic) && topic !== state.topic) {
+      if (this.ownership.isRecordOf(state, index, entry)) this.#report.outOfLogOrder(state, index, entry);
+      else this.#report.dangling(state, index, entry, 'the record there is not in this light queue');
+      return;
+    }
     const claimed = this.states.find(topic, record.queueId);
     const claimedEntry = claimed?.reader?.entry(record.queueOffset);
     const ownEntry = claimedEntry?.phyOffset === entry.phyOffset && !claimedEntry.filler;

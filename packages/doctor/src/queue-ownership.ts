@@ -1,9 +1,10 @@
+import { isLmq } from '@vernier/store/internal';
 import type { DamageBook } from './damage-book.ts';
 import type { PlaceInQueue } from './log-census.ts';
 import type { LogReader } from './log-reader.ts';
 import type { QueueEntry } from './queue-reader.ts';
 import type { QueueState, QueueStates } from './queue-states.ts';
-import { topicOf } from './record-facts.ts';
+import { lmqsOf, RecordFactsReader, topicOf } from './record-facts.ts';
 
 /** Entries before and behind one, of which it is asked whether they are of their queue. */
 const NEIGHBOURS_MAX = 32;
@@ -13,6 +14,7 @@ export class QueueOwnership {
   readonly #states: QueueStates;
   readonly #log: LogReader;
   readonly #book: DamageBook;
+  readonly #factsReader = new RecordFactsReader();
 
   constructor(states: QueueStates, log: LogReader, book: DamageBook) {
     this.#states = states;
@@ -24,7 +26,11 @@ export class QueueOwnership {
     const found = this.#log.recordAt(entry.phyOffset);
     if (found === undefined) return false;
     const { record, view } = found;
-    return record.queueId === state.queueId && record.queueOffset === index && topicOf(view, record) === state.topic;
+    const topic = topicOf(view, record);
+    if (topic === state.topic) return record.queueId === state.queueId && record.queueOffset === index;
+    if (!isLmq(state.topic)) return false;
+    const places = lmqsOf(topic, this.#factsReader.read(view, record));
+    return places.some(({ name, queueOffset }) => name === state.topic && queueOffset === index);
   }
 
   /** The entries around this one lead to messages of other queues: the file, or this part of it, is not the queue's. */

@@ -16,7 +16,7 @@ import {
 import { LifeWatch } from './life-watch.ts';
 import { walkLog } from './log-walk.ts';
 import { isQueued } from './queue-kinds.ts';
-import { type RecordFacts, RecordFactsReader, type TagsCodes, topicOf } from './record-facts.ts';
+import { lmqsOf, type RecordFacts, RecordFactsReader, type TagsCodes, topicOf } from './record-facts.ts';
 import { type DataFile, doctorFileSystem } from './store-layout.ts';
 
 const FILLER_SIZE = 0x7fff_ffff;
@@ -187,14 +187,10 @@ export async function rebuild(request: RebuildRequest): Promise<Rebuilt> {
 /** Log that is read between two rounds of writing. */
 const STRETCH_BYTES = 32 * 1024 * 1024;
 
+/** The queues that a record has an entry in, `TOPIC/QUEUE`, each with its number there. */
 export function placesOf(topic: string, queueId: number, queueOffset: number, facts: RecordFacts): [string, number][] {
   const places: [string, number][] = [[`${topic}/${queueId}`, queueOffset]];
-  if (facts.multiDispatch === '') return places;
-  const offsets = facts.multiOffsets.split(',');
-  for (const [at, name] of facts.multiDispatch.split(',').entries()) {
-    const offset = Number(offsets[at]);
-    if (name !== '' && Number.isSafeInteger(offset)) places.push([`${name}/0`, offset]);
-  }
+  for (const lmq of lmqsOf(topic, facts)) places.push([`${lmq.name}/0`, lmq.queueOffset]);
   return places;
 }
 

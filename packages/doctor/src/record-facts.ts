@@ -1,8 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import {
+  allowsMultiDispatch,
   DelayLevels,
   javaStringHashCode,
+  type LmqPlace,
   PropertyCursor,
+  placesFrom,
   type RecordLayout,
   SCHEDULE_TOPIC,
   tagsStringToTagsCode,
@@ -74,6 +77,14 @@ export class RecordFactsReader {
     }
     return facts;
   }
+}
+
+const NO_PLACES: readonly LmqPlace[] = [];
+
+/** The light queues (RocketMQ LMQ, queue 0 of each name) that a record of this topic is in besides its own. */
+export function lmqsOf(topic: string, { multiDispatch, multiOffsets }: RecordFacts): readonly LmqPlace[] {
+  if (multiDispatch === '' || !allowsMultiDispatch(topic)) return NO_PLACES;
+  return placesFrom(multiDispatch, multiOffsets) ?? NO_PLACES;
 }
 
 function propertiesOf(view: Buffer, { propertiesAt, propertiesLength }: RecordLayout): Buffer {

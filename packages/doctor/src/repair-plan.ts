@@ -1,8 +1,15 @@
 import { join } from 'node:path';
-import type { IndexShape } from '@vernier/store/internal';
-import { checkMessageAndReturnSize, offsetToFileName, propertyCrcOf, storePaths } from '@vernier/store/internal';
+import {
+  checkMessageAndReturnSize,
+  type IndexShape,
+  isLmq,
+  type LmqPlace,
+  offsetToFileName,
+  propertyCrcOf,
+  storePaths,
+} from '@vernier/store/internal';
 import type { BookedDamage, LostEntry } from './damage-book.ts';
-import { type FillPlan, type FillRequest, planFill } from './filler.ts';
+import { type FillPlan, type FillRequest, type LostMessage, planFill } from './filler.ts';
 import type { Finding } from './finding.ts';
 import { LogReader } from './log-reader.ts';
 import { type DataFile, doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
@@ -245,7 +252,7 @@ class Planner {
       to,
       toFileEnd: to === file.from + file.size,
       fromFileStart: from === file.from,
-      lost: lost.map(({ topic, queueId, queueOffset }) => ({ topic, queueId, queueOffset })),
+      lost: messagesOf(lost),
       ...around,
     };
     const plan = planFill(request);
@@ -266,8 +273,12 @@ class Planner {
       plan,
       reason: damage.reason,
     });
-    for (const { topic, queueId, queueOffset, offset, size } of plan.tombstones) {
+    for (const { topic, queueId, queueOffset, lmqs = [], offset, size } of plan.tombstones) {
       this.#steps.push({ kind: 'patch-entry', topic, queueId, queueOffset, offset, size });
+      for (const place of lmqs) {
+        const entry = { topic: place.name, queueId: 0, queueOffset: place.queueOffset };
+        this.#steps.push({ kind: 'patch-entry', ...entry, offset, size });
+      }
     }
     // Keys of lost messages would be found and lead to records that have none.
     if (this.#layout.indexFiles.length > 0) this.#rebuildIndex ??= 'it has keys of messages that are lost';
@@ -398,6 +409,25 @@ function orderWithinQueues(lost: LostEntry[]): void {
   }
   for (const numbers of byQueue.values()) numbers.sort((a, b) => a - b);
   for (const entry of lost) entry.queueOffset = byQueue.get(`${entry.topic}/${entry.queueId}`)!.shift()!;
+}
+
+/** The places of one message in its own queue and in light queues are one tombstone: there was room for one record. */
+function messagesOf(lost: BookedDamage['lost']): LostMessage[] {
+  const own = new Map<number, LostMessage & { lmqs: LmqPlace[] }>();
+  const messages: LostMessage[] = [];
+  for (const { topic, queueId, queueOffset, phyOffset } of lost) {
+    if (isLmq(topic)) continue;
+    const message = { topic, queueId, queueOffset, lmqs: [] };
+    own.set(phyOffset, message);
+    messages.push(message);
+  }
+  for (const { topic, queueId, queueOffset, phyOffset } of lost) {
+    if (!isLmq(topic)) continue;
+    const lmqs = own.get(phyOffset)?.lmqs;
+    if (lmqs === undefined) messages.push({ topic, queueId, queueOffset });
+    else lmqs.push({ name: topic, queueOffset });
+  }
+  return messages;
 }
 
 function queueOfPath(file: string): { topic: string; queueId: number } | undefined {

@@ -93,8 +93,20 @@ export {
 } from './record/message-decoder.ts';
 export { type EncodedPart, MessageEncoder } from './record/message-encoder.ts';
 export {
+  allowsMultiDispatch,
+  isLmq,
+  LMQ_PREFIX,
+  type LmqPlace,
+  lmqPlacesOf,
+  PROPERTY_INNER_MULTI_DISPATCH,
+  PROPERTY_INNER_MULTI_QUEUE_OFFSET,
+  placesFrom,
+} from './record/multi-dispatch.ts';
+export {
   encodeProperties,
   PROPERTY_CRC32,
+  PROPERTY_LITE_TOPIC,
+  PROPERTY_PRIORITY,
   PropertyCursor,
   parseProperties,
   propertyOf,

@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import {
   argumentError,
-  checkFunction,
   checkInteger,
   checkNumber,
   checkOptions,
@@ -33,6 +32,7 @@ import type { IndexType } from './key-index/index-service.ts';
 import type { CommitLog } from './log/commit-log.ts';
 import { type Arrival, OPEN_OPTIONS, type OpenOptions } from './open-options.ts';
 import { openStoreParts } from './open-store.ts';
+import { NO_OPTIONS, ownGetOptions } from './read/get-options.ts';
 import type { QueryMessageResult } from './read/key-query.ts';
 import type { GetMessageOptions } from './read/message-reader.ts';
 import { checkReadQueueOptions, type ReadQueueOptions, readQueue } from './read/read-queue.ts';
@@ -339,6 +339,17 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     await this.#parts.deleteTopic(topic, { isRecorded });
   }
 
+  /**
+   * As deleteTopic, when `end` is still the number that the next message of its queue 0 gets as the deletion begins: no message
+   * goes that whoever decided on it did not know of. Resolves with whether it was.
+   */
+  async deleteTopicEndingAt(topic: string, end: number): Promise<boolean> {
+    this.#checkOpen();
+    checkText('deleteTopicEndingAt', 'topic', topic);
+    checkInteger('deleteTopicEndingAt', 'end', end);
+    return this.#parts.deleteTopic(topic, { isRecorded: false, endsAt: end });
+  }
+
   /** Records of the topic that start below this offset of the log were deleted with it; 0 when there are none. */
   deletedBelow(topic: string): number {
     checkText('deletedBelow', 'topic', topic);
@@ -471,26 +482,3 @@ function ownOptions<T extends object>(options: T): T {
 }
 
 const isSettings = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function ownGetOptions(options: GetMessageOptions): GetMessageOptions {
-  if (options === NO_OPTIONS) return options;
-  checkOptions('getMessage', options, ['maxBytes', 'filter', 'allocate', 'room']);
-  const own = looking('getMessage', 'the options', () => ({ ...options }));
-  const { maxBytes, filter, allocate, room } = own;
-  if (maxBytes !== undefined) checkNumber('getMessage', 'maxBytes', maxBytes);
-  checkFunction('getMessage', 'allocate', allocate);
-  looking('getMessage', 'filter', () => {
-    if (filter !== undefined && typeof filter?.isMatchedByConsumeQueue !== 'function') {
-      throw argumentError('getMessage', 'filter', 'must have the function isMatchedByConsumeQueue', filter);
-    }
-    checkFunction('getMessage', 'filter.isMatchedByCommitLog', filter?.isMatchedByCommitLog);
-  });
-  looking('getMessage', 'room', () => {
-    if (room !== undefined && typeof room?.reserve !== 'function') {
-      throw argumentError('getMessage', 'room', 'must have the function reserve', room);
-    }
-  });
-  return own;
-}
-
-const NO_OPTIONS: GetMessageOptions = {};

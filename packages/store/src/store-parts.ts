@@ -15,7 +15,7 @@ import { CleanService } from './clean/clean-service.ts';
 import { CommitLogDispatcher } from './dispatch/commit-log-dispatcher.ts';
 import { FlushConsumeQueueService } from './dispatch/flush-consume-queue-service.ts';
 import { RecoveredDispatch } from './dispatch/recovered-dispatch.ts';
-import { TopicDeletion } from './dispatch/topic-deletion.ts';
+import { type DeletionOptions, TopicDeletion } from './dispatch/topic-deletion.ts';
 import type { IoLane } from './io/io-lane.ts';
 import { makeStoreDirectories, storePaths, unusable } from './io/store-directory.ts';
 import type { StoreLock } from './io/store-lock.ts';
@@ -148,6 +148,7 @@ export class StoreParts {
       },
       queues: {
         has: (topic) => this.#queueOffsets.has(topic) || this.queues.hasTopic(topic) || this.batchTopics.has(topic),
+        nextNumber: (topic) => this.#queueOffsets.currentOffset(topic, 0),
         forget: (topic) => this.#forgetTopic(topic),
         removeFiles: () => this.#removeForgotten(),
         note: () => this.#noteDropped(),
@@ -424,10 +425,11 @@ export class StoreParts {
   }
 
   /** See MessageStore.deleteTopic. */
-  async deleteTopic(topic: string, more: { isRecorded: boolean }): Promise<void> {
-    await this.#topicDeletion.delete(topic, more);
+  async deleteTopic(topic: string, more: DeletionOptions): Promise<boolean> {
+    const isDeleted = await this.#topicDeletion.delete(topic, more);
     // Its directory is gone, so another spelling of the name is free, unless the topic has been made anew.
     if (!this.#queueOffsets.has(topic)) this.commitLog.forgetTopic(topic);
+    return isDeleted;
   }
 
   /** See MessageStore.deletedBelow. */

@@ -100,6 +100,7 @@ const methods: Record<string, readonly unknown[]> = {
   messageFault: [{ ...inner, propertyBytes: undefined }],
   deletedBelow: ['T'],
   deleteTopic: ['Nothing'],
+  deleteTopicEndingAt: ['Nothing', 5],
   whenFlushed: [0],
   flush: [],
   changeConfig: [{ maxTransferCountOnMessageInMemory: 32 }],

@@ -42,7 +42,23 @@ const GROWTH_MAX = 900 * 1024 * 1024;
 const canaryBody = (index: number): Buffer => Buffer.alloc(200 + index, `canary ${index} `);
 
 /** Names that requests here know, so that many of them get past the first check. */
-const TOPICS = ['fuzz-a', 'fuzz-b', 'TBW102', '%RETRY%group-a', 'broker-a', 'DefaultCluster'];
+const TOPICS = ['fuzz-a', '%LMQ%a', 'fuzz-b', 'TBW102', '%RETRY%group-a', 'broker-a', 'DefaultCluster'];
+const PROPERTY_NAMES = [
+  ...['KEYS', 'UNIQ_KEY', 'WAIT', 'DELAY', 'TRAN_MSG', 'x', '_SYS_MSG_PRIORITY_', '__LITE_TOPIC'],
+  ...['INNER_MULTI_DISPATCH', 'INNER_MULTI_QUEUE_OFFSET'],
+];
+const PROPERTY_VALUES = [
+  '1',
+  '7',
+  '-1',
+  '%LMQ%a,%LMQ%b',
+  '%LMQ%$fuzz-a$l',
+  '%LMQ%a,%LMQ%a',
+  'l',
+  '3,4',
+  ',',
+  '%LMQ%../x',
+];
 const FIELD_VALUES: Record<string, (random: Random) => string> = {
   topic: (random) => random.pick(TOPICS),
   b: (random) => random.pick(TOPICS),
@@ -66,7 +82,7 @@ const FIELD_VALUES: Record<string, (random: Random) => string> = {
   g: () => '1700000000000',
   h: () => '0',
   i: (random) =>
-    `TAGS\u0001${someText(random)}\u0002${random.pick(['KEYS', 'UNIQ_KEY', 'WAIT', 'DELAY', 'TRAN_MSG', 'x'])}\u0001${someText(random)}\u0002`,
+    `TAGS\u0001${someText(random)}\u0002${random.pick(PROPERTY_NAMES)}\u0001${random.chance(0.5) ? someText(random) : random.pick(PROPERTY_VALUES)}\u0002`,
   j: (random) => String(random.below(20)),
   k: (random) => random.pick(['true', 'false']),
   m: (random) => random.pick(['true', 'false']),
@@ -97,13 +113,21 @@ const FIELD_VALUES: Record<string, (random: Random) => string> = {
   topicFilterType: () => 'SINGLE_TAG',
   topicSysFlag: () => '0',
   order: (random) => random.pick(['true', 'false']),
-  attributes: (random) => random.pick(['', '+message.type=NORMAL', '-a', '+=', '+a=b,+a=c']),
+  attributes: (random) =>
+    random.pick(['', '+message.type=NORMAL', '+message.type=LITE', '+message.type=PRIORITY', '-a', '+=', '+a=b,+a=c']),
   timestamp: () => String(1_700_000_000_000),
   maxNum: (random) => String(random.below(70)),
   beginTimestamp: () => '0',
   endTimestamp: () => '9223372036854775807',
   delayLevel: (random) => String(random.below(20) - 1),
   isForce: () => 'true',
+  parentTopic: () => 'fuzz-a',
+  liteTopic: (random) => random.pick(['', 'l', 'l', '$', 'x'.repeat(200)]),
+  maxMsgNum: (random) => String(random.below(40)),
+  invisibleTime: (random) => String(random.below(2_000)),
+  pollTime: () => '0',
+  extraInfo: (random) => `0 1700000000000 1000 ${random.pick([0, 999])} 0 broker-a 0 ${random.below(9)}`,
+  topK: (random) => String(random.below(9) - 1),
 };
 const FIELDS = Object.keys(FIELD_VALUES);
 const JSON_NAMES = [
@@ -159,6 +183,13 @@ function someBody(random: Random): Buffer | undefined {
   }
 }
 
+const POPS: ReadonlySet<number> = new Set([
+  RequestCode.POP_MESSAGE,
+  RequestCode.POP_LITE_MESSAGE,
+  RequestCode.NOTIFICATION,
+]);
+const WAITING: ReadonlySet<number> = new Set([...POPS, RequestCode.PULL_MESSAGE, RequestCode.LITE_PULL_MESSAGE]);
+
 /** A request of any code; half of its fields hold what is expected there, the others anything. */
 function someRequest(random: Random): RemotingCommand {
   let code: number = random.chance(0.95) ? random.pick(CODES) : random.below(70_000) - 2_000;
@@ -175,6 +206,7 @@ function someRequest(random: Random): RemotingCommand {
       if (random.chance(0.1)) continue;
       request.extFields[name] = random.chance(strange) ? someText(random).slice(0, 2_000) : FIELD_VALUES[name]!(random);
     }
+    if (POPS.has(code)) request.extFields.pollTime = '0';
   }
   return request;
 }
@@ -188,7 +220,7 @@ function hostileRequest(random: Random, opaque: number): { bytes: Buffer; isAnsw
   };
   const { text, touched } = withHostileMembers(random, header);
   // A pull may ask to be held for an hour.
-  const isPull = request.code === RequestCode.PULL_MESSAGE || request.code === RequestCode.LITE_PULL_MESSAGE;
+  const isPull = WAITING.has(request.code);
   const isAnswerable =
     !['', 'opaque', 'flag'].some((name) => touched.has(name)) && !(isPull && touched.has('extFields'));
   return { bytes: frameOf(text, request.body), isAnswerable };
@@ -261,6 +293,9 @@ class LiveSession {
         store: {
           storePathRootDir: join(this.#directory, 'broker'),
           flushDiskType: 'ASYNC_FLUSH',
+          enableLmq: true,
+          enableMultiDispatch: true,
+          maxLmqConsumeQueueNum: 50,
           mappedFileSizeCommitLog: 8 * 1024 * 1024,
           mappedFileSizeConsumeQueue: 20 * 300,
           maxHashSlotNum: 1_000,

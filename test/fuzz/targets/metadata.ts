@@ -17,6 +17,7 @@ const FILES = [
   'topics.json',
   'subscriptionGroup.json',
   'consumerOffset.json',
+  'lmqConsumerOffset.json',
   'brokerPort.json',
   'brokerSettings.json',
 ] as const;
@@ -26,6 +27,7 @@ const NAMES = [
     'dataVersion',
     'subscriptionGroupTable',
     'offsetTable',
+    'lmqOffsetTable',
     'listenPort',
     'configTable',
     'fuzz-a',
@@ -83,6 +85,8 @@ const SOUND: Record<(typeof FILES)[number] | 'kvConfig.json', string> = {
   // As the Java side writes it: the keys of the inner maps without quotes.
   'consumerOffset.json':
     '{"dataVersion":{"counter":7,"stateVersion":0,"timestamp":1700000000000},"offsetTable":{"fuzz-a@group-a":{0:12,1:7}}}',
+  'lmqConsumerOffset.json':
+    '{"dataVersion":{"counter":7,"stateVersion":0,"timestamp":1700000000000},"lmqOffsetTable":{"%LMQ%a@%LMQ%g":3},"offsetTable":{"fuzz-a@group-a":{0:12,1:7}}}',
   'brokerPort.json': '{"listenPort":0}',
   'brokerSettings.json':
     '{"changes":{"brokerPermission":{"value":4,"over":6},"autoCreateTopicEnable":{"value":false,"over":true}}}',
@@ -121,6 +125,8 @@ export const metadata: Target = {
     const store = await MessageStore.open({
       storePathRootDir: directory,
       flushDiskType: 'ASYNC_FLUSH',
+      enableLmq: true,
+      enableMultiDispatch: true,
       mappedFileSizeCommitLog: 1024 * 1024,
       maxMessageSize: 64 * 1024,
       maxHashSlotNum: 100,
@@ -165,6 +171,8 @@ export const metadata: Target = {
         for (const left of readdirSync(config)) rmSync(join(config, left), { recursive: true });
         const name = random.pick([...FILES, 'kvConfig.json'] as const);
         for (const file of FILES) if (file !== 'brokerPort.json') writeFileSync(join(config, file), SOUND[file]);
+        // It is read when there is no other.
+        if (name === 'consumerOffset.json') rmSync(join(config, 'lmqConsumerOffset.json'));
         const bytes = damaged(random, SOUND[name]);
         writeFileSync(join(config, name), bytes);
         const hasCopy = random.chance(0.4);

@@ -1,8 +1,6 @@
 import type { MessageStore, StoreLogger } from '@vernier/store';
+import { isLmq } from '@vernier/store/internal';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
-
-/** Queues of light topics: they belong to no topic of the table. */
-const LMQ_PREFIX = '%LMQ%';
 
 /**
  * Removes the queues of topics that the table does not know (RocketMQ DefaultMessageStore.cleanUnusedTopic). Their records
@@ -16,7 +14,8 @@ export async function cleanUnusedTopics(
   const removed: string[] = [];
   for (const topic of store.queuesByTopic().keys()) {
     // Looked up when its turn comes: a message may have created the topic meanwhile.
-    if (topics.select(topic) !== undefined || topics.isSystemTopic(topic) || topic.startsWith(LMQ_PREFIX)) continue;
+    // Light queues belong to no topic of the table.
+    if (topics.select(topic) !== undefined || topics.isSystemTopic(topic) || isLmq(topic)) continue;
     await store.deleteTopic(topic);
     removed.push(topic);
   }

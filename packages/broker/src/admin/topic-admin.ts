@@ -1,8 +1,10 @@
 import { ResponseCode, type TopicConfig } from '@vernier/remoting';
 import type { MessageStore, StoreLogger } from '@vernier/store';
+import { prefixOf } from '../base/lite-names.ts';
 import { retryTopicOf, topicNameFault } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import { isLiteTopic } from '../lite/lite-rules.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
@@ -68,7 +70,7 @@ export class TopicAdmin {
   }
 
   /**
-   * Deletes a topic, its queues, its offsets, and the retry topics of its POP consumers. The records stay in the log until
+   * Deletes a topic, its queues, its offsets, its lite topics, and the retry topics of its POP consumers. The records stay in the log until
    * their files expire. Resolves when the tables are on disk and announced.
    */
   async delete(topic: string): Promise<Refusal | undefined> {
@@ -82,6 +84,11 @@ export class TopicAdmin {
     for (const group of this.#parts.offsets.groupsOfTopic(topic)) {
       // Retry topics of POP consumption (KeyBuilder.buildPopRetryTopic, both versions).
       for (const separator of ['+', '_']) names.push(retryTopicOf(`${group}${separator}${topic}`));
+    }
+    const topicConfig = this.#parts.topics.select(topic);
+    if (isLiteTopic(topicConfig)) {
+      const prefix = prefixOf(topic);
+      for (const name of this.#parts.store.queuesByTopic().keys()) if (name.startsWith(prefix)) names.push(name);
     }
     const present = names.filter((name) => name === topic || this.#parts.topics.select(name) !== undefined);
     await this.#parts.topics.whileDeleting(present, () => this.#deleteAll(present));

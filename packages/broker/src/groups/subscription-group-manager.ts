@@ -6,6 +6,7 @@ import {
   nextDataVersion,
 } from '@vernier/remoting';
 import type { StoreLogger } from '@vernier/store';
+import { isLmq } from '@vernier/store/internal';
 import { type Budget, textBytes } from '../base/budget.ts';
 import { builtInGroups, groupNameFault } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
@@ -15,6 +16,8 @@ import { readSubscriptionGroup, type SubscriptionGroupConfig, subscriptionGroup 
 export interface SubscriptionGroupManagerDeps {
   logger: StoreLogger;
   now(): number;
+  /** Light queues are in use (enableLmq): a group whose name begins as theirs do is in no table. */
+  hasLmqs?: boolean;
   /** Of the table. */
   budget: Budget;
   /** The table changed and has to be saved. */
@@ -81,6 +84,7 @@ export class SubscriptionGroupManager {
   find(group: string): SubscriptionGroupConfig | undefined {
     const known = this.table.get(group);
     if (known !== undefined) return known;
+    if (this.#isLmqGroup(group)) return subscriptionGroup(group);
     if (!this.#mayMake(group)) return undefined;
     const created = subscriptionGroup(group);
     if (!this.hasRoomFor([created])) return undefined;
@@ -91,7 +95,12 @@ export class SubscriptionGroupManager {
 
   /** As `find`, and makes nothing. */
   preview(group: string): SubscriptionGroupConfig | undefined {
-    return this.table.get(group) ?? (this.#mayMake(group) ? subscriptionGroup(group) : undefined);
+    const isMade = this.#isLmqGroup(group) || this.#mayMake(group);
+    return this.table.get(group) ?? (isMade ? subscriptionGroup(group) : undefined);
+  }
+
+  #isLmqGroup(group: string): boolean {
+    return this.#deps.hasLmqs === true && isLmq(group);
   }
 
   #mayMake(group: string): boolean {
@@ -99,7 +108,7 @@ export class SubscriptionGroupManager {
   }
 
   has(group: string): boolean {
-    return this.table.has(group);
+    return this.table.has(group) || this.#isLmqGroup(group);
   }
 
   /** Whether these may be made or replaced; when not, `noRoom` says why. */
@@ -125,6 +134,7 @@ export class SubscriptionGroupManager {
   }
 
   update(group: SubscriptionGroupConfig): void {
+    if (this.#isLmqGroup(group.groupName)) return;
     this.#set(group);
     this.#changed();
   }

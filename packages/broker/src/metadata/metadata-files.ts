@@ -58,13 +58,17 @@ export class MetadataFile {
     this.#logger = logger;
   }
 
-  /** Reads the file, or its `.bak`, into the table. Rejects with STORE_METADATA_DAMAGED when neither can be used. */
-  async load(): Promise<void> {
+  /**
+   * Reads the file, or its `.bak`, into the table; false when there is none. Rejects with STORE_METADATA_DAMAGED when neither
+   * can be used.
+   */
+  async load(): Promise<boolean> {
     const parse = (content: Buffer): unknown => parseJavaJson(content.toString('utf8'));
     const file = await readAtomic(this.#fileSystem, this.path, parse, this.#logger);
-    if (file === undefined) return;
+    if (file === undefined) return false;
     try {
       this.#table.load(file);
+      return true;
     } catch (cause) {
       const message = `${this.path} is no table of its kind: ${(cause as Error).message}`;
       throw new BrokerError('BROKER_METADATA_DAMAGED', message, { path: this.path }, cause);
@@ -168,7 +172,8 @@ export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedT
 const ORDERS_DELAY_MS = 1_000;
 
 /**
- * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
+ * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json (with light queues lmqConsumerOffset.json,
+ * in its place), brokerSettings.json, followOffset.json,
  * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json.
  */
 export class MetadataFiles {
@@ -188,6 +193,8 @@ export class MetadataFiles {
   readonly modes: MetadataFile;
 
   readonly #logger: StoreLogger;
+  /** Read when there are no offsets of a broker with light queues; never written. */
+  readonly #offsetsBefore: MetadataFile | undefined;
 
   constructor(
     directory: string,
@@ -196,6 +203,7 @@ export class MetadataFiles {
     fileSystem: FileSystem,
     clock: Clock,
     logger: StoreLogger,
+    hasLmqs: boolean,
   ) {
     this.#logger = logger;
     const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
@@ -203,7 +211,9 @@ export class MetadataFiles {
     // A burst of new topics is one write.
     this.topics = file('topics.json', tables.topics, 10);
     this.groups = file('subscriptionGroup.json', tables.groups, 10);
-    this.offsets = file('consumerOffset.json', tables.offsets, intervals.flushConsumerOffsetInterval);
+    const offsetsIn = (name: string): MetadataFile => file(name, tables.offsets, intervals.flushConsumerOffsetInterval);
+    this.offsets = offsetsIn(hasLmqs ? 'lmqConsumerOffset.json' : 'consumerOffset.json');
+    this.#offsetsBefore = hasLmqs ? offsetsIn('consumerOffset.json') : undefined;
     this.settings = file('brokerSettings.json', tables.settings, 10);
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
@@ -213,7 +223,12 @@ export class MetadataFiles {
   }
 
   async load(): Promise<void> {
-    for (const name of tableNames) if (name !== 'timers') await this[name].load();
+    for (const name of tableNames) {
+      if (name === 'timers') continue;
+      const isThere = await this[name].load();
+      // RocketMQ begins without offsets when light queues are switched on.
+      if (name === 'offsets' && !isThere && (await this.#offsetsBefore?.load()) === true) this.offsets.changed();
+    }
     await this.timers.load().catch((error: Error) => {
       // A broker that starts with wrong gauges is better than one that does not start.
       this.#logger.warn({ err: error, path: this.timers.path }, `${this.timers.path} is left out: ${error.message}`);

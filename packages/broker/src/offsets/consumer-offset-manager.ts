@@ -1,4 +1,5 @@
 import { asObject, type DataVersion, dataVersionFromJson } from '@vernier/remoting';
+import { isLmq } from '@vernier/store/internal';
 import { type Budget, textBytes } from '../base/budget.ts';
 import { TableVersion } from '../base/table-version.ts';
 
@@ -15,6 +16,9 @@ const keyBytes = (key: string): number => 200 + textBytes(key);
 
 /** The same with its offsets. */
 const rowBytes = (key: string, queueCount: number): number => keyBytes(key) + queueCount * OFFSET_BYTES;
+
+/** Light queues have one queue, and so has the table of their groups. */
+const isOfLmqGroup = (key: string): boolean => isLmq(key.slice(key.lastIndexOf(SEPARATOR) + 1));
 
 /** A queue's number as a member's name. */
 const QUEUE_ID = /^\d{1,10}$/;
@@ -46,9 +50,15 @@ export class ConsumerOffsetManager {
   /** All that is known of a group in a topic is gone. */
   onRemoved: (group: string, topic: string) => void = () => {};
 
-  /** `changed` is called at the first change after a save, and at later ones too. */
-  constructor(now: () => number, changed: () => void, budget: Budget) {
+  readonly #hasLmqs: boolean;
+
+  /**
+   * `changed` is called at the first change after a save, and at later ones too. `hasLmqs`: the file has a table of its own
+   * for groups of light queues, as RocketMQ's has with enableLmq.
+   */
+  constructor(now: () => number, changed: () => void, budget: Budget, hasLmqs = false) {
     this.#budget = budget;
+    this.#hasLmqs = hasLmqs;
     this.#notifyChanged = changed;
     this.#version = new TableVersion(now);
   }
@@ -57,21 +67,28 @@ export class ConsumerOffsetManager {
     return this.#version.current;
   }
 
-  /** Takes over a parsed consumerOffset.json. Throws REMOTING_BODY_INVALID when it is something else. */
+  /** Takes over a parsed consumerOffset.json or lmqConsumerOffset.json. Throws REMOTING_BODY_INVALID when it is something else. */
   load(file: unknown): void {
-    const { offsetTable, dataVersion } = asObject(file, 'consumerOffset.json');
+    const { offsetTable, lmqOffsetTable = {}, dataVersion } = asObject(file, 'consumerOffset.json');
     for (const [key, queues] of Object.entries(asObject(offsetTable, 'offsetTable'))) {
-      const entries = Object.entries(asObject(queues, key)).filter(
-        ([queueId, offset]) => QUEUE_ID.test(queueId) && Number.isSafeInteger(offset) && (offset as number) >= 0,
-      );
-      const targets = new Map(entries.map(([queueId, offset]) => [Number(queueId), offset as number]));
-      // What is there already is replaced and is counted already.
-      this.#budget.add(bytesToAdd(this.#offsets, key, targets));
-      const offsets = this.#offsets.get(key) ?? new Map<number, number>();
-      for (const [queueId, offset] of targets) offsets.set(queueId, offset);
-      this.#offsets.set(key, offsets);
+      this.#loadRow(key, asObject(queues, key));
+    }
+    for (const [key, offset] of Object.entries(asObject(lmqOffsetTable ?? {}, 'lmqOffsetTable'))) {
+      this.#loadRow(key, { 0: offset });
     }
     this.#version.current = dataVersionFromJson(dataVersion);
+  }
+
+  #loadRow(key: string, queues: Readonly<Record<string, unknown>>): void {
+    const entries = Object.entries(queues).filter(
+      ([queueId, offset]) => QUEUE_ID.test(queueId) && Number.isSafeInteger(offset) && (offset as number) >= 0,
+    );
+    const targets = new Map(entries.map(([queueId, offset]) => [Number(queueId), offset as number]));
+    // What is there already is replaced and is counted already.
+    this.#budget.add(bytesToAdd(this.#offsets, key, targets));
+    const offsets = this.#offsets.get(key) ?? new Map<number, number>();
+    for (const [queueId, offset] of targets) offsets.set(queueId, offset);
+    this.#offsets.set(key, offsets);
   }
 
   /** False, and nothing is changed, when there is no room for another queue (consumerOffsetBytesMax). */
@@ -247,8 +264,18 @@ export class ConsumerOffsetManager {
     yield `{\n"dataVersion":${JSON.stringify(this.dataVersion)},\n"offsetTable":{`;
     let separator = '\n';
     for (const [key, offsets] of this.#offsets) {
+      if (this.#hasLmqs && isOfLmqGroup(key)) continue;
       yield `${separator}${JSON.stringify(key)}:${JSON.stringify(Object.fromEntries(offsets))}`;
       separator = ',\n';
+    }
+    if (this.#hasLmqs) {
+      yield '\n},\n"lmqOffsetTable":{';
+      separator = '\n';
+      for (const [key, offsets] of this.#offsets) {
+        if (!isOfLmqGroup(key)) continue;
+        yield `${separator}${JSON.stringify(key)}:${offsets.get(0) ?? 0}`;
+        separator = ',\n';
+      }
     }
     yield '\n}\n}\n';
   }

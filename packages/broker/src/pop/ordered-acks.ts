@@ -12,7 +12,7 @@ export interface OrderedAcksParts {
   readonly offsets: ConsumerOffsetManager;
   readonly orders: OrderInfos;
   readonly locks: QueueLocks;
-  readonly polling: PopPolling;
+  readonly polling: Pick<PopPolling, 'notify'>;
   readonly ordersFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
 }

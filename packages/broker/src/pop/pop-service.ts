@@ -5,6 +5,7 @@ import type { Caller } from '../base/caller.ts';
 import { popRetryTopicOf } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { MESSAGES_MAX } from './check-point.ts';
 import { ORDER_REVIVE_QUEUE, TIME_MAX } from './handle.ts';
@@ -13,6 +14,7 @@ import type { PopPolling } from './pop-polling.ts';
 import { PopLook, type PopQueues } from './pop-queues.ts';
 import type { PopRequest, PopResult } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
+import { goesByPriority, priorityQueue } from './priority-order.ts';
 import { queueKeyOf } from './queue-locks.ts';
 
 /** Who wants the outcome of a pop. */
@@ -32,6 +34,7 @@ export interface PopServiceParts {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
   readonly topics: TopicConfigManager;
+  readonly groups: SubscriptionGroupManager;
   readonly permission: PopPermission;
   readonly queues: PopQueues;
   readonly start: PopStart;
@@ -163,7 +166,7 @@ export class PopService {
 
   async #look(pop: Pop): Promise<PopLook> {
     const { request, caller, filter } = pop;
-    const { config, topics, clock, random } = this.#parts;
+    const { config, topics, groups, clock, random } = this.#parts;
     const { isOrdered, group, topic } = request;
     const draw = Math.floor(random() * 100);
     const reviveQueueId = isOrdered ? ORDER_REVIVE_QUEUE : this.#popCount++ % config.reviveQueueNum;
@@ -171,10 +174,15 @@ export class PopService {
     // Of the retry topics of both versions only one has a place in the answer's header. Without version 2 there is one.
     const isV2 = config.enableRetryTopicV2 && !(config.retrieveMessageFromPopRetryTopicV1 && draw % 2 === 0);
     const retryTopic = popRetryTopicOf(topic, group, isV2);
-    const retriesFirst = draw < config.popFromRetryProbability;
-    if (!isOrdered && retriesFirst) await this.#lookAt(look, retryTopic, -1, draw);
-    await this.#lookAt(look, topic, request.queueId, draw);
-    if (!isOrdered && !retriesFirst && !look.isFull) await this.#lookAt(look, retryTopic, -1, draw);
+    const topicConfig = topics.select(topic);
+    const byPriority =
+      !isOrdered && topicConfig !== undefined && goesByPriority(topicConfig, groups.table.get(group), draw);
+    const from = byPriority ? undefined : draw;
+    const retriesFirst =
+      draw < (byPriority ? config.popFromRetryProbabilityForPriority : config.popFromRetryProbability);
+    if (!isOrdered && retriesFirst) await this.#lookAt(look, retryTopic, -1, from);
+    await this.#lookAt(look, topic, request.queueId, from);
+    if (!isOrdered && !retriesFirst && !look.isFull) await this.#lookAt(look, retryTopic, -1, from);
     // Somebody was at these. Their messages may come back, or others may be there that nobody announces.
     for (const { topic: name, queueId } of look.busy) {
       if (look.records.length > 0 || caller.isGone) break;
@@ -186,9 +194,10 @@ export class PopService {
     return look;
   }
 
-  /** `queueId`: -1 is each one, from a drawn one on. */
-  async #lookAt(look: PopLook, name: string, queueId: number, draw: number): Promise<void> {
-    const topic: TopicConfig | undefined = this.#parts.topics.select(name);
+  /** `queueId`: -1 is each one, from a drawn one on or, without `draw`, by priority. */
+  async #lookAt(look: PopLook, name: string, queueId: number, draw: number | undefined): Promise<void> {
+    const { topics, config } = this.#parts;
+    const topic: TopicConfig | undefined = topics.select(name);
     if (topic === undefined) {
       look.missing.push(name);
       return;
@@ -197,8 +206,9 @@ export class PopService {
       await this.#popOne(look, name, queueId);
       return;
     }
-    for (let i = 0; i < topic.readQueueNums; i++) {
-      const id = (draw + i) % topic.readQueueNums;
+    const { readQueueNums: count } = topic;
+    for (let i = 0; i < count; i++) {
+      const id = draw === undefined ? priorityQueue(i, count, config.priorityOrderAsc) : (draw + i) % count;
       // Most queues of a wide topic are read to their end.
       if (!this.#isAtEnd(look, name, id)) await this.#popOne(look, name, id);
     }

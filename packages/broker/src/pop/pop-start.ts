@@ -12,7 +12,7 @@ export interface PopStartParts {
   readonly offsets: ConsumerOffsetManager;
   readonly groupOffsets: GroupOffsets;
   readonly bounds: QueueBounds;
-  readonly durable: DurableOffsets;
+  readonly durable: Pick<DurableOffsets, 'next' | 'forget'>;
   readonly orders: OrderInfos;
 }
 

@@ -16,15 +16,25 @@ import { MESSAGES_MAX } from '../pop/check-point.ts';
 import { parseHandle, topicOfMark } from '../pop/handle.ts';
 import { RequestFault, refused, requiredNumber, requiredText, success } from './requests.ts';
 
-/** ACK_MESSAGE (E.10). */
-export async function ackMessage({ pop }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
-  const refusal = await pop.acks.ack(deliveredOf(request));
+/** ACK_MESSAGE (E.10); with liteTopic, of a message of a lite topic. */
+export async function ackMessage({ pop, lite }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
+  const delivered = deliveredOf(request);
+  const liteTopic = request.extFields?.liteTopic ?? '';
+  const refusal = await (liteTopic === '' ? pop.acks.ack(delivered) : lite.acks.ack({ ...delivered, liteTopic }));
   return refusal === undefined ? success(request) : refused(request, refusal);
 }
 
 /** CHANGE_MESSAGE_INVISIBLETIME: the delivery gets another time, and a new handle. */
-export async function changeInvisibleTime({ pop }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
-  const changed = await pop.changes.change(deliveredOf(request), requiredNumber(request.extFields, 'invisibleTime'));
+export async function changeInvisibleTime(
+  { pop, lite }: BrokerContext,
+  request: RemotingCommand,
+): Promise<RemotingCommand> {
+  const delivered = deliveredOf(request);
+  const invisibleMs = requiredNumber(request.extFields, 'invisibleTime');
+  const liteTopic = request.extFields?.liteTopic ?? '';
+  const changed = await (liteTopic === ''
+    ? pop.changes.change(delivered, invisibleMs)
+    : lite.acks.change({ ...delivered, liteTopic }, invisibleMs));
   if (changed instanceof Refusal) return refused(request, changed);
   return success(request, {
     popTime: String(changed.popTime),

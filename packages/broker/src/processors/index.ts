@@ -9,6 +9,7 @@ import * as progress from './consume-stats-admin.ts';
 import { consumerList, queryOffset, updateOffset } from './consumer-manage.ts';
 import { consumerSendMsgBack } from './consumer-send-msg-back.ts';
 import { delayOffsets } from './delay-offsets.ts';
+import * as lite from './lite.ts';
 import { lockBatchMq, unlockBatchMq } from './lock-batch-mq.ts';
 import { notification, pollingInfo } from './notification.ts';
 import { cloneGroupOffset, correctionOffsets } from './offset-transfer.ts';
@@ -117,6 +118,15 @@ const others: readonly Row[] = [
   on(200_053, 'CHANGE_MESSAGE_INVISIBLETIME', changeInvisibleTime),
   on(200_054, 'NOTIFICATION', notification),
   on(200_055, 'POLLING_INFO', pollingInfo),
+  on(200_070, 'POP_LITE_MESSAGE', lite.popLiteMessage),
+  on(200_071, 'LITE_SUBSCRIPTION_CTL', lite.changeSubscriptions),
+  on(200_072, 'ACK_LITE_MESSAGE', ackMessage),
+  on(200_074, 'GET_BROKER_LITE_INFO', lite.brokerInfo),
+  on(200_075, 'GET_PARENT_TOPIC_INFO', lite.parentInfo),
+  on(200_076, 'GET_LITE_TOPIC_INFO', lite.liteTopicInfo),
+  on(200_077, 'GET_LITE_CLIENT_INFO', lite.clientInfo),
+  on(200_078, 'GET_LITE_GROUP_INFO', lite.groupInfo),
+  on(200_079, 'TRIGGER_LITE_DISPATCH', lite.triggerDispatch),
   on(200_151, 'BATCH_ACK_MESSAGE', batchAckMessage),
 ];
 
@@ -136,9 +146,12 @@ const answerBytes: ReadonlyMap<number, number> = new Map([
   // They ask for room when they read.
   [200_050, 0],
   [200_052, 0],
+  [200_070, 0],
   [324, MiB],
   [325, MiB],
-  ...[21, 43, 61, 201, 202, 208, 222, 223, 300, 303, 317, 328, 400].map((code): [number, number] => [code, 2 * MiB]),
+  ...[21, 43, 61, 201, 202, 208, 222, 223, 300, 303, 317, 328, 400, 200_074, 200_077, 200_078].map(
+    (code): [number, number] => [code, 2 * MiB],
+  ),
   ...[203, 204, 307, 308, 309, 321].map((code): [number, number] => [code, MiB]),
 ]);
 

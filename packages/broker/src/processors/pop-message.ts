@@ -1,4 +1,4 @@
-import { createResponse, type RemotingCommand, ResponseCode } from '@vernier/remoting';
+import { createResponse, type ExtFields, type RemotingCommand, ResponseCode } from '@vernier/remoting';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerContext } from '../context.ts';
 import { PEEK_BYTES } from '../pop/peek-service.ts';
@@ -28,9 +28,19 @@ export function popMessage(
     isOrdered: optionalFlag(fields, 'order'),
     attemptId: fields?.attemptId,
   };
-  const responder = new PopResponder(request, caller);
+  const responder = new PopResponder(request, caller, fieldsOf);
   return responder.answered(broker.pop.pop.pop(wanted, caller, responder));
 }
+
+const fieldsOf = ({ popTime, invisibleMs, reviveQueueId, restCount, infos, isOrdered }: PopResult): ExtFields => ({
+  popTime: String(popTime),
+  invisibleTime: String(invisibleMs),
+  reviveQid: String(reviveQueueId),
+  restNum: String(restCount),
+  startOffsetInfo: infos.startOffsetInfo,
+  msgOffsetInfo: infos.msgOffsetInfo,
+  ...(isOrdered ? { orderCountInfo: infos.orderCountInfo } : {}),
+});
 
 /** PEEK_MESSAGE: what a pop would give. */
 export async function peekMessage(
@@ -64,23 +74,31 @@ export async function peekMessage(
   }
 }
 
+/** The answer to a pop of any kind. */
+interface Popped {
+  readonly code: number;
+  readonly records: readonly Buffer[];
+}
+
 /** A pop as far as it is needed after its frame is gone; small, because thousands may be held. */
-class PopResponder implements PopAsker {
+export class PopResponder<Result extends Popped> implements PopAsker {
   readonly opaque: number;
   readonly serializeType: RemotingCommand['serializeType'];
   readonly #caller: ConnectionCaller;
+  readonly #fieldsOf: (result: Result) => ExtFields;
   #reservedBytes = 0;
   #isHeld = false;
   #nowHeld: () => void = () => {};
 
-  constructor(request: RemotingCommand, caller: ConnectionCaller) {
+  constructor(request: RemotingCommand, caller: ConnectionCaller, fieldsOf: (result: Result) => ExtFields) {
     this.opaque = request.opaque;
     this.serializeType = request.serializeType;
     this.#caller = caller;
+    this.#fieldsOf = fieldsOf;
   }
 
   /** The answer, as soon as there is one; undefined when it is sent later. */
-  answered(popped: Promise<PopResult | Refusal | undefined>): Promise<RemotingCommand | undefined> {
+  answered(popped: Promise<Result | Refusal | undefined>): Promise<RemotingCommand | undefined> {
     return new Promise((resolve, reject) => {
       this.#nowHeld = () => resolve(undefined);
       popped.then(
@@ -114,22 +132,14 @@ class PopResponder implements PopAsker {
     this.#reservedBytes = 0;
   }
 
-  #answer(outcome: PopResult | Refusal): RemotingCommand {
+  #answer(outcome: Result | Refusal): RemotingCommand {
     if (outcome instanceof Refusal) {
       this.unreserve();
       return createResponse(this, outcome.code, outcome.remark);
     }
-    const { records, infos } = outcome;
+    const { records } = outcome;
     const status = records.length > 0 ? 'FOUND' : 'NO_MESSAGE_IN_QUEUE';
-    const response = createResponse(this, outcome.code, status, {
-      popTime: String(outcome.popTime),
-      invisibleTime: String(outcome.invisibleMs),
-      reviveQid: String(outcome.reviveQueueId),
-      restNum: String(outcome.restCount),
-      startOffsetInfo: infos.startOffsetInfo,
-      msgOffsetInfo: infos.msgOffsetInfo,
-      ...(outcome.isOrdered ? { orderCountInfo: infos.orderCountInfo } : {}),
-    });
+    const response = createResponse(this, outcome.code, status, this.#fieldsOf(outcome));
     if (records.length > 0) response.body = Buffer.concat(records);
     if (this.#reservedBytes > 0) response.reservedBytes = this.#reservedBytes;
     this.#reservedBytes = 0;

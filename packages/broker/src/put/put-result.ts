@@ -23,6 +23,8 @@ export function responseCodeOfPut(result: PutMessageResult): number {
       return ResponseCode.SERVICE_NOT_AVAILABLE;
     case 'OS_PAGE_CACHE_BUSY':
       return ResponseCode.SYSTEM_BUSY;
+    case 'LMQ_CONSUME_QUEUE_NUM_EXCEEDED':
+      return ResponseCode.LMQ_QUOTA_EXCEEDED;
     default:
       return ResponseCode.SYSTEM_ERROR;
   }
@@ -43,6 +45,7 @@ const explanations: Partial<Record<PutMessageResult['status'], string>> = {
   PROPERTIES_SIZE_EXCEEDED: 'the message is illegal, maybe msg body or properties length not matched',
   SERVICE_NOT_AVAILABLE: 'service not available now',
   CREATE_MAPPED_FILE_FAILED: 'create mapped file failed, server is busy or broken',
+  LMQ_CONSUME_QUEUE_NUM_EXCEEDED: '[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]lmq consume queue num exceeded.',
   OS_PAGE_CACHE_BUSY: '[PC_SYNCHRONIZED]broker busy, start flow control for a while',
 };
 

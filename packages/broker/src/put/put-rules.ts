@@ -28,6 +28,11 @@ export interface PutRules {
   readonly hasRetryLimit: boolean;
   /** With the property TRAN_MSG it is the half of a transaction (half-message.ts). Without it the property says nothing. */
   readonly mayBeHalf: boolean;
+  /**
+   * Its properties choose its queues: _SYS_MSG_PRIORITY_ its own (priority.ts), __LITE_TOPIC a light queue (lite-topic.ts).
+   * Without it they say nothing.
+   */
+  readonly isPlaced: boolean;
   /** The hooks look at it: they turn delayed and timed messages to the queues where they wait. A half is not asked about. */
   readonly isHooked: boolean;
   /**
@@ -40,8 +45,9 @@ export interface PutRules {
 }
 
 const rules = (
-  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isHooked, isAwaited, isCounted]: boolean[]
-): PutRules => ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isHooked, isAwaited, isCounted }) as PutRules;
+  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted]: boolean[]
+): PutRules =>
+  ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted }) as PutRules;
 
 const yes = true;
 const no = false;
@@ -59,15 +65,15 @@ const no = false;
  */
 // biome-ignore format: a table, to be read by its columns
 export const putRules: Readonly<Record<Origin, PutRules>> = {
-  //                   checked  stamped  retry limit  halves  hooks  awaited  counted
-  'client':      rules(yes,     yes,     yes,         yes,    yes,   yes,     yes),
-  'send-back':   rules(no,      no,      no,          no,     yes,   yes,     yes),
-  'delay':       rules(no,      no,      no,          no,     no,    no,      yes),
-  'timer':       rules(no,      no,      no,          no,     no,    no,      yes),
-  'recall':      rules(no,      no,      no,          no,     yes,   yes,     no),
-  'transaction': rules(no,      no,      no,          no,     yes,   yes,     yes),
-  'half':        rules(no,      no,      no,          no,     no,    yes,     no),
-  'pop':         rules(no,      no,      no,          no,     yes,   yes,     no),
-  'revive':      rules(no,      no,      no,          no,     no,    yes,     yes),
-  'reply':       rules(yes,     yes,     no,          no,     yes,   yes,     yes),
+  //                   checked  stamped  retry limit  halves  placed  hooks  awaited  counted
+  'client':      rules(yes,     yes,     yes,         yes,    yes,    yes,   yes,     yes),
+  'send-back':   rules(no,      no,      no,          no,     no,     yes,   yes,     yes),
+  'delay':       rules(no,      no,      no,          no,     no,     no,    no,      yes),
+  'timer':       rules(no,      no,      no,          no,     no,     no,    no,      yes),
+  'recall':      rules(no,      no,      no,          no,     no,     yes,   yes,     no),
+  'transaction': rules(no,      no,      no,          no,     no,     yes,   yes,     yes),
+  'half':        rules(no,      no,      no,          no,     no,     no,    yes,     no),
+  'pop':         rules(no,      no,      no,          no,     no,     yes,   yes,     no),
+  'revive':      rules(no,      no,      no,          no,     no,     no,    yes,     yes),
+  'reply':       rules(yes,     yes,     no,          no,     no,     yes,   yes,     yes),
 };

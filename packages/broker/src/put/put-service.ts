@@ -7,7 +7,7 @@ import type {
   PutMessageResult,
   StoreHost,
 } from '@vernier/store';
-import { PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
+import { PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { isRetryTopic, TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -16,7 +16,9 @@ import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
+import { applyLiteTopic } from './lite-topic.ts';
 import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
+import { applyPriority } from './priority.ts';
 import type { PutMessageHook } from './put-message-hook.ts';
 import { isStored, remarkOfPut, responseCodeOfPut } from './put-result.ts';
 import { type Origin, type PutRules, putRules } from './put-rules.ts';
@@ -65,6 +67,8 @@ export interface PutServiceParts {
   /** Looked at in order for each message that has one of the properties a hook names. */
   readonly hooks: readonly PutMessageHook[];
   readonly stats: BrokerStats;
+  /** Light queues are in use. */
+  readonly hasLmqs: boolean;
   /** The broker's address as records store it. */
   readonly storeHost: StoreHost;
   readonly clock: Clock;
@@ -108,7 +112,7 @@ export class PutService {
     const rules = putRules[origin];
     const topic = this.#topicFor(message, caller, rules);
     if (topic instanceof Refusal) return answer(topic);
-    const { store, storeHost, retryLimit, halves } = this.#parts;
+    const { store, storeHost, retryLimit, halves, hasLmqs } = this.#parts;
     const range = message.propertyBytes;
     const bytes = range !== undefined && rules.isStamped ? this.#stamp.bytes(message, range) : undefined;
     let properties = '';
@@ -141,6 +145,20 @@ export class PutService {
     if (rules.hasRetryLimit && isRetryTopic(message.topic)) {
       const refusal = retryLimit.apply(inner, message.maxReconsumeTimes ?? Number.NaN);
       if (refusal !== undefined) return answer(refusal);
+    }
+    if (rules.isPlaced && hasLmqs && (found & PropertyBit.LITE_TOPIC) !== 0) {
+      const refusal = applyLiteTopic(inner);
+      if (refusal !== undefined) return answer(refusal);
+    }
+    if (rules.isPlaced && (found & PropertyBit.PRIORITY) !== 0) {
+      const target = inner.topic === message.topic ? topic : this.#parts.topics.select(inner.topic);
+      applyPriority(inner, target ?? topic, found);
+      if (!this.#parts.topics.isQueueSaved(inner.topic, inner.queueId)) {
+        const copy = keptMessage(message);
+        return this.#whenSaved((refusal) =>
+          refusal === undefined ? this.put(copy, caller, origin, answer) : answer(refusal),
+        );
+      }
     }
     if (rules.mayBeHalf && (found & PropertyBit.TRAN_MSG) !== 0) {
       if (halves.isHalf(properties, message.reconsumeTimes)) return this.#putHalf(inner, found, uniqKey, rules, answer);
@@ -316,9 +334,12 @@ function batchFault(batch: BatchToPut, scan: PropertyScan): string | undefined {
   if (isRetryTopic(batch.topic)) return `batch request does not support retry group ${batch.topic}`;
   if (batch.messages.length === 0) return 'the batch holds no message';
   for (const { propertiesString } of batch.messages) {
-    if ((scan.scanText(propertiesString).found & BATCH_REFUSED) !== 0) {
-      return 'a batch holds no delayed or transactional messages';
-    }
+    const { found } = scan.scanText(propertiesString);
+    if ((found & BATCH_REFUSED) !== 0) return 'a batch holds no delayed or transactional messages';
+    const hasNumbers =
+      (found & PropertyBit.MULTI_DISPATCH) !== 0 &&
+      propertyOf(propertiesString, PROPERTY_INNER_MULTI_QUEUE_OFFSET) !== undefined;
+    if (hasNumbers) return `${PROPERTY_INNER_MULTI_QUEUE_OFFSET} is for the log to write`;
   }
   return undefined;
 }

@@ -1,17 +1,33 @@
 import { type ByteRange, TRANSACTION_MASK } from '@vernier/remoting';
 import type { Clock } from '@vernier/store';
-import { PropertyBit, PropertyBytes, PropertyScan, propertyOf, removeProperties } from '@vernier/store/internal';
+import {
+  PROPERTY_INNER_MULTI_QUEUE_OFFSET,
+  PropertyBit,
+  PropertyBytes,
+  PropertyScan,
+  propertyOf,
+  removeProperties,
+} from '@vernier/store/internal';
 import { isRetryTopic } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { MessageToPut } from './message-to-put.ts';
 import { brokerPropertyNames, propertyEntry, terminated } from './properties.ts';
 import { UniqKeys } from './uniq-keys.ts';
 
-/** Removed from what a producer sends: the broker writes its own, and POP_CK belongs to one delivery. */
-const replacedNames: ReadonlySet<string> = new Set([...brokerPropertyNames, 'POP_CK']);
-const REPLACED = PropertyBit.POP_CK | PropertyBit.BROKER;
+/** Removed from what a producer sends: the broker and the log write their own, and POP_CK belongs to one delivery. */
+const replacedNames: ReadonlySet<string> = new Set([
+  ...brokerPropertyNames,
+  ...['POP_CK', PROPERTY_INNER_MULTI_QUEUE_OFFSET],
+]);
+const REPLACED = PropertyBit.POP_CK | PropertyBit.BROKER | PropertyBit.MULTI_DISPATCH;
 /** What some rule of a put changes or reads in full; such properties are text. */
-const TEXT_BITS = REPLACED | PropertyBit.DELAY | PropertyBit.TIMER | PropertyBit.TRAN_MSG;
+const TEXT_BITS =
+  REPLACED |
+  PropertyBit.DELAY |
+  PropertyBit.TIMER |
+  PropertyBit.TRAN_MSG |
+  PropertyBit.PRIORITY |
+  PropertyBit.LITE_TOPIC;
 const UNIQ_KEY_ENTRY = propertyEntry('UNIQ_KEY', '0'.repeat(32));
 const UNIQ_KEY_AT = 'UNIQ_KEY='.length;
 

@@ -1,3 +1,5 @@
+import { isLmq, LMQ_PREFIX } from '@vernier/store/internal';
+
 /**
  * Counters with rates over the last minute, hour and day (RocketMQ StatsItem, StatsItemSet). RocketMQ samples each
  * counter by timers; here a counter samples itself when it counts, so that an idle broker has nothing to do.
@@ -203,7 +205,8 @@ export class BrokerStats {
     this.#passMidnight(now);
     this.getTransferred.add(now, messages);
     this.getFound.add(now, 1);
-    const key = `${topic}@${group}`;
+    // Clients invent light queues; one counter stands for all of them.
+    const key = `${withoutLmq(topic)}@${withoutLmq(group)}`;
     this.#counter('GROUP_GET_NUMS', key, now).add(now, messages);
     this.#counter('GROUP_GET_SIZE', key, now).add(now, bytes);
     this.#counter('BROKER_GET_NUMS', this.#cluster, now).add(now, messages);
@@ -290,6 +293,8 @@ export class BrokerStats {
     this.#midnight = nextMidnight(now);
   }
 }
+
+const withoutLmq = (name: string): string => (isLmq(name) ? LMQ_PREFIX : name);
 
 function nextMidnight(now: number): number {
   const date = new Date(now);

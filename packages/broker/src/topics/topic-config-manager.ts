@@ -10,7 +10,7 @@ import {
   topicConfigJson,
 } from '@vernier/remoting';
 import type { StoreLogger } from '@vernier/store';
-import { BATCH_CQ, QUEUE_TYPE, SCHEDULE_TOPIC } from '@vernier/store/internal';
+import { BATCH_CQ, isLmq, QUEUE_TYPE, SCHEDULE_TOPIC } from '@vernier/store/internal';
 import { type Budget, textBytes } from '../base/budget.ts';
 import {
   AUTO_CREATE_TOPIC_KEY_TOPIC,
@@ -65,6 +65,8 @@ function bootTopics(config: BrokerConfig): TopicConfig[] {
 export interface TopicConfigManagerDeps {
   logger: StoreLogger;
   now(): number;
+  /** Light queues are in use (enableLmq): each is a topic of one queue that no table has. */
+  hasLmqs?: boolean;
   /** Of the table. */
   budget: Budget;
   /** The table changed and has to be saved and announced. */
@@ -147,7 +149,7 @@ export class TopicConfigManager {
   ): TopicConfig[] {
     const adopted: TopicConfig[] = [];
     const adopt = (topic: string, queueIds: readonly number[], attributes: TopicConfig['attributes']): void => {
-      if (queueIds.length === 0 || this.table.has(topic)) return;
+      if (queueIds.length === 0 || this.table.has(topic) || isLmq(topic)) return;
       const count = queueIds.reduce((highest, queueId) => Math.max(highest, queueId), 0) + 1;
       adopted.push(createTopicConfig(topic, { ...queues(count), attributes }));
     };
@@ -174,7 +176,9 @@ export class TopicConfigManager {
   }
 
   select(topic: string): TopicConfig | undefined {
-    return this.table.get(topic);
+    const known = this.table.get(topic);
+    if (known !== undefined || this.#deps.hasLmqs !== true || !isLmq(topic)) return known;
+    return createTopicConfig(topic, queues(1));
   }
 
   isSystemTopic(topic: string): boolean {
@@ -255,8 +259,9 @@ export class TopicConfigManager {
     this.table.set(topic.topicName, topic);
   }
 
-  /** Makes or replaces a topic. */
+  /** Makes or replaces a topic; a light queue is as it is. */
   update(topic: TopicConfig): void {
+    if (this.#deps.hasLmqs === true && isLmq(topic.topicName)) return;
     this.#put(topic);
   }
 

@@ -147,6 +147,19 @@ export const storeKeys: KeyTable<MessageStoreConfig> = {
     'How long the delay levels are, the first one first: numbers with the unit s, m, h or d.',
   ),
 
+  enableLmq: flag(false, 'With enableMultiDispatch: a message may be in light queues (LMQ) besides its own.'),
+  enableMultiDispatch: flag(
+    false,
+    'With enableLmq: the light queues that `INNER_MULTI_DISPATCH` names get the message.',
+  ),
+  maxLmqConsumeQueueNum: integer(
+    [0, 1_000_000],
+    'queues',
+    20_000,
+    'Light queues there may be; a message for one more is refused.',
+    CHANGEABLE,
+  ),
+
   maxMessageSize: integer([1, 64 * MiB], 'bytes', 4 * MiB, 'Largest body of a message.'),
   enabledAppendPropCRC: flag(false, 'Append a checksum over the whole record to its properties.'),
   forceVerifyPropCRC: flag(false, 'Recovery checks that checksum.'),

@@ -50,6 +50,11 @@ export interface MessageStoreConfig {
    * its queues have; queues that are made anew from the log get this table's. */
   messageDelayLevel: string;
 
+  /** Light queues; both have to be on (record/multi-dispatch.ts). */
+  enableLmq: boolean;
+  enableMultiDispatch: boolean;
+  maxLmqConsumeQueueNum: number;
+
   maxMessageSize: number;
   enabledAppendPropCRC: boolean;
   forceVerifyPropCRC: boolean;

@@ -113,6 +113,7 @@ export type PutMessageStatus =
   | 'MESSAGE_ILLEGAL'
   | 'PROPERTIES_SIZE_EXCEEDED'
   | 'OS_PAGE_CACHE_BUSY'
+  | 'LMQ_CONSUME_QUEUE_NUM_EXCEEDED'
   | 'UNKNOWN_ERROR';
 
 export interface PutMessageResult {

@@ -30,9 +30,15 @@ export class CommitLogDispatcher {
   dispatch(request: DispatchRequest): void {
     let isReadable = false;
     for (const target of this.#targets) if (target.dispatch(request)) isReadable = true;
-    if (!isReadable) return;
-    const { topic, queueId, consumeQueueOffset, tagsCode, storeTimestamp } = request;
-    for (const listener of this.#listeners) listener(topic, queueId, consumeQueueOffset + 1, tagsCode, storeTimestamp);
+    const { topic, queueId, consumeQueueOffset, tagsCode, storeTimestamp, lmqs } = request;
+    if (isReadable) {
+      for (const listener of this.#listeners)
+        listener(topic, queueId, consumeQueueOffset + 1, tagsCode, storeTimestamp);
+    }
+    if (lmqs === undefined) return;
+    for (const { name, queueOffset } of lmqs) {
+      for (const listener of this.#listeners) listener(name, 0, queueOffset + 1, tagsCode, storeTimestamp);
+    }
   }
 
   /** The same for records that recovery reads from the log, before there are listeners. */

@@ -1,6 +1,13 @@
 import type { StoreContext } from '../base/context.ts';
 import type { Deletions } from '../queue/deletions.ts';
 
+export interface DeletionOptions {
+  /** Also of a topic without a queue. */
+  readonly isRecorded: boolean;
+  /** Only when queue 0 still ends there. */
+  readonly endsAt?: number | undefined;
+}
+
 export interface TopicDeletionParts {
   context: Pick<StoreContext, 'failure' | 'logger'>;
   deletions: Pick<Deletions, 'record'>;
@@ -16,6 +23,8 @@ export interface TopicDeletionParts {
   };
   queues: {
     has(topic: string): boolean;
+    /** The number that the next message of the topic's queue 0 gets. */
+    nextNumber(topic: string): number;
     /** Takes the topic's queues and its next numbers out of sight, in this turn of the event loop. */
     forget(topic: string): void;
     /** Resolves when the files of what was forgotten are gone on disk. */
@@ -51,9 +60,9 @@ export class TopicDeletion {
   /**
    * Resolves when the deletion is *on disk* and in force. Rejects with the store's error when it could not be put on
    * record: then the topic is as it was, though a crash may still bring the deletion into force. A topic without queue
-   * costs nothing, unless its deletion `isRecorded` in any case.
+   * costs nothing, unless its deletion `isRecorded` in any case. False: queue 0 did not end at `endsAt`, and nothing was done.
    */
-  delete(topic: string, { isRecorded } = { isRecorded: false }): Promise<void> {
+  delete(topic: string, { isRecorded, endsAt }: DeletionOptions = { isRecorded: false }): Promise<boolean> {
     const { context, log, queues } = this.#parts;
     if (context.failure) return Promise.reject(context.failure);
     log.hold(topic);
@@ -63,9 +72,17 @@ export class TopicDeletion {
       isHeld = false;
     };
     const run = this.#last
-      .then(() => (isRecorded || queues.has(topic) ? this.#delete(topic, release) : undefined))
+      .then(async () => {
+        // Appends wait from here on, so the end stays where it is.
+        if (endsAt !== undefined && queues.nextNumber(topic) !== endsAt) return false;
+        if (isRecorded || queues.has(topic)) await this.#delete(topic, release);
+        return true;
+      })
       .finally(release);
-    this.#last = run.catch(() => {});
+    this.#last = run.then(
+      () => {},
+      () => {},
+    );
     return run;
   }
 

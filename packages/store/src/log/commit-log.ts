@@ -21,14 +21,17 @@ import { MessageCheck, type Refusal } from '../record/check-message.ts';
 import { DelayLevels, SCHEDULE_TOPIC } from '../record/delay-levels.ts';
 import type { DispatchRequest } from '../record/dispatch-request.ts';
 import { type EncodedPart, MessageEncoder } from '../record/message-encoder.ts';
+import type { LmqPlace } from '../record/multi-dispatch.ts';
 import { PROPERTY_WAIT_STORE_MSG_OK, propertyOf } from '../record/properties.ts';
-import { PropertyScan } from '../record/property-scan.ts';
+import { PropertyBit, PropertyScan } from '../record/property-scan.ts';
 import { tagsCodeOf } from '../record/record-dispatch.ts';
 import { hasQueueEntry } from '../record/sys-flag.ts';
 import type { FoldedTopics } from '../record/topic-name.ts';
 import { MessageAppender } from './append-message.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { HeldAppends } from './held-appends.ts';
+import { MultiDispatch } from './multi-dispatch.ts';
+import { isShared, refused, withText } from './put-forms.ts';
 import { StalledAppends } from './stalled-appends.ts';
 import { StoreTime } from './store-time.ts';
 
@@ -95,6 +98,8 @@ export class CommitLog implements FlushListener {
   /** Calls that appended; a batch is one. */
   appendTimes = 0;
   readonly #storeTime: StoreTime;
+  /** Without light queues (enableLmq, enableMultiDispatch) there is none. */
+  readonly #multiDispatch: MultiDispatch | undefined;
   #closing = false;
   readonly #onePart: EncodedPart[] = [];
   readonly #scan = new PropertyScan();
@@ -120,6 +125,9 @@ export class CommitLog implements FlushListener {
       encoder,
       foldedTopics: parts.foldedTopics,
     });
+    if (config.enableLmq && config.enableMultiDispatch) {
+      this.#multiDispatch = new MultiDispatch(config, this.#queueOffsets, (message) => this.#check.message(message));
+    }
     this.#appender = new MessageAppender(encoder, this.#check.appendBytesMax);
     this.#confirmAtFlush = config.flushDiskType === 'SYNC_FLUSH' && !config.readUnCommitted;
     this.#reput = new ReputMessageService(parts.dispatch);
@@ -164,7 +172,7 @@ export class CommitLog implements FlushListener {
    * an operating error. The body is read before this returns; it may be reused afterwards.
    */
   asyncPutMessage(message: MessageExtBrokerInner, durability?: Durability): Promise<PutMessageResult> {
-    const refusal = this.#checkState() ?? this.#checkTopic(message.topic) ?? this.#check.message(message);
+    const refusal = this.#checkState() ?? this.#messageFault(message);
     if (refusal) return Promise.resolve(refused(refusal));
     const { propertyBytes } = message;
     if (propertyBytes !== undefined && this.#needsText(message, propertyBytes)) {
@@ -186,7 +194,7 @@ export class CommitLog implements FlushListener {
       const messages = batch.messages.map((part) => ({ ...part, body: Buffer.from(part.body) }));
       return this.asyncPutMessages({ ...batch, messages }, durability);
     }
-    const message = { ...batch, body: EMPTY, propertiesString: '', flag: 0 } as MessageExtBrokerInner;
+    const message = { ...batch, body: new Uint8Array(0), propertiesString: '', flag: 0 } as MessageExtBrokerInner;
     const waitStoreMsgOK = batch.messages.every(
       (part) => propertyOf(part.propertiesString, PROPERTY_WAIT_STORE_MSG_OK) !== 'false',
     );
@@ -199,8 +207,10 @@ export class CommitLog implements FlushListener {
     waitStoreMsgOK: boolean,
     durability: Durability | undefined,
   ): Promise<PutMessageResult> {
-    if (this.#held.topicCount > 0 && this.#held.isHeld(message.topic)) {
+    const heldTopic = this.#held.topicCount > 0 ? this.#heldTopicOf(message) : undefined;
+    if (heldTopic !== undefined) {
       return this.#held.wait(
+        heldTopic,
         message,
         parts,
         (copy, copies) => {
@@ -221,10 +231,12 @@ export class CommitLog implements FlushListener {
   }
 
   /** Undefined when there is no room now: the next file is not ready, or every buffer is taken. */
-  #append(message: MessageExtBrokerInner, parts: readonly EncodedPart[]): PutMessageResult | undefined {
+  #append(message: MessageExtBrokerInner, given: readonly EncodedPart[]): PutMessageResult | undefined {
     const takesQueueOffset = hasQueueEntry(message.sysFlag);
     const queueOffset = takesQueueOffset ? this.#queueOffsets.currentOffset(message.topic, message.queueId) : -1;
     const storeTimestamp = this.#storeTime.next();
+    const assigned = this.#multiDispatch?.assign(message, given);
+    const parts = assigned?.parts ?? given;
     for (let attempt = 0; attempt < 2; attempt++) {
       const file = this.mappedFileQueue.tryGetLastMappedFile();
       if (!file) return undefined;
@@ -233,7 +245,8 @@ export class CommitLog implements FlushListener {
       if (status === 'PUT_OK') {
         this.#storeTime.taken(storeTimestamp);
         if (takesQueueOffset) this.#queueOffsets.increase(message.topic, message.queueId, parts.length);
-        return this.#appended(message, parts, queueOffset, storeTimestamp);
+        if (assigned?.places !== undefined) this.#multiDispatch?.taken(assigned.places);
+        return this.#appended(message, parts, queueOffset, storeTimestamp, assigned?.places);
       }
     }
     return undefined;
@@ -244,6 +257,7 @@ export class CommitLog implements FlushListener {
     parts: readonly EncodedPart[],
     queueOffset: number,
     storeTimestamp: number,
+    lmqs: readonly LmqPlace[] | undefined,
   ): PutMessageResult {
     const appender = this.#appender;
     for (let i = 0; i < appender.count; i++) {
@@ -261,6 +275,7 @@ export class CommitLog implements FlushListener {
         keyHashes,
         sysFlag: message.sysFlag,
         preparedTransactionOffset: message.preparedTransactionOffset,
+        lmqs,
       });
     }
     // An engine whose appends are written at once, read by readers that need no flush, dispatches at once.
@@ -368,18 +383,31 @@ export class CommitLog implements FlushListener {
    */
   #needsText(message: MessageExtBrokerInner, propertyBytes: EncodedProperties): boolean {
     return (
-      this.#encoder.needsText(propertyBytes) || message.topic === SCHEDULE_TOPIC || this.#isWaitedFor(message.topic)
+      this.#encoder.needsText(propertyBytes) ||
+      message.topic === SCHEDULE_TOPIC ||
+      (propertyBytes.scan.found & PropertyBit.MULTI_DISPATCH) !== 0 ||
+      this.#isWaitedFor(message)
     );
   }
 
   /** A put to this topic would line up behind others. */
-  #isWaitedFor(topic: string): boolean {
-    return this.#stalled.size > 0 || (this.#held.topicCount > 0 && this.#held.isHeld(topic));
+  #isWaitedFor(message: MessageExtBrokerInner): boolean {
+    return this.#stalled.size > 0 || (this.#held.topicCount > 0 && this.#heldTopicOf(message) !== undefined);
+  }
+
+  /** The topic, or light queue of the message, that is being deleted. */
+  #heldTopicOf(message: MessageExtBrokerInner): string | undefined {
+    if (this.#held.isHeld(message.topic)) return message.topic;
+    return this.#multiDispatch?.namesOf(message)?.find((name) => this.#held.isHeld(name));
   }
 
   /** Why such a message is refused whenever it is put; undefined when it is not. */
   messageFault(message: MessageExtBrokerInner): string | undefined {
-    return (this.#checkTopic(message.topic) ?? this.#check.message(message))?.reason;
+    return this.#messageFault(message)?.reason;
+  }
+
+  #messageFault(message: MessageExtBrokerInner): Refusal | undefined {
+    return this.#checkTopic(message.topic) ?? this.#check.message(message) ?? this.#multiDispatch?.fault(message);
   }
 
   // A topic that is deleted.
@@ -387,7 +415,10 @@ export class CommitLog implements FlushListener {
   /** The topic is being deleted: appends to it wait until release(), those that wait for room in the log are refused. */
   hold(topic: string): void {
     this.#held.hold(topic);
-    this.#stalled.refuse(topic, `${topic} was deleted before there was room for the message`);
+    this.#stalled.refuse(
+      (message) => this.#heldTopicOf(message) === topic,
+      `${topic} was deleted before there was room for the message`,
+    );
   }
 
   release(topic: string): void {
@@ -460,21 +491,4 @@ export class CommitLog implements FlushListener {
   get appendBytesMax(): number {
     return this.#check.appendBytesMax;
   }
-}
-
-const withText = (message: MessageExtBrokerInner, properties: EncodedProperties): MessageExtBrokerInner => ({
-  ...message,
-  propertiesString: properties.text(),
-  propertyBytes: undefined,
-});
-
-const EMPTY = new Uint8Array(0);
-
-/** Another thread may change it between its checksum and its copy in the log: a record that no reader would take. */
-function isShared(body: Uint8Array): boolean {
-  return body.buffer instanceof SharedArrayBuffer;
-}
-
-function refused(refusal: Refusal): PutMessageResult {
-  return { ...refusal, wroteOffset: -1, wroteBytes: 0, queueOffset: 0, storeTimestamp: 0, messageCount: 0 };
 }

@@ -54,10 +54,11 @@ export class HeldAppends {
   }
 
   /**
-   * Calls `append` with copies of the message and its parts when the topic is let go, and resolves as it does; or with what
+   * Calls `append` with copies of the message and its parts when `topic` is let go, and resolves as it does; or with what
    * `refuse` makes of the reason.
    */
   wait(
+    topic: string,
     message: MessageExtBrokerInner,
     parts: readonly EncodedPart[],
     append: (message: MessageExtBrokerInner, parts: readonly EncodedPart[]) => Promise<PutMessageResult>,
@@ -68,7 +69,7 @@ export class HeldAppends {
     for (const { body, propertiesString } of parts) bytes += body.length + propertiesString.length * 2;
     const isFull = this.#count >= HELD_MAX || (this.#count > 0 && this.#bytes + bytes > HELD_BYTES_MAX);
     if (isFull) {
-      const reason = `${message.topic} is being deleted, and ${this.#count} appends of ${this.#bytes} bytes wait for it already`;
+      const reason = `${topic} is being deleted, and ${this.#count} appends of ${this.#bytes} bytes wait for it already`;
       return Promise.resolve(refuse(reason));
     }
     // The caller may reuse its buffers once the call returned.
@@ -78,7 +79,7 @@ export class HeldAppends {
       body: Buffer.from(part.body),
       propertiesString: part.propertiesString,
     }));
-    const { waiting } = this.#topics.get(message.topic)!;
+    const { waiting } = this.#topics.get(topic)!;
     this.#count++;
     this.#bytes += bytes;
     return new Promise((resolve, reject) => {
@@ -95,7 +96,7 @@ export class HeldAppends {
         }
       };
       const ms = config.putMessageTimeout;
-      const timer = clock.setTimer(() => go(`${message.topic} is being deleted, for ${ms} ms (putMessageTimeout)`), ms);
+      const timer = clock.setTimer(() => go(`${topic} is being deleted, for ${ms} ms (putMessageTimeout)`), ms);
       waiting.add(go);
     });
   }

@@ -139,12 +139,11 @@ export class StalledAppends {
     this.#clearTimer();
   }
 
-  /** Those to one topic get this reason; the others keep their order. */
-  refuse(topic: string, reason: string): void {
-    const isOfTopic = ({ message }: Stalled): boolean => message.topic === topic;
-    if (!this.#stalled.some(isOfTopic)) return;
-    const refused = this.#stalled.filter(isOfTopic);
-    this.#stalled = this.#stalled.filter((stalled) => !isOfTopic(stalled));
+  /** Those that `isRefused` says get this reason; the others keep their order. */
+  refuse(isRefused: (message: MessageExtBrokerInner) => boolean, reason: string): void {
+    const refused = this.#stalled.filter(({ message }) => isRefused(message));
+    if (refused.length === 0) return;
+    this.#stalled = this.#stalled.filter((stalled) => !refused.includes(stalled));
     for (const { bytes, resolve } of refused) {
       this.#bytes -= bytes;
       resolve(refusal('SERVICE_NOT_AVAILABLE', reason));

@@ -1,5 +1,6 @@
 import type { DispatchRequest } from '../record/dispatch-request.ts';
 import type { DispatchTarget, TargetPoint, TargetRecovery } from '../record/dispatch-target.ts';
+import type { LmqPlace } from '../record/multi-dispatch.ts';
 import { hasQueueEntry, INNER_BATCH_FLAG } from '../record/sys-flag.ts';
 import type { ConsumeQueueStore } from './consume-queue-store.ts';
 
@@ -18,11 +19,18 @@ export class ConsumeQueueTarget implements DispatchTarget {
   }
 
   dispatch(request: DispatchRequest): boolean {
-    return isQueued(request) && this.#queues.dispatch(request) !== undefined;
+    if (!isQueued(request)) return false;
+    const isNew = this.#queues.dispatch(request) !== undefined;
+    if (request.lmqs !== undefined) {
+      for (const place of request.lmqs) this.#queues.dispatch(requestOfLmq(request, place));
+    }
+    return isNew;
   }
 
   dispatchRecovered(request: DispatchRequest): void {
-    if (isQueued(request)) this.#queues.dispatchRecovered(request);
+    if (!isQueued(request)) return;
+    this.#queues.dispatchRecovered(request);
+    for (const place of request.lmqs ?? []) this.#queues.dispatchRecovered(requestOfLmq(request, place));
   }
 
   endRecovery(): void {
@@ -60,6 +68,12 @@ export class ConsumeQueueTarget implements DispatchTarget {
     this.#point = { durableWhere: 0, newestWhere: -1 };
   }
 }
+
+/** The same record with its place in a light queue. */
+const requestOfLmq = (request: DispatchRequest, { name, queueOffset }: LmqPlace): DispatchRequest => ({
+  ...request,
+  ...{ topic: name, queueId: 0, consumeQueueOffset: queueOffset, lmqs: undefined },
+});
 
 /**
  * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several

@@ -7,16 +7,15 @@ import { ExtTagsCodes } from '../queue/ext-tags-codes.ts';
 import { isExtAddress } from '../queue/ext-unit.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
 import { RECORD_BYTES_MIN } from '../record/message-decoder.ts';
+import { isLmq } from '../record/multi-dispatch.ts';
 import { dispatchRequestOfRecord } from '../record/record-dispatch.ts';
+import { recordsOfLmq } from './lmq-records.ts';
 import { type Allocate, type LogReader, ReadRecords, type RecordList } from './log-reader.ts';
 import type { RecordLookup } from './record-lookup.ts';
 import { UnitReadAhead } from './unit-read-ahead.ts';
 
 /** RocketMQ maxFilterMessageSize in entries: what one call looks at, when the filter drops many. */
 const FILTER_ENTRIES = 16_000 / CQ_STORE_UNIT_SIZE;
-
-/** Queues of RocketMQ's light topics: their entries point to records of other topics. */
-const LMQ_PREFIX = '%LMQ%';
 
 /** Who has to have room for what a call reads. */
 export interface RoomForRecords {
@@ -126,7 +125,9 @@ export class MessageReader {
     };
     const list: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
     const queueOffsets: number[] = [];
-    if (!queue.topic.startsWith(LMQ_PREFIX)) {
+    // Entries of light queues point to records of other topics.
+    const isOfLmq = isLmq(queue.topic);
+    if (!isOfLmq) {
       list.queue = { topic: Buffer.from(queue.topic), queueId: queue.queueId, queueOffsets };
     }
     let status: GetMessageStatus = 'NO_MATCHED_MESSAGE';
@@ -188,6 +189,7 @@ export class MessageReader {
       if (room !== undefined) await room;
     }
     let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
+    if (isOfLmq && read.count > 0) read = recordsOfLmq(read, queue.topic, queueOffsets);
     if (filter && (isAnyUnknown || filter.isMatchedByCommitLog)) {
       const matched = read.records.filter(
         (record) =>

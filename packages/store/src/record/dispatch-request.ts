@@ -1,4 +1,5 @@
 import type { KeyHashes } from '../base/types.ts';
+import type { LmqPlace } from './multi-dispatch.ts';
 
 /** What the consume queues and the index need of one record (RocketMQ DispatchRequest). */
 export interface DispatchRequest {
@@ -15,4 +16,6 @@ export interface DispatchRequest {
   keyHashes: KeyHashes;
   sysFlag: number;
   preparedTransactionOffset: number;
+  /** Light queues that the record is in besides its own. */
+  lmqs?: readonly LmqPlace[] | undefined;
 }

@@ -17,6 +17,8 @@ export const PROPERTY_DELAY_TIME_LEVEL = 'DELAY';
 export const PROPERTY_WAIT_STORE_MSG_OK = 'WAIT';
 export const PROPERTY_INNER_NUM = 'INNER_NUM';
 export const PROPERTY_CRC32 = '__CRC32#';
+export const PROPERTY_LITE_TOPIC = '__LITE_TOPIC';
+export const PROPERTY_PRIORITY = '_SYS_MSG_PRIORITY_';
 
 /**
  * Walks over the entries of a properties string: the one parser of the format, which everything else here and in the

@@ -1,5 +1,6 @@
 import type { KeyHashes } from '../base/types.ts';
-import { PROPERTY_CRC32, PropertyCursor } from './properties.ts';
+import { PROPERTY_INNER_MULTI_DISPATCH, PROPERTY_INNER_MULTI_QUEUE_OFFSET } from './multi-dispatch.ts';
+import { PROPERTY_CRC32, PROPERTY_LITE_TOPIC, PROPERTY_PRIORITY, PropertyCursor } from './properties.ts';
 import { javaStringHashCode } from './tags-code.ts';
 
 /** Names that the log or a broker looks at when a message is put; a bit each, or one for several that mean the same. */
@@ -17,6 +18,10 @@ export const PropertyBit = {
   WAIT: 1 << 8,
   /** Part of a name is enough: `__CRC32#` and a zero byte make the log add a checksum, wherever they stand. */
   CHECKSUM: 1 << 9,
+  PRIORITY: 1 << 10,
+  /** INNER_MULTI_DISPATCH or INNER_MULTI_QUEUE_OFFSET. */
+  MULTI_DISPATCH: 1 << 11,
+  LITE_TOPIC: 1 << 12,
 } as const;
 
 const names: readonly (readonly [name: string, bit: number])[] = [
@@ -33,6 +38,10 @@ const names: readonly (readonly [name: string, bit: number])[] = [
   ['TAGS', PropertyBit.TAGS],
   ['KEYS', PropertyBit.KEYS],
   ['WAIT', PropertyBit.WAIT],
+  [PROPERTY_PRIORITY, PropertyBit.PRIORITY],
+  [PROPERTY_LITE_TOPIC, PropertyBit.LITE_TOPIC],
+  [PROPERTY_INNER_MULTI_DISPATCH, PropertyBit.MULTI_DISPATCH],
+  [PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit.MULTI_DISPATCH],
 ];
 
 interface Known {
@@ -41,7 +50,7 @@ interface Known {
   readonly bit: number;
 }
 
-const LENGTH_MAX = 16;
+const LENGTH_MAX = Math.max(...names.map(([name]) => name.length));
 /** By their length, which tells most of them apart. */
 const byLength: readonly (readonly Known[])[] = Array.from({ length: LENGTH_MAX + 1 }, (_, length) =>
   names

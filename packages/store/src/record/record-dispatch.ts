@@ -1,6 +1,7 @@
 import { DelayLevels, SCHEDULE_TOPIC } from './delay-levels.ts';
 import type { DispatchRequest } from './dispatch-request.ts';
 import { checkMessageAndReturnSize, propertiesStringOf, type RecordLayout } from './message-decoder.ts';
+import { lmqPlacesOf } from './multi-dispatch.ts';
 import { PROPERTY_DELAY_TIME_LEVEL, propertyOf } from './properties.ts';
 import { PropertyScan } from './property-scan.ts';
 
@@ -9,11 +10,13 @@ const defaultDelayLevels = new DelayLevels();
 /**
  * What the queues and the index need of a record that checkMessageAndReturnSize accepted in this buffer. Nothing of the
  * result points into the buffer. `delayLevels`: the table of messageDelayLevel, RocketMQ's default without one.
+ * `hasLmqs`: light queues are in use.
  */
 export function dispatchRequestOf(
   buffer: Buffer,
   record: RecordLayout,
   delayLevels: DelayLevels = defaultDelayLevels,
+  hasLmqs = false,
 ): DispatchRequest {
   const topic = buffer.toString('utf8', record.topicAt, record.topicAt + record.topicLength);
   const properties = propertiesStringOf(buffer, record);
@@ -29,6 +32,7 @@ export function dispatchRequestOf(
     keyHashes,
     sysFlag: record.sysFlag,
     preparedTransactionOffset: record.preparedTransactionOffset,
+    lmqs: hasLmqs ? lmqPlacesOf(topic, properties) : undefined,
   };
 }
 

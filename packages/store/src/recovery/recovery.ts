@@ -321,10 +321,12 @@ class Recovery {
   async #dispatchAll(start: RecoveryStart, end: number): Promise<number> {
     if (start.dispatchFrom >= end) return 0;
     const { dispatch, delayLevels } = this.#parts;
+    const { enableLmq, enableMultiDispatch } = this.#context.config;
+    const hasLmqs = enableLmq && enableMultiDispatch;
     // Everything in the range was checked a moment ago; only what the records say is wanted now.
     const options = { ...this.#scanOptions, checkCrc: false, verifyPropCrc: false };
     const scan = await scanLog(this.#files, start.dispatchFrom, end, options, {
-      onRecord: (record, chunk) => dispatch(dispatchRequestOf(chunk, record, delayLevels)),
+      onRecord: (record, chunk) => dispatch(dispatchRequestOf(chunk, record, delayLevels, hasLmqs)),
     });
     if (scan.end !== end) {
       throw new StoreError(

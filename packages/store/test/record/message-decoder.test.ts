@@ -240,6 +240,7 @@ test('the dispatch request of a record', () => {
     keyHashes: keyHashesOf('ABCD', 'k1 k2', 'TagA'),
     sysFlag: 0x8,
     preparedTransactionOffset: 77,
+    lmqs: undefined,
   });
   const bare = dispatchRequestOfRecord(encodeRecord({ properties: '' }))!;
   assert.deepEqual([bare.tagsCode, bare.keyHashes], [0, { keys: [], tagHash: 0, tagPower: 0 }]);
