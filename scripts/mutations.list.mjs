@@ -987,4 +987,14 @@ export const mutations = [
       name: 'lite expiry: a message that comes as the lite topic is deleted',
     },
   },
+  {
+    name: 'a disk that is slow again and again keeps the event loop waiting',
+    file: 'flush/inline-writes.ts',
+    from: 'this.#slowInARow++;',
+    to: '',
+    test: {
+      file: 'packages/store/test/flush/inline-writes.test.ts',
+      name: 'inline writes: a disk that is slow again and again',
+    },
+  },
 ];
