@@ -779,4 +779,15 @@ export const mutations = [
     to: 'this.#pending.length === 0',
     test: { file: 'packages/broker/test/pop/hostile.test.ts', name: 'more in flight than memory holds' },
   },
+  {
+    name: 'a committed message says where its half was to go',
+    package: 'broker',
+    file: 'transaction/half.ts',
+    from: "properties.delete('REAL_TOPIC');\n",
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'commit: one message, as the half was',
+    },
+  },
 ];

@@ -58,7 +58,14 @@ export function coverage(rows: readonly Row[]): string[] {
   return wrong;
 }
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ');
+/** Text for a cell of a table; within code, which stands between backticks, `<` is itself. */
+const cell = (text: string): string =>
+  text
+    .replaceAll('|', '\\|')
+    .replaceAll('\n', ' ')
+    .split('`')
+    .map((part, index) => (index % 2 === 0 ? part.replaceAll('<', '&lt;') : part))
+    .join('`');
 const anchor = (heading: string): string =>
   heading
     .toLowerCase()
