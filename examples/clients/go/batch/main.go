@@ -34,7 +34,7 @@ func main() {
 	if result.Status != primitive.SendOK {
 		panic(result.String())
 	}
-	fmt.Printf("SEND_OK, %d messages\n", len(strings.Split(result.MsgID, ",")))
+	fmt.Printf("SEND_OK, %d messages\n", len(strings.Split(result.OffsetMsgID, ",")))
 	check(p.Shutdown())
 }
 
