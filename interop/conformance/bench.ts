@@ -255,8 +255,10 @@ export class Bench {
     return answer.code === 0 ? answer.extFields.offset! : `code ${answer.code}`;
   }
 
-  commit(consumerGroup: string, topic: string, commitOffset: number, queueId = 0): Promise<Answer> {
-    return this.ask(15, { consumerGroup, topic, queueId, commitOffset });
+  /** Of a group that is there: brokers take no offsets of others. */
+  async commit(consumerGroup: string, topic: string, commitOffset: number, queueId = 0): Promise<void> {
+    const answer = await this.ask(15, { consumerGroup, topic, queueId, commitOffset });
+    if (answer.code !== 0) throw new Error(`commit of ${consumerGroup}: code ${answer.code} ${answer.remark ?? ''}`);
   }
 
   /** HEART_BEAT of a consumer and, with `producerGroup`, a producer, over a connection. */

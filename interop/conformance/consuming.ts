@@ -310,6 +310,7 @@ export const consuming: Chapter = {
       client: 'wire',
       async before(bench, { topic, group }) {
         await filled(bench, topic, 4);
+        await bench.group(group);
         await bench.commit(group, topic, 3);
         // Both write the table each five seconds, RocketMQ for the first time ten seconds after its start.
         await pause(6_500);

@@ -66,8 +66,10 @@ function shown({ out, err }: { out: string; err: string }, of: (lines: string[])
   const failed = code === undefined ? normalized(err).slice(0, 1).join('') : `code ${code}`;
   const full = [failed, ...lines].join('\n');
   if (failed !== '') return { shown: failed, full };
-  return { shown: lines.length === 1 && lines[0]!.length < 90 ? lines[0]! : `${lines.length} lines`, full };
+  return { shown: lines.length === 1 && lines[0]!.length < 90 ? lines[0]! : linesOf(lines.length), full };
 }
+
+const linesOf = (count: number): string => (count === 1 ? '1 line' : `${count} lines`);
 
 const having =
   (pattern: RegExp) =>

@@ -99,7 +99,8 @@ function tableOf(rows: readonly Row[], results: Record<'apache' | 'vernier', Map
     let ours = shownOf(vernier);
     if (one.differs !== undefined) {
       const heading = headingOf(one.differs) ?? '';
-      ours = `${ours === shownOf(apache) ? 'another text' : ours} ([why](#${anchor(heading)}))`;
+      const alike = one.apacheEither === undefined && ours === shownOf(apache);
+      ours = `${alike ? 'another text' : ours} ([why](#${anchor(heading)}))`;
       lines.push(`| ${id} | ${cell(one.behaviour)}${edge} | ${one.client} | ${cell(theirs)} | ${cell(ours)} |`);
     } else {
       if (fullOf(apache) === fullOf(vernier)) ours = 'the same';
