@@ -168,8 +168,9 @@ public final class Wide implements ClientPeer.Part {
     private static void answer(DefaultMQProducer producer, List<MessageExt> messages) {
         for (MessageExt message : messages) {
             try {
-                byte[] body = ("answer to " + new String(message.getBody(), StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8);
-                producer.send(MessageUtil.createReplyMessage(message, body), 10_000);
+                String text = "answer to " + new String(message.getBody(), StandardCharsets.UTF_8);
+                Message reply = MessageUtil.createReplyMessage(message, text.getBytes(StandardCharsets.UTF_8));
+                producer.send(reply, 10_000);
             } catch (Exception error) {
                 error.printStackTrace();
             }
