@@ -997,4 +997,15 @@ export const mutations = [
       name: 'inline writes: a disk that is slow again and again',
     },
   },
+  {
+    name: 'a committed message says where its half was to go',
+    package: 'broker',
+    file: 'transaction/half.ts',
+    from: "properties.delete('REAL_TOPIC');\n",
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'commit: one message, as the half was',
+    },
+  },
 ];

@@ -13,29 +13,41 @@ const checkout = process.env.INTEROP_GO_CLIENT;
 
 /** Builds the peer, if that was not done yet. Throws with the end of what go said. */
 function goProgram(): string {
-  const names = readdirSync(sources).sort();
-  const program = join(
-    cacheFolder,
-    `go-peer-${contentKey([checkout ?? '', ...names.map((name) => readFileSync(join(sources, name)))])}`,
-  );
+  return build('go-peer', sources, '.');
+}
+
+/** The folder with the programs of examples/clients/go, built if that was not done yet. */
+export function goExamples(): string {
+  return build('go-examples', join(repositoryRoot, 'examples', 'clients', 'go'), './...');
+}
+
+/** What `go build` makes of `packages` in a folder: a program, or a folder of them. */
+function build(name: string, folder: string, packages: '.' | './...'): string {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  const key = contentKey([checkout ?? '', ...files.map((file) => readFileSync(file))]);
+  const program = join(cacheFolder, `${name}-${key}`);
   if (existsSync(program)) return program;
   // A copy, so that building against a checkout changes nothing that is committed.
   const work = `${program}.${process.pid}.build`;
   mkdirSync(work, { recursive: true });
-  cpSync(sources, work, { recursive: true });
+  cpSync(folder, work, { recursive: true });
   const go = (...args: string[]): void => {
     const { status, stderr, error } = spawnSync('go', args, { cwd: work, encoding: 'utf8', timeout: buildTimeoutMs });
     if (error) throw error;
     if (status !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
   };
   try {
-    process.stderr.write(`building the Go peer with ${checkout ?? `${clientModule} of interop/go/go.mod`} ...\n`);
+    process.stderr.write(`building ${name} with ${checkout ?? `${clientModule} of its go.mod`} ...\n`);
     if (checkout) {
       go('mod', 'edit', '-replace', `${clientModule}=${checkout}`);
       go('mod', 'tidy');
     }
-    go('build', '-o', join(work, 'peer'), '.');
-    renameSync(join(work, 'peer'), program);
+    if (packages === './...') mkdirSync(join(work, 'built'));
+    go('build', '-o', join(work, 'built'), packages);
+    renameSync(join(work, 'built'), program);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -43,7 +43,8 @@ const smallBrokerJvmArgs = [
   ...smallJvmArgs.filter((arg) => !arg.startsWith('-Xm')),
   '-Xms256m',
   '-Xmx512m',
-  '-XX:MaxDirectMemorySize=256m',
+  // A bound and no reservation: each thread that puts keeps a buffer of 4 MiB, and there are some 60.
+  '-XX:MaxDirectMemorySize=1g',
 ];
 const stockBrokerJvmArgs = ['-Xms2g', '-Xmx2g', '-XX:MaxDirectMemorySize=4g', '-XX:+AlwaysPreTouch', '-Xlog:disable'];
 

@@ -80,26 +80,15 @@ export function apacheClassPath(version: ApacheVersion): string {
   return readFileSync(file, 'utf8').trim();
 }
 
-/** Compiles one of our programs against one Apache release, if that was not done yet; answers its whole class path. */
-export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
-  const libraries = apacheClassPath(version);
-  // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0, recallMessage with 5.4.0.
-  const recent = version === '5.5.0' ? ['client-pop', 'client-timer'] : [];
-  const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction', ...recent] : [];
-  const folders = ['common', program, ...more];
-  const sources = folders.flatMap((folder) =>
-    readdirSync(join(javaFolder, folder))
-      .filter((name) => name.endsWith('.java'))
-      .sort()
-      .map((name) => join(javaFolder, folder, name)),
-  );
+/** The folder with the classes of some sources of ours, compiled if that was not done yet. */
+function compiled(name: string, libraries: string, sources: readonly string[]): string {
   const key = contentKey([libraries, ...sources.map((source) => readFileSync(source))]);
-  const classes = join(cacheFolder, `${program}-${version}-${key}`);
+  const classes = join(cacheFolder, `${name}-${key}`);
   if (!existsSync(classes)) {
     const draft = `${classes}.${process.pid}`;
     mkdirSync(draft, { recursive: true });
     const options = ['-nowarn', '-encoding', 'UTF-8', '--release', '11', '-proc:none', '-Xlint:none', '-d', draft];
-    run('javac', [...options, '-cp', libraries, ...sources], `javac of interop/java/${program} for ${version}`);
+    run('javac', [...options, '-cp', libraries, ...sources], `javac of ${name}`);
     try {
       renameSync(draft, classes);
     } catch (error) {
@@ -108,6 +97,34 @@ export function programClassPath(program: JavaProgram, version: ApacheVersion): 
       if (!existsSync(classes)) throw error;
     }
   }
+  return classes;
+}
+
+/** The programs of examples/clients/java, compiled against 5.5.0; their whole class path. */
+export function examplesClassPath(): string {
+  const libraries = apacheClassPath('5.5.0');
+  const folder = join(repositoryRoot, 'examples', 'clients', 'java');
+  const sources = readdirSync(folder)
+    .filter((name) => name.endsWith('.java'))
+    .sort()
+    .map((name) => join(folder, name));
+  return `${compiled('examples', libraries, sources)}${delimiter}${libraries}`;
+}
+
+/** Compiles one of our programs against one Apache release, if that was not done yet; answers its whole class path. */
+export function programClassPath(program: JavaProgram, version: ApacheVersion): string {
+  const libraries = apacheClassPath(version);
+  // TransactionListener came with 4.3.0, DefaultLitePullConsumer with 4.6.0, recallMessage with 5.4.0.
+  const recent = version === '5.5.0' ? ['client-pop', 'client-timer', 'client-conformance'] : [];
+  const more = program === 'client' && version !== '4.2.0' ? ['client-lite', 'client-transaction', ...recent] : [];
+  const folders = ['common', program, ...more];
+  const sources = folders.flatMap((folder) =>
+    readdirSync(join(javaFolder, folder))
+      .filter((name) => name.endsWith('.java'))
+      .sort()
+      .map((name) => join(javaFolder, folder, name)),
+  );
+  const classes = compiled(`${program}-${version}`, libraries, sources);
   return `${classes}${delimiter}${libraries}`;
 }
 

@@ -17,7 +17,7 @@ public final class ClientPeer {
         new Consumers().register(commands);
         new Queries().register(commands);
         new Delays().register(commands);
-        for (String part : new String[] {"LitePulls", "Transactions", "Pops", "Timers"}) {
+        for (String part : new String[] {"LitePulls", "Transactions", "Pops", "Timers", "Wide"}) {
             try {
                 ((Part) Class.forName(part).getDeclaredConstructor().newInstance()).register(commands);
             } catch (ClassNotFoundException e) {

@@ -53,7 +53,8 @@ function* producerMembers({ producers }: BrokerContext): Generator<string> {
       clientId: client.clientId,
       language: languageName(client.language),
       lastUpdateTimestamp,
-      remoteIP: client.remoteAddress,
+      // As Java writes a socket's address.
+      remoteIP: `/${client.remoteAddress}`,
       version: client.version,
     }));
     yield `${JSON.stringify(group)}:${JSON.stringify(clients)}`;

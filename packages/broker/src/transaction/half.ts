@@ -75,14 +75,17 @@ export const givenUpHalf = (half: MessageExt, topic: string): MessageToPut =>
   rawCopy(half, topic, 0, new Map(half.properties));
 
 /**
- * The message that consumers get. RocketMQ leaves the half's properties in it, TRAN_MSG, REAL_TOPIC and REAL_QID too.
- * Undefined when the half does not say where it is to go.
+ * The message that consumers get. It has the half's properties, TRAN_MSG too, and as with RocketMQ 5.5.0 not where the half
+ * was to go. Undefined when the half does not say where it is to go.
  */
 export function committedMessage(half: MessageExt): MessageToPut | undefined {
   const topic = half.properties.get('REAL_TOPIC');
   const queueId = wholeNumberOf(half.properties.get('REAL_QID'));
   if (topic === undefined || queueId === undefined) return undefined;
-  const message = rawCopy(half, topic, queueId, half.properties);
+  const properties = new Map(half.properties);
+  properties.delete('REAL_TOPIC');
+  properties.delete('REAL_QID');
+  const message = rawCopy(half, topic, queueId, properties);
   return {
     ...message,
     sysFlag: message.sysFlag | MessageSysFlag.TRANSACTION_COMMIT,

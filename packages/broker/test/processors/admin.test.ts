@@ -317,7 +317,8 @@ test('who is connected, and questions passed on to a client', async (t) => {
   const offline = await invoke(RequestCode.GET_CONSUMER_CONNECTION_LIST, { consumerGroup: 'nobody' });
   assert.equal(offline.code, ResponseCode.CONSUMER_NOT_ONLINE);
   assert.equal((await invoke(RequestCode.GET_PRODUCER_CONNECTION_LIST, { producerGroup: 'nobody' })).code, 1);
-  assert.ok(JSON.parse(String((await invoke(RequestCode.GET_ALL_PRODUCER_INFO)).body)).data.p);
+  const { data } = JSON.parse(String((await invoke(RequestCode.GET_ALL_PRODUCER_INFO)).body));
+  assert.match(data.p[0].remoteIP, /^\/127\.0\.0\.1:\d+$/, 'as Java writes a socket’s address');
 
   client.registerProcessor(RequestCode.GET_CONSUMER_RUNNING_INFO, (request) => ({
     ...request,

@@ -85,7 +85,7 @@ test('commit: one message, as the half was, that names its half; the marker name
   assert.equal(message?.preparedTransactionOffset, half.logOffset);
   assert.deepEqual([message?.keys, message?.tags, message?.uniqKey], [['order-1'], 'red', 'Ka']);
   const { REAL_TOPIC, REAL_QID, TRAN_MSG } = message?.properties ?? {};
-  assert.deepEqual([REAL_TOPIC, REAL_QID, TRAN_MSG], ['Orders', '0', 'true'], 'RocketMQ leaves them in');
+  assert.deepEqual([REAL_TOPIC, REAL_QID, TRAN_MSG], [undefined, undefined, 'true'], 'as RocketMQ 5.5.0 leaves it');
   const [marker] = await broker.messages(TRANS_OP_HALF_TOPIC);
   assert.deepEqual([marker?.body.toString(), marker?.tags], ['1,', 'd']);
 });
