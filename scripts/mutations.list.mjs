@@ -9,6 +9,49 @@
  */
 export const mutations = [
   {
+    name: 'a queue of inner batches counts records and not messages',
+    file: 'log/commit-log.ts',
+    from: 'const count = innerCount ?? parts.length;',
+    to: 'const count = parts.length;',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: numbers count messages' },
+  },
+  {
+    name: 'recovery takes an inner batch for one message',
+    file: 'record/record-dispatch.ts',
+    from: 'if (innerCount !== undefined) request.innerCount = innerCount;',
+    to: '',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: the directory gone' },
+  },
+  {
+    name: 'after a start a batch queue goes on at the number of its last entry, not behind its messages',
+    file: 'queue/batch-queue.ts',
+    from: 'this.#max = last === undefined ? 0 : batchUnitBase(last, 0) + this.units.countOf(last, 0);',
+    to: 'this.#max = last === undefined ? 0 : batchUnitBase(last, 0) + 1;',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: after a clean exit' },
+  },
+  {
+    name: 'a wrong number in an entry of a batch queue takes a reader past messages',
+    file: 'read/message-reader.ts',
+    from: 'nextBeginOffset = found.end > 0 && isLastTaken ? found.end : nextBeginOffset;',
+    to: '',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: an entry with a wrong number' },
+  },
+  {
+    name: 'an inner batch is believed about how many messages it holds',
+    file: 'record/inner-batch.ts',
+    from: 'if (said === String(count)) return undefined;',
+    to: 'if (said !== undefined) return undefined;',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: what is no sound inner batch' },
+  },
+  {
+    name: 'a new topic with batch queues takes messages before topics.json says so',
+    package: 'broker',
+    file: 'topics/topic-config-manager.ts',
+    from: 'if (isBatch && known === undefined) this.#onDisk.had(topic, 0);',
+    to: '',
+    test: { file: 'packages/broker/test/batch-queues.test.ts', name: 'batch topics: the first batch is stored when' },
+  },
+  {
     name: 'acknowledged before the flush',
     file: 'flush/flush-manager.ts',
     from: 'if (onDisk) return this.#groupCommitService.submit(nextOffset, result);',
@@ -407,7 +450,7 @@ export const mutations = [
     name: 'a topic whose messages are there and whose configuration is not stays unknown',
     package: 'broker',
     file: 'create-context.ts',
-    from: 'topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());\n',
+    from: 'topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));\n',
     to: '',
     test: {
       file: 'packages/broker/test/accepted-is-kept.test.ts',

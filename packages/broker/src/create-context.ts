@@ -166,7 +166,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
   const holds = new PullRequestHoldService(clock);
   const sqlFilters = new SqlFilters(config, logger);
-  const permission = new PullPermission({ config, store, topics, groups, consumers, sqlFilters, host });
+  const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host });
   const clients = { consumers, producers, housekeeping, budget: budgets.clients };
   const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });
   const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
@@ -298,7 +298,7 @@ export async function loadTables(
   await fileSystem.syncDirectory(root);
   await metadata.load();
   await timer.load();
-  topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
+  topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
   if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();

@@ -2,6 +2,7 @@ import type { StoreHost } from '@vernier/store';
 import {
   BLANK_MAGIC_CODE,
   END_FILE_MIN_BLANK_LENGTH,
+  INNER_BATCH_FLAG,
   MessageEncoder,
   TOMBSTONE_PREPARED_OFFSET,
   TOMBSTONE_PROPERTY,
@@ -34,6 +35,8 @@ export interface LostMessage {
   topic: string;
   queueId: number;
   queueOffset: number;
+  /** Of a record in a batch queue: how many messages it held. Their numbers are all kept in use. */
+  innerCount?: number | undefined;
 }
 
 export interface FillRequest {
@@ -77,8 +80,10 @@ export function planFill(request: FillRequest): FillPlan | undefined {
   const { from, to, toFileEnd, lost } = request;
   const reserve = toFileEnd ? END_FILE_MIN_BLANK_LENGTH : 0;
   const room = to - from - reserve;
-  const bare = lost.map((message) => encoder.size(tombstone(message, request), part('')));
-  const marked = lost.map((message) => encoder.size(tombstone(message, request), part(marker(request))));
+  const bare = lost.map((message) => encoder.size(tombstone(message, request), part(innerText(message))));
+  const marked = lost.map((message) =>
+    encoder.size(tombstone(message, request), part(marker(request) + innerText(message))),
+  );
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   const sizes = total(marked) <= room ? marked : bare;
   if (total(sizes) > room) return undefined;
@@ -123,10 +128,11 @@ export function* fillPieces(request: FillRequest, plan: FillPlan): Generator<Fil
   let offset = request.from;
   for (const place of plan.tombstones) {
     const message = tombstone(place, request);
-    const pad = place.size - encoder.size(message, part(''));
+    const inner = innerText(place);
+    const pad = place.size - encoder.size(message, part(inner));
     // Separators alone are no property to any reader; they take the room that is left.
     const text = pad >= marker(request).length ? marker(request) : '';
-    const properties = text + '\u0002'.repeat(pad - text.length);
+    const properties = text + inner + '\u0002'.repeat(pad - text.length);
     yield { offset, bytes: encode(encoder, place.size, message, part(properties), place.queueOffset, offset, request) };
     offset += place.size;
   }
@@ -180,7 +186,13 @@ function inner({ storeTimestamp }: FillRequest) {
   };
 }
 
-function tombstone({ topic, queueId }: LostMessage, request: FillRequest) {
+function tombstone({ topic, queueId, innerCount }: LostMessage, request: FillRequest) {
   const preparedTransactionOffset = TOMBSTONE_PREPARED_OFFSET;
-  return { ...inner(request), topic, queueId, sysFlag: 0, preparedTransactionOffset };
+  // Without NEED_UNWRAP: a Java client cannot unwrap an empty body.
+  const sysFlag = innerCount === undefined ? 0 : INNER_BATCH_FLAG;
+  return { ...inner(request), topic, queueId, sysFlag, preparedTransactionOffset };
 }
+
+/** What both brokers count the numbers of a batch queue by. */
+const innerText = ({ innerCount, queueOffset }: LostMessage): string =>
+  innerCount === undefined ? '' : `INNER_NUM\u0001${innerCount}\u0002INNER_BASE\u0001${queueOffset}\u0002`;

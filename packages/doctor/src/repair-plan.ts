@@ -49,6 +49,7 @@ export interface RepairPlan {
   indexShape: IndexShape;
   /** Of the queues that are there, or were before a repair was interrupted; 0 without any. */
   queueFileSize: number;
+  batchFileSize: number;
 }
 
 /** What an interrupted repair was about to make anew; it is made anew by the next one. */
@@ -59,6 +60,7 @@ export interface UnfinishedRepair {
   /** Sizes that the files taken away had: nothing else tells them once the last one is gone. */
   indexShape?: IndexShape;
   queueFileSize?: number;
+  batchFileSize?: number;
 }
 
 /** Where a repair in progress writes down what it takes away before it has put the new in its place. */
@@ -138,6 +140,7 @@ class Planner {
       left: this.#left,
       indexShape: indexShape ?? { ...DEFAULT_SHAPE, ...this.#unfinished?.indexShape, ...this.#indexShape },
       queueFileSize: this.#layout.queueFileSize || (this.#unfinished?.queueFileSize ?? 0),
+      batchFileSize: this.#layout.batchFileSize || (this.#unfinished?.batchFileSize ?? 0),
     };
   }
 
@@ -145,7 +148,8 @@ class Planner {
   #planEntriesOfLost(): void {
     for (const { lost } of this.#verified.damages) {
       for (const { topic, queueId, by } of lost) {
-        if (by !== 'entry') this.#addRebuild(topic, queueId, 'entries are missing');
+        const isBatch = this.#layout.batchTopics.has(topic);
+        if (by !== 'entry' || isBatch) this.#addRebuild(topic, queueId, 'entries are missing, or of lost messages');
       }
     }
   }
@@ -183,18 +187,12 @@ class Planner {
     }
   }
 
-  /** Queues of the wrong kind; and what damage to the log does to those that are not looked into. */
+  /** Queues of the wrong kind. */
   #planMisplaced(): void {
-    const { root, misplaced, batchTopics } = this.#layout;
+    const { root, misplaced } = this.#layout;
     for (const { path, expected } of misplaced) {
       const why = `by topics.json the topic has queue.type=${expected}`;
       this.#steps.push({ kind: 'put-aside', file: shownPath(root, path), path, why });
-    }
-    if (this.#verified.damages.length > 0 && batchTopics.size > 0) {
-      const topics = [...batchTopics].join(', ');
-      this.#left.push(
-        `entries of batch queues (${topics}) that lead into damaged stretches of the log: nobody looks there`,
-      );
     }
   }
 
@@ -245,7 +243,10 @@ class Planner {
       to,
       toFileEnd: to === file.from + file.size,
       fromFileStart: from === file.from,
-      lost: lost.map(({ topic, queueId, queueOffset }) => ({ topic, queueId, queueOffset })),
+      lost: lost.map(({ topic, queueId, queueOffset, innerCount }) => ({
+        ...{ topic, queueId, queueOffset },
+        ...(innerCount === undefined ? {} : { innerCount }),
+      })),
       ...around,
     };
     const plan = planFill(request);
@@ -401,6 +402,6 @@ function orderWithinQueues(lost: LostEntry[]): void {
 }
 
 function queueOfPath(file: string): { topic: string; queueId: number } | undefined {
-  const found = /^consumequeue\/(.+)\/(\d+)\/\d+$/.exec(file);
+  const found = /^(?:batch)?consumequeue\/(.+)\/(\d+)\/\d+$/.exec(file);
   return found === null ? undefined : { topic: found[1]!, queueId: Number(found[2]) };
 }

@@ -442,6 +442,17 @@ export class StoreParts {
     await flushed;
   }
 
+  /** See MessageStore.batchTopicFault. */
+  batchTopicFault(topic: string): string | undefined {
+    if (this.batchTopics.has(topic)) return undefined;
+    if (this.#queueOffsets.has(topic) || this.queues.hasTopic(topic)) {
+      return `topic ${topic} has consume queues, it cannot have batch queues before it is deleted`;
+    }
+    return this.batchTopics.isForgotten(topic)
+      ? `the batch queues that topic ${topic} had before it was deleted could not be removed`
+      : undefined;
+  }
+
   #forgetTopic(topic: string): void {
     this.#queueOffsets.removeTopic(topic);
     this.queues.dropTopic(topic);

@@ -6,7 +6,7 @@ import type { BrokerConfig } from '../config.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
-import { alterAttributes } from '../topics/topic-attributes.ts';
+import { alterAttributes, isBatchTopic } from '../topics/topic-attributes.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { topicConfigFault } from '../topics/topic-config-rules.ts';
 import { cleanUnusedTopics } from './clean-unused-topics.ts';
@@ -63,6 +63,10 @@ export class TopicAdmin {
       return new Refusal(ResponseCode.SYSTEM_BUSY, `no topic was made or changed: ${this.#parts.topics.noRoom}`);
     }
     for (const topic of topics) this.#parts.topics.update(topic);
+    for (const { topicName } of topics) {
+      const topic = this.#parts.topics.select(topicName);
+      if (topic !== undefined && isBatchTopic(topic)) this.#parts.store.declareBatchTopic(topicName);
+    }
     await this.#saved();
     return undefined;
   }
@@ -141,7 +145,14 @@ export class TopicAdmin {
     if (change.added.get('message.type') === 'MIXED' && !this.#parts.config.enableMixedMessageType) {
       return new Refusal(ResponseCode.INVALID_PARAMETER, 'MIXED message type is not supported.');
     }
-    return { ...topic, attributes: change.attributes };
+    const changed = { ...topic, attributes: change.attributes };
+    const kindFault = isBatchTopic(changed) ? this.#batchFault(topicName) : undefined;
+    return kindFault === undefined ? changed : new Refusal(ResponseCode.SYSTEM_ERROR, kindFault);
+  }
+
+  #batchFault(topic: string): string | undefined {
+    const { store, topics } = this.#parts;
+    return topics.isBeingDeleted(topic) ? `topic ${topic} is being deleted` : store.batchTopicFault(topic);
   }
 
   #nameRefusal(topic: string): Refusal | undefined {

@@ -49,7 +49,7 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     return createResponse(request, outcome.code, outcome.remark, fields);
   }
   const { code, remark, logOffset, queueId, queueOffset, uniqKey, timerOutMs } = outcome;
-  const isPlain = outcome.batchLogOffsets === undefined && timerOutMs === undefined;
+  const isPlain = outcome.batchLogOffsets === undefined && timerOutMs === undefined && !outcome.isInnerBatch;
   const isCommon = code === ResponseCode.SUCCESS && remark === undefined && isPlain;
   if (isCommon && (uniqKey === undefined || isPlainKey(uniqKey))) {
     const form = broker.hosts.sendAnswerForm(regionId, traceOn);
@@ -60,6 +60,7 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     queueId: String(queueId),
     queueOffset: String(queueOffset),
     transactionId: uniqKey,
+    batchUniqId: outcome.isInnerBatch ? uniqKey : undefined,
     MSG_REGION: regionId,
     TRACE_ON: String(traceOn),
     recallHandle: recallHandleOf(broker, outcome),

@@ -1,4 +1,4 @@
-import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { type DispatchRequest, innerCountOf } from '../record/dispatch-request.ts';
 import type { DispatchTarget } from '../record/dispatch-target.ts';
 
 /** Told of each message that became readable, in log order; `maxOffset` is the queue's new exclusive end. */
@@ -31,8 +31,9 @@ export class CommitLogDispatcher {
     let isReadable = false;
     for (const target of this.#targets) if (target.dispatch(request)) isReadable = true;
     if (!isReadable) return;
-    const { topic, queueId, consumeQueueOffset, tagsCode, storeTimestamp } = request;
-    for (const listener of this.#listeners) listener(topic, queueId, consumeQueueOffset + 1, tagsCode, storeTimestamp);
+    const { topic, queueId, tagsCode, storeTimestamp } = request;
+    const maxOffset = request.consumeQueueOffset + innerCountOf(request);
+    for (const listener of this.#listeners) listener(topic, queueId, maxOffset, tagsCode, storeTimestamp);
   }
 
   /** The same for records that recovery reads from the log, before there are listeners. */

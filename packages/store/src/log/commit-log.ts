@@ -20,6 +20,7 @@ import type { QueueOffsetOperator } from '../queue/queue-offset-operator.ts';
 import { MessageCheck, type Refusal } from '../record/check-message.ts';
 import { DelayLevels, SCHEDULE_TOPIC } from '../record/delay-levels.ts';
 import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { innerCountOfRecord, withInnerBase } from '../record/inner-batch.ts';
 import { type EncodedPart, MessageEncoder } from '../record/message-encoder.ts';
 import { PROPERTY_WAIT_STORE_MSG_OK, propertyOf } from '../record/properties.ts';
 import { PropertyScan } from '../record/property-scan.ts';
@@ -47,8 +48,8 @@ export interface CommitLogParts {
   foldedTopics?: FoldedTopics;
   /** Why dispatch has to wait for resumeDispatch(): what it fills cannot be written, and memory has taken what it may. */
   dispatchHeldReason?: () => string | undefined;
-  /** Topics with batch queues: nothing is appended for them. None without. */
-  batchTopics?: Pick<BatchTopics, 'fault'>;
+  /** Topics with batch queues, which take inner batches. None without. */
+  batchTopics?: Pick<BatchTopics, 'has'>;
 }
 
 /**
@@ -87,7 +88,7 @@ export class CommitLog implements FlushListener {
   readonly #onFlushedTo: CommitLogParts['onFlushed'];
   readonly #readOnlyReason: () => string | undefined;
   readonly #dispatchHeldReason: () => string | undefined;
-  readonly #batchTopics: Pick<BatchTopics, 'fault'>;
+  readonly #batchTopics: Pick<BatchTopics, 'has'>;
   readonly #confirmAtFlush: boolean;
   /** Messages and bytes appended since the store was opened. */
   appendCount = 0;
@@ -111,7 +112,7 @@ export class CommitLog implements FlushListener {
     this.#dispatchHeldReason = parts.dispatchHeldReason ?? (() => undefined);
     this.#storeTime = new StoreTime(context.clock, context.logger);
     this.#delayLevels = new DelayLevels(config.messageDelayLevel);
-    this.#batchTopics = parts.batchTopics ?? { fault: () => undefined };
+    this.#batchTopics = parts.batchTopics ?? { has: () => false };
     const encoder = new MessageEncoder(config);
     this.#encoder = encoder;
     this.#check = new MessageCheck({
@@ -119,6 +120,7 @@ export class CommitLog implements FlushListener {
       engineBytesMax: this.mappedFileQueue.engine.appendBytesMax,
       encoder,
       foldedTopics: parts.foldedTopics,
+      batchTopics: this.#batchTopics,
     });
     this.#appender = new MessageAppender(encoder, this.#check.appendBytesMax);
     this.#confirmAtFlush = config.flushDiskType === 'SYNC_FLUSH' && !config.readUnCommitted;
@@ -164,7 +166,7 @@ export class CommitLog implements FlushListener {
    * an operating error. The body is read before this returns; it may be reused afterwards.
    */
   asyncPutMessage(message: MessageExtBrokerInner, durability?: Durability): Promise<PutMessageResult> {
-    const refusal = this.#checkState() ?? this.#checkTopic(message.topic) ?? this.#check.message(message);
+    const refusal = this.#checkState() ?? this.#check.message(message);
     if (refusal) return Promise.resolve(refused(refusal));
     const { propertyBytes } = message;
     if (propertyBytes !== undefined && this.#needsText(message, propertyBytes)) {
@@ -180,7 +182,7 @@ export class CommitLog implements FlushListener {
 
   /** Appends a batch as consecutive records of one queue, all in one file; acknowledged together, like one message. */
   asyncPutMessages(batch: MessageExtBatch, durability?: Durability): Promise<PutMessageResult> {
-    const refusal = this.#checkState() ?? this.#checkTopic(batch.topic) ?? this.#check.batch(batch);
+    const refusal = this.#checkState() ?? this.#check.batch(batch);
     if (refusal) return Promise.resolve(refused(refusal));
     if (batch.messages.some((part) => isShared(part.body))) {
       const messages = batch.messages.map((part) => ({ ...part, body: Buffer.from(part.body) }));
@@ -204,7 +206,12 @@ export class CommitLog implements FlushListener {
         message,
         parts,
         (copy, copies) => {
-          const refusal = this.#checkState();
+          // The topic may have queues of another kind now.
+          const refusal =
+            this.#checkState() ??
+            (copies.length === 1
+              ? this.#check.message({ ...copy, ...copies[0]!, propertyBytes: undefined })
+              : undefined);
           return refusal ? Promise.resolve(refused(refusal)) : this.#put(copy, copies, waitStoreMsgOK, durability);
         },
         (reason) => refused({ status: 'SERVICE_NOT_AVAILABLE', reason }),
@@ -224,6 +231,8 @@ export class CommitLog implements FlushListener {
   #append(message: MessageExtBrokerInner, parts: readonly EncodedPart[]): PutMessageResult | undefined {
     const takesQueueOffset = hasQueueEntry(message.sysFlag);
     const queueOffset = takesQueueOffset ? this.#queueOffsets.currentOffset(message.topic, message.queueId) : -1;
+    const innerCount = innerCountOfRecord(message.sysFlag, parts[0]!.propertiesString);
+    if (innerCount !== undefined) parts = [withBase(parts[0]!, queueOffset)];
     const storeTimestamp = this.#storeTime.next();
     for (let attempt = 0; attempt < 2; attempt++) {
       const file = this.mappedFileQueue.tryGetLastMappedFile();
@@ -232,8 +241,9 @@ export class CommitLog implements FlushListener {
       if (status === 'NO_BUFFER') return undefined;
       if (status === 'PUT_OK') {
         this.#storeTime.taken(storeTimestamp);
-        if (takesQueueOffset) this.#queueOffsets.increase(message.topic, message.queueId, parts.length);
-        return this.#appended(message, parts, queueOffset, storeTimestamp);
+        const count = innerCount ?? parts.length;
+        if (takesQueueOffset) this.#queueOffsets.increase(message.topic, message.queueId, count);
+        return this.#appended(message, parts, queueOffset, storeTimestamp, innerCount);
       }
     }
     return undefined;
@@ -244,12 +254,13 @@ export class CommitLog implements FlushListener {
     parts: readonly EncodedPart[],
     queueOffset: number,
     storeTimestamp: number,
+    innerCount: number | undefined,
   ): PutMessageResult {
     const appender = this.#appender;
     for (let i = 0; i < appender.count; i++) {
       const { propertiesString, propertyBytes } = parts[i]!;
       const keyHashes = (propertyBytes?.scan ?? this.#scan.scanText(propertiesString)).keyHashes();
-      this.#reput.append({
+      const request: DispatchRequest = {
         topic: message.topic,
         queueId: message.queueId,
         commitLogOffset: appender.offsets[i]!,
@@ -261,7 +272,9 @@ export class CommitLog implements FlushListener {
         keyHashes,
         sysFlag: message.sysFlag,
         preparedTransactionOffset: message.preparedTransactionOffset,
-      });
+      };
+      if (innerCount !== undefined) request.innerCount = innerCount;
+      this.#reput.append(request);
     }
     // An engine whose appends are written at once, read by readers that need no flush, dispatches at once.
     if (!this.#confirmAtFlush) this.#advanceDispatch();
@@ -274,7 +287,7 @@ export class CommitLog implements FlushListener {
       wroteBytes: appender.totalSize,
       queueOffset: queueOffset === -1 ? 0 : queueOffset,
       storeTimestamp,
-      messageCount: appender.count,
+      messageCount: innerCount ?? appender.count,
     };
     if (appender.count > 1) result.batchOffsets = appender.offsets.slice(0, appender.count);
     return result;
@@ -357,18 +370,17 @@ export class CommitLog implements FlushListener {
     };
   }
 
-  #checkTopic(topic: string): Refusal | undefined {
-    const reason = this.#batchTopics.fault(topic);
-    return reason === undefined ? undefined : { status: 'MESSAGE_ILLEGAL', reason };
-  }
-
   /**
    * Properties stay bytes for a message that is appended now and whose record gets no checksum for them. Who waits keeps
    * them as text: the bytes are another message's by then.
    */
   #needsText(message: MessageExtBrokerInner, propertyBytes: EncodedProperties): boolean {
+    const { topic } = message;
     return (
-      this.#encoder.needsText(propertyBytes) || message.topic === SCHEDULE_TOPIC || this.#isWaitedFor(message.topic)
+      this.#encoder.needsText(propertyBytes) ||
+      topic === SCHEDULE_TOPIC ||
+      this.#batchTopics.has(topic) ||
+      this.#isWaitedFor(topic)
     );
   }
 
@@ -379,7 +391,7 @@ export class CommitLog implements FlushListener {
 
   /** Why such a message is refused whenever it is put; undefined when it is not. */
   messageFault(message: MessageExtBrokerInner): string | undefined {
-    return (this.#checkTopic(message.topic) ?? this.#check.message(message))?.reason;
+    return this.#check.message(message)?.reason;
   }
 
   // A topic that is deleted.
@@ -466,6 +478,12 @@ const withText = (message: MessageExtBrokerInner, properties: EncodedProperties)
   ...message,
   propertiesString: properties.text(),
   propertyBytes: undefined,
+});
+
+/** An inner batch as it is stored: with the number of its first message. */
+const withBase = (part: EncodedPart, queueOffset: number): EncodedPart => ({
+  ...{ body: part.body, flag: part.flag },
+  propertiesString: withInnerBase(part.propertiesString, queueOffset),
 });
 
 const EMPTY = new Uint8Array(0);

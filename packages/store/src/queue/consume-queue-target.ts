@@ -18,11 +18,11 @@ export class ConsumeQueueTarget implements DispatchTarget {
   }
 
   dispatch(request: DispatchRequest): boolean {
-    return isQueued(request) && this.#queues.dispatch(request) !== undefined;
+    return this.#isQueued(request) && this.#queues.dispatch(request) !== undefined;
   }
 
   dispatchRecovered(request: DispatchRequest): void {
-    if (isQueued(request)) this.#queues.dispatchRecovered(request);
+    if (this.#isQueued(request)) this.#queues.dispatchRecovered(request);
   }
 
   endRecovery(): void {
@@ -59,12 +59,12 @@ export class ConsumeQueueTarget implements DispatchTarget {
     await this.#queues.destroy();
     this.#point = { durableWhere: 0, newestWhere: -1 };
   }
-}
 
-/**
- * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several
- * messages, which an entry of a consume queue cannot: it is one of a topic that had batch queues once.
- */
-function isQueued({ sysFlag }: DispatchRequest): boolean {
-  return hasQueueEntry(sysFlag) && (sysFlag & INNER_BATCH_FLAG) === 0;
+  /**
+   * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several
+   * messages, which an entry of a consume queue cannot: where the topic has no batch queues, it had them once.
+   */
+  #isQueued({ sysFlag, topic }: DispatchRequest): boolean {
+    return hasQueueEntry(sysFlag) && ((sysFlag & INNER_BATCH_FLAG) === 0 || this.#queues.isBatch(topic));
+  }
 }

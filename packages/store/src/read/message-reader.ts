@@ -6,8 +6,10 @@ import type { ConsumeQueueStore } from '../queue/consume-queue-store.ts';
 import { ExtTagsCodes } from '../queue/ext-tags-codes.ts';
 import { isExtAddress } from '../queue/ext-unit.ts';
 import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize, unitTagsCode } from '../queue/unit.ts';
+import { innerCountOf } from '../record/dispatch-request.ts';
 import { RECORD_BYTES_MIN } from '../record/message-decoder.ts';
 import { dispatchRequestOfRecord } from '../record/record-dispatch.ts';
+import { isTombstone } from '../record/tombstone.ts';
 import { type Allocate, type LogReader, ReadRecords, type RecordList } from './log-reader.ts';
 import type { RecordLookup } from './record-lookup.ts';
 import { UnitReadAhead } from './unit-read-ahead.ts';
@@ -77,7 +79,7 @@ export class MessageReader {
     options: GetMessageOptions,
   ): Promise<GetMessageResult> {
     this.timesTotal++;
-    const queue = this.#queues.findReadable(topic, queueId);
+    const queue = this.#queues.find(topic, queueId);
     if (!queue) return nothing('NO_MATCHED_LOGIC_QUEUE', 0, 0, 0);
     const minOffset = queue.minOffsetInQueue;
     const maxOffset = queue.maxOffsetInQueue;
@@ -88,13 +90,15 @@ export class MessageReader {
 
     // Without a filter nothing is dropped, and no more entries than messages are looked at.
     const wanted = options.filter ? Math.max(FILTER_ENTRIES, maxMsgNums) : maxMsgNums;
-    const count = Math.min(wanted, this.#entriesMax(), maxOffset - offset);
-    const units = this.#units.peek(queue, offset, count) ?? (await this.#units.read(queue, offset, count));
+    const found = queue.entryOf(offset);
+    const first = typeof found === 'number' ? found : await found;
+    const count = Math.min(wanted, this.#entriesMax(), queue.endEntry - first);
+    const units = this.#units.peek(queue, first, count) ?? (await this.#units.read(queue, first, count));
     if (units.length === 0) {
       // The files under the offset were deleted since the bounds were read: go on with what is there now.
       return nothing('OFFSET_FOUND_NULL', Math.max(offset, queue.minOffsetInQueue), minOffset, maxOffset);
     }
-    return this.#collect(queue, units, offset, maxMsgNums, options);
+    return this.#collect(queue, units, { offset, first }, maxMsgNums, options);
   }
 
   /** Entries that a call has a use for, whatever it asks for: it gives no more messages than the transfer limits. */
@@ -106,7 +110,7 @@ export class MessageReader {
   async #collect(
     queue: ConsumeQueue,
     units: Buffer,
-    offset: number,
+    { offset, first }: { offset: number; first: number },
     maxMsgNums: number,
     options: GetMessageOptions,
   ): Promise<GetMessageResult> {
@@ -126,7 +130,7 @@ export class MessageReader {
     };
     const list: RecordList = { offsets: [], sizes: [], count: 0, totalSize: 0 };
     const queueOffsets: number[] = [];
-    if (!queue.topic.startsWith(LMQ_PREFIX)) {
+    if (!queue.isBatch && !queue.topic.startsWith(LMQ_PREFIX)) {
       list.queue = { topic: Buffer.from(queue.topic), queueId: queue.queueId, queueOffsets };
     }
     let status: GetMessageStatus = 'NO_MATCHED_MESSAGE';
@@ -136,16 +140,23 @@ export class MessageReader {
     // Of some entry nothing but its record says what tags it has.
     let isAnyUnknown = false;
 
-    for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
+    const { unitBytes, units: format } = queue;
+    let messageCount = 0;
+    /** The entry before the place where the next call begins is of a record that is given. */
+    let isLastTaken = false;
+    for (let at = 0, entry = first; at < units.length; at += unitBytes, entry++) {
+      const queueOffset = format.numberOf(units, at, entry);
+      const messages = format.countOf(units, at);
       const phyOffset = unitPhyOffset(units, at);
       const size = unitSize(units, at);
+      const next = queueOffset + messages;
       if (isFillerUnit(units, at)) {
-        nextBeginOffset++;
+        nextBeginOffset = next;
         continue;
       }
       if (phyOffset < minPhyOffset) {
         status = list.count === 0 ? 'MESSAGE_WAS_REMOVING' : status;
-        nextBeginOffset++;
+        nextBeginOffset = next;
         continue;
       }
       // Nothing may be allocated, or looked for, on the word of a damaged entry.
@@ -153,18 +164,18 @@ export class MessageReader {
         size >= RECORD_BYTES_MIN && phyOffset + size <= maxPhyOffset && this.#fitsFile(phyOffset, size);
       const confirmed = isPossible ? this.#lookup.confirmsSize(phyOffset, size) : undefined;
       if (!isPossible || (confirmed !== undefined && !(await confirmed))) {
-        this.#leaveOut(queue, nextBeginOffset, phyOffset, size);
-        nextBeginOffset++;
+        this.#leaveOut(queue, queueOffset, phyOffset, size);
+        nextBeginOffset = next;
         continue;
       }
       fromDisk = maxPhyOffset - phyOffset > memoryBytes;
       // The first match is returned whatever its size, or a large message could never be consumed.
       if (list.count > 0) {
         const most = fromDisk ? onDisk : inMemory;
-        if (list.count >= most.count || list.totalSize + size > most.bytes) break;
+        if (messageCount + messages > most.count || list.totalSize + size > most.bytes) break;
       }
-      const queueOffset = nextBeginOffset;
-      nextBeginOffset++;
+      nextBeginOffset = next;
+      isLastTaken = false;
       if (filter) {
         const tagsCode = unitTagsCode(units, at);
         if (!isExtAddress(tagsCode)) {
@@ -179,7 +190,9 @@ export class MessageReader {
       list.offsets.push(phyOffset);
       list.sizes.push(size);
       queueOffsets.push(queueOffset);
+      isLastTaken = true;
       list.count++;
+      messageCount += messages;
       list.totalSize += size;
     }
 
@@ -188,6 +201,11 @@ export class MessageReader {
       if (room !== undefined) await room;
     }
     let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
+    if (queue.isBatch && read.count > 0) {
+      const found = ownRecords(queue, read);
+      read = found.read;
+      nextBeginOffset = found.end > 0 && isLastTaken ? found.end : nextBeginOffset;
+    }
     if (filter && (isAnyUnknown || filter.isMatchedByCommitLog)) {
       const matched = read.records.filter(
         (record) =>
@@ -200,11 +218,14 @@ export class MessageReader {
     if (read.count > 0) {
       status = 'FOUND';
       this.foundTotal++;
-      this.countTotal += read.count;
+      // Some may have been left out, and how many messages they held only the others tell.
+      if (read.count !== list.count) messageCount = queue.isBatch ? messagesOf(read.records) : read.count;
+      this.countTotal += messageCount;
       this.sizeTotal += read.buffer.length;
     }
     const { minOffsetInQueue: minOffset, maxOffsetInQueue: maxOffset } = queue;
-    return new ReadResult(read, { status, nextBeginOffset, minOffset, maxOffset, fromDisk });
+    if (read.count === 0) messageCount = 0;
+    return new ReadResult(read, { messageCount, status, nextBeginOffset, minOffset, maxOffset, fromDisk });
   }
 
   /** A record lies in one file. */
@@ -228,6 +249,26 @@ function tagsCodeOfRecord(record: Buffer): number {
   return dispatchRequestOfRecord(record)?.tagsCode ?? 0;
 }
 
+/**
+ * Of what the entries of a batch queue led to, the records that name the queue, and the number behind the last of their
+ * messages. The records say it themselves: a wrong number in an entry must not make a reader pass over messages.
+ */
+function ownRecords(queue: ConsumeQueue, read: ReadRecords): { read: ReadRecords; end: number } {
+  let end = -1;
+  const records = read.records.filter((record) => {
+    const request = dispatchRequestOfRecord(record);
+    if (request?.topic !== queue.topic || request.queueId !== queue.queueId) return false;
+    end = request.consumeQueueOffset + innerCountOf(request);
+    return !isTombstone(record, 0, record.length);
+  });
+  if (records.length === read.count) return { read, end };
+  const sizes = records.map((record) => record.length);
+  return { read: new ReadRecords(Buffer.concat(records), sizes), end };
+}
+
+const messagesOf = (records: readonly Buffer[]): number =>
+  records.reduce((sum, record) => sum + innerCountOf(dispatchRequestOfRecord(record) ?? {}), 0);
+
 const NO_RECORDS = new ReadRecords(Buffer.alloc(0), []);
 
 function nothing(
@@ -236,10 +277,20 @@ function nothing(
   minOffset: number,
   maxOffset: number,
 ): GetMessageResult {
-  return new ReadResult(NO_RECORDS, { status, nextBeginOffset, minOffset, maxOffset, fromDisk: false });
+  return new ReadResult(NO_RECORDS, {
+    messageCount: 0,
+    status,
+    nextBeginOffset,
+    minOffset,
+    maxOffset,
+    fromDisk: false,
+  });
 }
 
-type Found = Pick<GetMessageResult, 'status' | 'nextBeginOffset' | 'minOffset' | 'maxOffset' | 'fromDisk'>;
+type Found = Pick<
+  GetMessageResult,
+  'messageCount' | 'status' | 'nextBeginOffset' | 'minOffset' | 'maxOffset' | 'fromDisk'
+>;
 
 /** A class, because an object with an accessor of its own is slow to make. */
 class ReadResult implements GetMessageResult {
@@ -261,7 +312,7 @@ class ReadResult implements GetMessageResult {
     this.maxOffset = found.maxOffset;
     this.fromDisk = found.fromDisk;
     this.buffer = read.buffer;
-    this.messageCount = read.count;
+    this.messageCount = found.messageCount;
     this.bufferTotalSize = read.buffer.length;
   }
 

@@ -1,5 +1,6 @@
 import { DelayLevels, SCHEDULE_TOPIC } from './delay-levels.ts';
 import type { DispatchRequest } from './dispatch-request.ts';
+import { innerCountOfRecord } from './inner-batch.ts';
 import { checkMessageAndReturnSize, propertiesStringOf, type RecordLayout } from './message-decoder.ts';
 import { PROPERTY_DELAY_TIME_LEVEL, propertyOf } from './properties.ts';
 import { PropertyScan } from './property-scan.ts';
@@ -18,7 +19,7 @@ export function dispatchRequestOf(
   const topic = buffer.toString('utf8', record.topicAt, record.topicAt + record.topicLength);
   const properties = propertiesStringOf(buffer, record);
   const keyHashes = new PropertyScan().scanText(properties).keyHashes();
-  return {
+  const request: DispatchRequest = {
     topic,
     queueId: record.queueId,
     commitLogOffset: record.physicalOffset,
@@ -30,6 +31,9 @@ export function dispatchRequestOf(
     sysFlag: record.sysFlag,
     preparedTransactionOffset: record.preparedTransactionOffset,
   };
+  const innerCount = innerCountOfRecord(record.sysFlag, properties);
+  if (innerCount !== undefined) request.innerCount = innerCount;
+  return request;
 }
 
 /**
