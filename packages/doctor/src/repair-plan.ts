@@ -312,7 +312,7 @@ class Planner {
     }
   }
 
-  /** A field of a sound record that its queue entry proves wrong. */
+  /** A field of a sound record that its queue entry, or what the field can hold at all, proves wrong. */
   #planPatch({ file, offset, length, expected, message, logOffset, field }: Finding): void {
     if (field === undefined) {
       const list = this.#unknown.get(logOffset!) ?? [];
@@ -327,7 +327,8 @@ class Planner {
         return;
       }
       bytes.write(expected, 'utf8');
-    } else if (length === 4) bytes.writeInt32BE(Number(expected));
+    } else if (length === 2) bytes.writeUInt16BE(Number(expected));
+    else if (length === 4) bytes.writeInt32BE(Number(expected));
     else bytes.writeBigInt64BE(BigInt(expected));
     const position = offset;
     // Only what is still a record afterwards is written: the other checksums have to agree.
