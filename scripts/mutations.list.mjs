@@ -9,6 +9,30 @@
  */
 export const mutations = [
   {
+    name: 'a static topic is announced before its mapping is on disk',
+    package: 'broker',
+    file: 'admin/topic-admin.ts',
+    from: '      await mappingsFile.save();\n    } catch (error) {',
+    to: '    } catch (error) {',
+    test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: a mapping that was answered' },
+  },
+  {
+    name: 'a pull of a static topic is answered with the numbers of the broker’s queue',
+    package: 'broker',
+    file: 'processors/pull-message.ts',
+    from: 'const delta = this.#delta ?? 0;',
+    to: 'const delta = 0;',
+    test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: sends, pulls and offsets' },
+  },
+  {
+    name: 'two logical queues may lie in one queue',
+    package: 'broker',
+    file: 'topics/queue-mapping.ts',
+    from: 'if (other !== undefined) return `logical queues',
+    to: 'if (other === -1) return `logical queues',
+    test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: what one broker cannot serve' },
+  },
+  {
     name: 'a queue of inner batches counts records and not messages',
     file: 'log/commit-log.ts',
     from: 'const count = innerCount ?? parts.length;',

@@ -56,6 +56,7 @@ import { TimerHook } from './timer/timer-hook.ts';
 import { TimerMetrics } from './timer/timer-metrics.ts';
 import { TimerService } from './timer/timer-service.ts';
 import { Destinations } from './topics/destinations.ts';
+import { StaticTopics } from './topics/static-topics.ts';
 import { TopicConfigManager } from './topics/topic-config-manager.ts';
 import { OpenHalves } from './transaction/open-halves.ts';
 import { TransactionService } from './transaction/transaction-service.ts';
@@ -107,6 +108,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     modes: budgetOf('requestModeBytesMax'),
   };
   const topics = new TopicConfigManager(config, { logger, now, changed: topicsChanged, budget: budgets.topics });
+  const staticTopics = new StaticTopics(config.brokerName, {
+    ...{ now, budget: budgets.topics, changed: () => metadata.mappings.changed() },
+  });
   const groupsChanged = (): void => metadata.groups.changed();
   const groups = new SubscriptionGroupManager(config, { logger, now, changed: groupsChanged, budget: budgets.groups });
   const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets);
@@ -140,7 +144,18 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     load: (file) => offsets.load(file),
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
-  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
+  const tables = {
+    topics,
+    groups,
+    offsets: offsetsTable,
+    settings,
+    places,
+    delays,
+    timers,
+    orders,
+    modes,
+    mappings: staticTopics,
+  };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -224,8 +239,10 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     logger,
     hosts,
     stats,
+    random,
     startedAt,
     topics,
+    staticTopics,
     groups,
     offsets,
     consumers,
@@ -251,7 +268,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     timer,
     recall: new RecallService({ config, topics, put, clock }),
     topicAdmin: new TopicAdmin({
-      ...{ ...topicParts, offsetsFile: operatorsOffsets },
+      ...{ ...topicParts, offsetsFile: operatorsOffsets, staticTopics, mappingsFile: metadata.mappings },
       whenPopsEnd: () => pop.popped.settled(),
     }),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),

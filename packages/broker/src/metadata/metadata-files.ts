@@ -160,6 +160,7 @@ const tableNames = [
   'timers',
   'orders',
   'modes',
+  'mappings',
 ] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;
@@ -169,7 +170,7 @@ const ORDERS_DELAY_MS = 1_000;
 
 /**
  * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json, brokerSettings.json, followOffset.json,
- * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json.
+ * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json, topicQueueMapping.json.
  */
 export class MetadataFiles {
   readonly topics: MetadataFile;
@@ -186,6 +187,8 @@ export class MetadataFiles {
   readonly orders: MetadataFile;
   /** Whether groups pull or pop. */
   readonly modes: MetadataFile;
+  /** Of static topics; there is no file before there is one. */
+  readonly mappings: MetadataFile;
 
   readonly #logger: StoreLogger;
 
@@ -208,6 +211,7 @@ export class MetadataFiles {
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
     this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
+    this.mappings = file('topicQueueMapping.json', tables.mappings, 10);
     this.modes = file('messageRequestMode.json', tables.modes, 10);
     this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }

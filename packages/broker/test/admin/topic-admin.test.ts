@@ -26,6 +26,7 @@ function open(options: TablesOptions = {}) {
   const admin = new TopicAdmin({
     ...{ config, store, topics, offsets, stats, logger: silentLogger, announce },
     ...{ topicsFile: tables.file('topics'), offsetsFile: tables.file('offsets') },
+    ...{ mappingsFile: tables.file('mappings'), staticTopics: tables.staticTopics },
     hasDelayed: () => state.hasDelayed,
     whenPopsEnd: () => Promise.resolve(),
   });
