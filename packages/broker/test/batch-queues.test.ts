@@ -196,18 +196,24 @@ test('batch topics: the first batch is stored when topics.json says the kind, so
     const broker = await MachineBroker.start({ machine: new Machine({ flushDiskType: 'SYNC_FLUSH' }) });
     const { context, machine } = broker;
     const topic = { ...context.topics.select('TBW102')!, topicName: 'Batch' };
-    // The table has it, its file not yet.
+    // The table has it, its file not.
+    machine.fileSystem.intercept = (_operation, path) => {
+      if (path.includes('topics.json')) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    };
     const making = context.topicAdmin.update([{ topic: { ...topic, perm: 6 }, attributes: '+queue.type=BatchCQ' }]);
     const batch = {
       ...{ topic: 'Batch', queueId: 0, sysFlag: 0, bornTimestamp: 1, reconsumeTimes: 0, properties: unique('K') },
       messages: ['a', 'b', 'c'].map((text) => ({ flag: 0, body: Buffer.from(text), propertiesString: '' })),
     };
-    const outcome = await machine.until(
-      Promise.resolve(context.put.putBatch(batch, caller, 'client', (value) => value)),
-      'batch',
-    );
+    const put = () =>
+      machine.until(Promise.resolve(context.put.putBatch(batch, caller, 'client', (value) => value)), 'batch');
+    await assert.rejects(machine.until(making, 'topic'), { code: 'BROKER_METADATA_WRITE_FAILED' });
+    const early = await put();
+    assert.equal(early.code, ResponseCode.SYSTEM_ERROR);
+    assert.match(early.remark ?? '', /not stored: .*topics\.json/);
+    machine.fileSystem.intercept = undefined;
+    const outcome = await put();
     assert.equal(outcome.code, ResponseCode.SUCCESS, outcome.remark);
-    making.catch(() => {});
     const next = await MachineBroker.start({ machine: machine.powerCut(seed) });
     assert.equal(next.store.hasBatchQueues('Batch'), true, `seed ${seed}`);
     assert.equal(next.store.getMaxOffsetInQueue('Batch', 0), 3);
