@@ -1,7 +1,7 @@
 import { type DispatchRequest, innerCountOf } from '../record/dispatch-request.ts';
 import { batchUnitBase, batchUnitTime } from './batch-unit.ts';
 import { ConsumeQueue } from './consume-queue.ts';
-import { isFillerUnit } from './unit.ts';
+import { isFillerUnit, unitPhyOffset, unitSize } from './unit.ts';
 
 /** Smallest message of an inner batch: five 32-bit fields, no body, no properties. */
 export const INNER_MESSAGE_BYTES_MIN = 22;
@@ -57,10 +57,32 @@ export class BatchQueue extends ConsumeQueue {
     return true;
   }
 
+  /**
+   * As ConsumeQueue.entryOf, by halving. One wrong number among the entries sends the search to the wrong side; then the entry
+   * in front of the message's own may be given, and none behind it.
+   */
   override async entryOf(queueOffset: number): Promise<number> {
-    let low = this.minEntry;
-    let high = this.endEntry;
-    // The first entry that ends behind the message.
+    const first = this.minEntry;
+    const end = this.endEntry;
+    const found = await this.#search(queueOffset, first, end);
+    const next = await this.#unit(found + 1);
+    if (next !== undefined && batchUnitBase(next, 0) <= queueOffset) {
+      // Two behind it that begin in front of the message: it is wrong itself. One: the message is in one of the two.
+      const after = await this.#unit(found + 2);
+      const isWrong = after !== undefined && batchUnitBase(after, 0) <= queueOffset;
+      return isWrong ? this.#search(queueOffset, found + 1, end) : found;
+    }
+    const unit = await this.#unit(found);
+    if (found <= first || (unit !== undefined && batchUnitBase(unit, 0) <= queueOffset)) return found;
+    // It begins behind the message: numbers are left out, or the one in front of it, where the search turned, is wrong.
+    const turn = found - 1;
+    const left = await this.#search(queueOffset, first, turn);
+    const before = left < turn ? await this.#unit(left) : undefined;
+    return before !== undefined && batchUnitBase(before, 0) <= queueOffset ? left : turn;
+  }
+
+  /** The first entry in [low, high) that ends behind the message. */
+  async #search(queueOffset: number, low: number, high: number): Promise<number> {
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       const unit = await this.#unit(middle);
@@ -113,6 +135,24 @@ export class BatchQueue extends ConsumeQueue {
     super.discard();
     this.#min = 0;
     this.#max = 0;
+  }
+
+  /**
+   * After recovery: takes the first and the last number from the records themselves. A wrong one in the last entry would give
+   * later messages numbers that are taken. `requestOf` reads a record; undefined where none is.
+   */
+  async confirmBounds(
+    requestOf: (phyOffset: number, size: number) => Promise<DispatchRequest | undefined>,
+  ): Promise<void> {
+    const recordAt = async (entry: number): Promise<DispatchRequest | undefined> => {
+      const unit = await this.#unit(entry);
+      const request = unit === undefined ? undefined : await requestOf(unitPhyOffset(unit, 0), unitSize(unit, 0));
+      return request?.topic === this.topic && request.queueId === this.queueId ? request : undefined;
+    };
+    const last = await recordAt(this.endEntry - 1);
+    if (last !== undefined) this.#max = last.consumeQueueOffset + innerCountOf(last);
+    const first = this.minEntry < this.endEntry ? await recordAt(this.minEntry) : undefined;
+    this.#min = Math.min(first?.consumeQueueOffset ?? this.#min, this.#max);
   }
 
   /** Only while nothing appends. */

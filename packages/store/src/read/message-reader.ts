@@ -89,7 +89,8 @@ export class MessageReader {
     if (offset > maxOffset) return nothing('OFFSET_OVERFLOW_BADLY', maxOffset, minOffset, maxOffset);
 
     // Without a filter nothing is dropped, and no more entries than messages are looked at.
-    const wanted = options.filter ? Math.max(FILTER_ENTRIES, maxMsgNums) : maxMsgNums;
+    // In a batch queue the first entry may be that in front of the message.
+    const wanted = options.filter ? Math.max(FILTER_ENTRIES, maxMsgNums) : maxMsgNums + (queue.isBatch ? 1 : 0);
     const found = queue.entryOf(offset);
     const first = typeof found === 'number' ? found : await found;
     const count = Math.min(wanted, this.#entriesMax(), queue.endEntry - first);
@@ -149,7 +150,7 @@ export class MessageReader {
       const messages = format.countOf(units, at);
       const phyOffset = unitPhyOffset(units, at);
       const size = unitSize(units, at);
-      const next = queueOffset + messages;
+      const next = queue.isBatch ? endOfBatch(queue, units, at, nextBeginOffset) : queueOffset + messages;
       if (isFillerUnit(units, at)) {
         nextBeginOffset = next;
         continue;
@@ -170,7 +171,7 @@ export class MessageReader {
       }
       fromDisk = maxPhyOffset - phyOffset > memoryBytes;
       // The first match is returned whatever its size, or a large message could never be consumed.
-      if (list.count > 0) {
+      if (messageCount > 0) {
         const most = fromDisk ? onDisk : inMemory;
         if (messageCount + messages > most.count || list.totalSize + size > most.bytes) break;
       }
@@ -192,7 +193,9 @@ export class MessageReader {
       queueOffsets.push(queueOffset);
       isLastTaken = true;
       list.count++;
-      messageCount += messages;
+      // The first one of a batch queue that does not hold what is asked for is looked at because its entry may be wrong.
+      const isAsked = queueOffset <= offset ? next > offset : entry !== first;
+      if (!queue.isBatch || isAsked) messageCount += messages;
       list.totalSize += size;
     }
 
@@ -202,10 +205,14 @@ export class MessageReader {
     }
     let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
     if (queue.isBatch && read.count > 0) {
-      const found = ownRecords(queue, read);
+      const found = ownRecords(queue, read, offset);
       read = found.read;
+      messageCount = found.messageCount;
       nextBeginOffset = found.end > 0 && isLastTaken ? found.end : nextBeginOffset;
     }
+    // Whatever a wrong entry says, the next call begins farther on.
+    if (queue.isBatch) nextBeginOffset = Math.max(nextBeginOffset, Math.min(offset + 1, queue.maxOffsetInQueue));
+    const given = queue.isBatch ? read.count : list.count;
     if (filter && (isAnyUnknown || filter.isMatchedByCommitLog)) {
       const matched = read.records.filter(
         (record) =>
@@ -219,7 +226,7 @@ export class MessageReader {
       status = 'FOUND';
       this.foundTotal++;
       // Some may have been left out, and how many messages they held only the others tell.
-      if (read.count !== list.count) messageCount = queue.isBatch ? messagesOf(read.records) : read.count;
+      if (read.count !== given) messageCount = queue.isBatch ? messagesOf(read.records) : read.count;
       this.countTotal += messageCount;
       this.sizeTotal += read.buffer.length;
     }
@@ -250,20 +257,42 @@ function tagsCodeOfRecord(record: Buffer): number {
 }
 
 /**
- * Of what the entries of a batch queue led to, the records that name the queue, and the number behind the last of their
- * messages. The records say it themselves: a wrong number in an entry must not make a reader pass over messages.
+ * Number behind the messages of a batch queue's entry; `least`: behind those in front of it. Its own numbers and those of
+ * the next entry agree, or one of the two is wrong: then the smaller number leads past nothing.
  */
-function ownRecords(queue: ConsumeQueue, read: ReadRecords): { read: ReadRecords; end: number } {
+function endOfBatch(queue: ConsumeQueue, units: Buffer, at: number, least: number): number {
+  const { units: format, unitBytes } = queue;
+  const behind = at + unitBytes;
+  const end = format.numberOf(units, at, 0) + format.countOf(units, at);
+  const next = behind < units.length ? format.numberOf(units, behind, 0) : queue.maxOffsetInQueue;
+  return Math.max(least, Math.min(end, next));
+}
+
+interface OwnRecords {
+  read: ReadRecords;
+  end: number;
+  messageCount: number;
+}
+
+/**
+ * Of what the entries of a batch queue led to, the records that name the queue and end behind `offset`, and the number
+ * behind the last of their messages. The records say it themselves: a wrong number in an entry must not make a reader pass over messages.
+ */
+function ownRecords(queue: ConsumeQueue, read: ReadRecords, offset: number): OwnRecords {
   let end = -1;
+  let messageCount = 0;
   const records = read.records.filter((record) => {
     const request = dispatchRequestOfRecord(record);
     if (request?.topic !== queue.topic || request.queueId !== queue.queueId) return false;
     end = request.consumeQueueOffset + innerCountOf(request);
-    return !isTombstone(record, 0, record.length);
+    if (end <= offset) return false;
+    if (isTombstone(record, 0, record.length)) return false;
+    messageCount += innerCountOf(request);
+    return true;
   });
-  if (records.length === read.count) return { read, end };
+  if (records.length === read.count) return { read, end, messageCount };
   const sizes = records.map((record) => record.length);
-  return { read: new ReadRecords(Buffer.concat(records), sizes), end };
+  return { read: new ReadRecords(Buffer.concat(records), sizes), end, messageCount };
 }
 
 const messagesOf = (records: readonly Buffer[]): number =>

@@ -345,6 +345,51 @@ test('batch queue: an entry with a wrong number gives the right record, and pass
   await machine.until(again.shutdown(), 'shutdown');
 });
 
+test('batch queue: any wrong byte in the numbers of an entry: readers come to the end, and pass over no message', async () => {
+  const counts = [10, 3, 1, 20, 7, 1, 5];
+  const { machine, store } = await started({ mapperFileSizeBatchConsumeQueue: 46 * 100 });
+  const bases: number[] = [];
+  for (const count of counts) bases.push(await mustPut(machine, store, innerBatch(texts('x', count))));
+  await machine.until(store.shutdown(), 'shutdown');
+  const path = `${FOLDER}/${'0'.repeat(20)}`;
+  const sound = Buffer.from((await machine.fileSystem.readFile(path))!);
+  const write = async (bytes: Buffer): Promise<void> => {
+    const file = await machine.until(machine.fileSystem.open(path, 'write'), 'open');
+    await machine.until(file.write(bytes, 0), 'write');
+    await machine.until(file.sync(), 'sync');
+    await machine.until(file.close(), 'close');
+  };
+  for (let entry = 0; entry < counts.length; entry++) {
+    for (const byte of [28, 32, 33, 34, 35, 36, 37]) {
+      for (const bits of [0x01, 0x04, 0x10, 0x80]) {
+        const wrong = Buffer.from(sound);
+        wrong[entry * 46 + byte]! ^= bits;
+        await write(wrong);
+        const again = await machine.open();
+        const bounds = [again.getMinOffsetInQueue(TOPIC, 0), again.getMaxOffsetInQueue(TOPIC, 0)];
+        assert.deepEqual(bounds, [0, 47], `entry ${entry} byte ${byte} ${bits}`);
+        for (const most of [1, 4, 100]) {
+          const seen = new Set<number>();
+          let offset = 0;
+          for (let calls = 0; offset < 47; calls++) {
+            assert.ok(calls < 60_000, `entry ${entry} byte ${byte} ${bits}: no end`);
+            const found = await machine.until(again.getMessage('g', TOPIC, 0, offset, most), 'pull');
+            for (const record of found.records) seen.add(decodeStoredMessage(record)!.queueOffset);
+            assert.ok(found.nextBeginOffset > offset, `entry ${entry} byte ${byte} ${bits}: stays at ${offset}`);
+            offset = found.nextBeginOffset;
+          }
+          assert.deepEqual(
+            [...seen].sort((x, y) => x - y),
+            bases,
+            `entry ${entry} byte ${byte} ${bits} by ${most}`,
+          );
+        }
+        await machine.until(again.shutdown(), 'shutdown');
+      }
+    }
+  }
+});
+
 test('batch queue: a topic is declared while the store runs, and not over consume queues; deleted it begins at 0', async () => {
   const machine = new Machine(settings);
   const store = await machine.open();
