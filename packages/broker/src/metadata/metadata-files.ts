@@ -152,6 +152,7 @@ export class MetadataFile {
 
 const tableNames = [
   'topics',
+  'mappings',
   'groups',
   'offsets',
   'settings',
@@ -160,7 +161,6 @@ const tableNames = [
   'timers',
   'orders',
   'modes',
-  'mappings',
 ] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;

@@ -145,6 +145,8 @@ export class MessageReader {
     let messageCount = 0;
     /** The entry before the place where the next call begins is of a record that is given. */
     let isLastTaken = false;
+    /** Of a batch queue, by offset in the log: the numbers that the entry says and its neighbours bear out; else undefined. */
+    const sureNumbers = new Map<number, Numbers | undefined>();
     for (let at = 0, entry = first; at < units.length; at += unitBytes, entry++) {
       const queueOffset = format.numberOf(units, at, entry);
       const messages = format.countOf(units, at);
@@ -188,6 +190,7 @@ export class MessageReader {
           else if (!filter.isMatchedByConsumeQueue(extended)) continue;
         }
       }
+      if (queue.isBatch) sureNumbers.set(phyOffset, sureNumbersOf(queue, units, at));
       list.offsets.push(phyOffset);
       list.sizes.push(size);
       queueOffsets.push(queueOffset);
@@ -205,10 +208,10 @@ export class MessageReader {
     }
     let read = list.count > 0 ? await this.#reader.readRecords(list, options.allocate) : NO_RECORDS;
     if (queue.isBatch && read.count > 0) {
-      const found = ownRecords(queue, read, offset);
+      const found = this.#ownRecords(queue, read, offset, sureNumbers);
       read = found.read;
       messageCount = found.messageCount;
-      nextBeginOffset = found.end > 0 && isLastTaken ? found.end : nextBeginOffset;
+      nextBeginOffset = found.end > 0 && isLastTaken && found.isLastOwn ? found.end : nextBeginOffset;
     }
     // Whatever a wrong entry says, the next call begins farther on.
     if (queue.isBatch) nextBeginOffset = Math.max(nextBeginOffset, Math.min(offset + 1, queue.maxOffsetInQueue));
@@ -233,6 +236,41 @@ export class MessageReader {
     const { minOffsetInQueue: minOffset, maxOffsetInQueue: maxOffset } = queue;
     if (read.count === 0) messageCount = 0;
     return new ReadResult(read, { messageCount, status, nextBeginOffset, minOffset, maxOffset, fromDisk });
+  }
+
+  /**
+   * Of what the entries of a batch queue led to, the records that are the queue's and end behind `offset`, and the number
+   * behind the last of their messages. Where an entry and its neighbours do not agree, the record says its number.
+   */
+  #ownRecords(
+    queue: ConsumeQueue,
+    read: ReadRecords,
+    offset: number,
+    sureNumbers: ReadonlyMap<number, Numbers | undefined>,
+  ): OwnRecords {
+    let end = -1;
+    let isLastOwn = false;
+    let messageCount = 0;
+    const records = read.records.filter((record) => {
+      const request = dispatchRequestOfRecord(record);
+      const sure = sureNumbers.get(request?.commitLogOffset ?? -1);
+      const isOwn =
+        request?.topic === queue.topic &&
+        request.queueId === queue.queueId &&
+        (sure?.base ?? request.consumeQueueOffset) === request.consumeQueueOffset;
+      isLastOwn = isOwn;
+      if (!isOwn) {
+        this.#leaveOut(queue, sure?.base ?? offset, request?.commitLogOffset ?? -1, record.length);
+        return false;
+      }
+      end = sure?.end ?? request.consumeQueueOffset + innerCountOf(request);
+      if (end <= offset || isTombstone(record, 0, record.length)) return false;
+      messageCount += innerCountOf(request);
+      return true;
+    });
+    if (records.length === read.count) return { read, end, isLastOwn, messageCount };
+    const sizes = records.map((record) => record.length);
+    return { read: new ReadRecords(Buffer.concat(records), sizes), end, isLastOwn, messageCount };
   }
 
   /** A record lies in one file. */
@@ -268,31 +306,31 @@ function endOfBatch(queue: ConsumeQueue, units: Buffer, at: number, least: numbe
   return Math.max(least, Math.min(end, next));
 }
 
-interface OwnRecords {
-  read: ReadRecords;
-  end: number;
-  messageCount: number;
+/** Numbers of an entry of a batch queue: of its first message, and behind the last where that is sure too. */
+interface Numbers {
+  base: number;
+  end: number | undefined;
 }
 
-/**
- * Of what the entries of a batch queue led to, the records that name the queue and end behind `offset`, and the number
- * behind the last of their messages. The records say it themselves: a wrong number in an entry must not make a reader pass over messages.
- */
-function ownRecords(queue: ConsumeQueue, read: ReadRecords, offset: number): OwnRecords {
-  let end = -1;
-  let messageCount = 0;
-  const records = read.records.filter((record) => {
-    const request = dispatchRequestOfRecord(record);
-    if (request?.topic !== queue.topic || request.queueId !== queue.queueId) return false;
-    end = request.consumeQueueOffset + innerCountOf(request);
-    if (end <= offset) return false;
-    if (isTombstone(record, 0, record.length)) return false;
-    messageCount += innerCountOf(request);
-    return true;
-  });
-  if (records.length === read.count) return { read, end, messageCount };
-  const sizes = records.map((record) => record.length);
-  return { read: new ReadRecords(Buffer.concat(records), sizes), end, messageCount };
+/** Those of this entry when they go on from those in front of it, or up to those behind it; else undefined. */
+function sureNumbersOf(queue: ConsumeQueue, units: Buffer, at: number): Numbers | undefined {
+  const { units: format, unitBytes } = queue;
+  const base = format.numberOf(units, at, 0);
+  const end = base + format.countOf(units, at);
+  const behind = at + unitBytes;
+  const before = at - unitBytes;
+  const next = behind < units.length ? format.numberOf(units, behind, 0) : queue.maxOffsetInQueue;
+  const goesOn = before >= 0 && format.numberOf(units, before, 0) + format.countOf(units, before) === base;
+  if (next === end) return { base, end };
+  return goesOn ? { base, end: undefined } : undefined;
+}
+
+interface OwnRecords {
+  read: ReadRecords;
+  /** Behind the last message; the last record read was the queue's. */
+  end: number;
+  isLastOwn: boolean;
+  messageCount: number;
 }
 
 const messagesOf = (records: readonly Buffer[]): number =>
