@@ -47,18 +47,18 @@ export const mutations = [
     test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: the directory gone' },
   },
   {
-    name: 'after a start a batch queue goes on at the number of its last entry, not behind its messages',
-    file: 'queue/batch-queue.ts',
-    from: 'this.#max = last === undefined ? 0 : batchUnitBase(last, 0) + this.units.countOf(last, 0);',
-    to: 'this.#max = last === undefined ? 0 : batchUnitBase(last, 0) + 1;',
-    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: after a clean exit' },
-  },
-  {
     name: 'a wrong number in an entry of a batch queue takes a reader past messages',
     file: 'read/message-reader.ts',
-    from: 'nextBeginOffset = found.end > 0 && isLastTaken ? found.end : nextBeginOffset;',
+    from: 'queue.isBatch ? endOfBatch(queue, units, at, nextBeginOffset) : queueOffset + messages;',
+    to: 'queueOffset + messages;',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: any wrong byte in the numbers' },
+  },
+  {
+    name: 'the last number of a batch queue is believed without its record',
+    file: 'queue/batch-queue.ts',
+    from: 'if (last !== undefined) this.#max = last.consumeQueueOffset + innerCountOf(last);',
     to: '',
-    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: an entry with a wrong number' },
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: any wrong byte in the numbers' },
   },
   {
     name: 'an inner batch is believed about how many messages it holds',
