@@ -64,6 +64,7 @@ export const brokerMeanings: Partial<Record<Name, string>> = {
   UNLOCK_BATCH_MQ: 'Gives them back.',
   UPDATE_AND_CREATE_TOPIC: 'Creates or changes a topic.',
   UPDATE_AND_CREATE_TOPIC_LIST: 'Several of them.',
+  UPDATE_AND_CREATE_STATIC_TOPIC: 'Makes a static topic, or says which of its logical queues are here.',
   DELETE_TOPIC_IN_BROKER: 'Deletes a topic.',
   GET_ALL_TOPIC_CONFIG: 'All topics with their settings.',
   GET_TOPIC_CONFIG: 'One of them.',

@@ -88,7 +88,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       ),
       room(
         'processors',
-        'base long-answers filter clients put pull pop lite timer admin context',
+        'base long-answers filter topics clients put pull pop lite timer admin context',
         'wire only: header in, one call, outcome out',
       ),
       room('(top)', '', 'the public face, start and shutdown, the composition'),

@@ -268,6 +268,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
         dataVersion: topics.dataVersion,
         topicConfigTable: new Map([...topics.table].map(([name, topic]) => [name, limited(topic)])),
       }),
+      mappings: () => context.staticTopics.infos(),
       clock: this.#clock,
       logger: this.#logger,
       registered: (count) => {

@@ -37,6 +37,7 @@ import type { SettingsAdmin } from './settings/settings-admin.ts';
 import type { BrokerStats } from './stats/broker-stats.ts';
 import type { RecallService } from './timer/recall-service.ts';
 import type { TimerService } from './timer/timer-service.ts';
+import type { StaticTopics } from './topics/static-topics.ts';
 import type { TopicConfigManager } from './topics/topic-config-manager.ts';
 import type { TransactionService } from './transaction/transaction-service.ts';
 
@@ -51,11 +52,15 @@ export interface BrokerContext {
   readonly logger: StoreLogger;
   readonly hosts: BrokerHosts;
   readonly stats: BrokerStats;
+  /** Draws lots, from 0 up to 1. */
+  random(): number;
   /** Unix milliseconds when the broker was ready. */
   readonly startedAt: number;
 
   // Tables, and their files.
   readonly topics: TopicConfigManager;
+  /** Which logical queues of static topics are here. */
+  readonly staticTopics: StaticTopics;
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
   readonly consumers: ConsumerManager;

@@ -57,6 +57,7 @@ import { TimerHook } from './timer/timer-hook.ts';
 import { TimerMetrics } from './timer/timer-metrics.ts';
 import { TimerService } from './timer/timer-service.ts';
 import { Destinations } from './topics/destinations.ts';
+import { StaticTopics } from './topics/static-topics.ts';
 import { TopicConfigManager } from './topics/topic-config-manager.ts';
 import { OpenHalves } from './transaction/open-halves.ts';
 import { TransactionService } from './transaction/transaction-service.ts';
@@ -111,6 +112,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const hasLmqs = store.config.enableLmq && store.config.enableMultiDispatch;
   const tableDeps = { logger, now, hasLmqs };
   const topics = new TopicConfigManager(config, { ...tableDeps, changed: topicsChanged, budget: budgets.topics });
+  const staticTopics = new StaticTopics(config.brokerName, {
+    ...{ now, budget: budgets.topics, changed: () => metadata.mappings.changed() },
+  });
   const groupsChanged = (): void => metadata.groups.changed();
   const groups = new SubscriptionGroupManager(config, { ...tableDeps, changed: groupsChanged, budget: budgets.groups });
   const offsets = new ConsumerOffsetManager(now, () => metadata.offsets.changed(), budgets.offsets, hasLmqs);
@@ -143,7 +147,18 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     load: (file) => offsets.load(file),
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
-  const tables = { topics, groups, offsets: offsetsTable, settings, places, delays, timers, orders, modes };
+  const tables = {
+    topics,
+    groups,
+    offsets: offsetsTable,
+    settings,
+    places,
+    delays,
+    timers,
+    orders,
+    modes,
+    mappings: staticTopics,
+  };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger, hasLmqs);
   const consumers = new ConsumerManager({
     ...{ logger, clock },
@@ -178,7 +193,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
   const holds = new PullRequestHoldService(clock);
   const sqlFilters = new SqlFilters(config, logger);
-  const permission = new PullPermission({ config, store, topics, groups, consumers, sqlFilters, host });
+  const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host });
   const clients = { consumers, producers, housekeeping, budget: budgets.clients };
   const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });
   const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
@@ -247,8 +262,10 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     logger,
     hosts,
     stats,
+    random,
     startedAt,
     topics,
+    staticTopics,
     groups,
     offsets,
     consumers,
@@ -275,7 +292,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     timer,
     recall: new RecallService({ config, topics, put, clock }),
     topicAdmin: new TopicAdmin({
-      ...{ ...topicParts, offsetsFile: operatorsOffsets },
+      ...{ ...topicParts, offsetsFile: operatorsOffsets, staticTopics, mappingsFile: metadata.mappings },
       whenPopsEnd: () => pop.popped.settled(),
     }),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),
@@ -322,7 +339,7 @@ export async function loadTables(
   await fileSystem.syncDirectory(root);
   await metadata.load();
   await timer.load();
-  topics.adoptStoredQueues(store.queuesByTopic(), store.batchQueuesByTopic());
+  topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
   if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();

@@ -6,6 +6,7 @@ import { type BrokerConfig, defaultBrokerConfig } from '../src/config.ts';
 import { SubscriptionGroupManager } from '../src/groups/subscription-group-manager.ts';
 import { ConsumerOffsetManager } from '../src/offsets/consumer-offset-manager.ts';
 import { BrokerStats } from '../src/stats/broker-stats.ts';
+import { StaticTopics } from '../src/topics/static-topics.ts';
 import { TopicConfigManager } from '../src/topics/topic-config-manager.ts';
 import { tight } from './budgets.ts';
 
@@ -31,12 +32,13 @@ export class Tables {
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
   readonly stats: BrokerStats;
+  readonly staticTopics: StaticTopics;
   /** How often each table said that it has to be saved. */
   readonly changes = { topics: 0, groups: 0, offsets: 0 };
   /** Files and announcements in the order in which somebody asked for them. */
   readonly log: string[] = [];
   /** The next saves of this file fail. */
-  failing: TableName | undefined;
+  failing: TableName | 'mappings' | undefined;
 
   constructor({ config = {}, room = {} }: TablesOptions = {}) {
     this.config = { ...defaultBrokerConfig, ...config };
@@ -52,6 +54,8 @@ export class Tables {
     this.groups = new SubscriptionGroupManager(this.config, deps('groups'));
     this.offsets = new ConsumerOffsetManager(now, () => void this.changes.offsets++, this.budgets.offsets);
     this.stats = new BrokerStats('c', now());
+    const { brokerName } = this.config;
+    this.staticTopics = new StaticTopics(brokerName, { now, budget: this.budgets.topics, changed: () => {} });
     for (const [name, bytes] of Object.entries(room) as [TableName, number][]) {
       limits[name] = this.budgets[name].usedBytes + bytes;
     }
@@ -63,7 +67,7 @@ export class Tables {
     return topic;
   }
 
-  file(name: TableName): { save(): Promise<void> } {
+  file(name: TableName | 'mappings'): { save(): Promise<void> } {
     return {
       save: async () => {
         if (this.failing === name) throw new Error(`${name}: no space left`);

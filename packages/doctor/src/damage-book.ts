@@ -7,6 +7,8 @@ export interface LostEntry {
   queueOffset: number;
   phyOffset: number;
   size: number;
+  /** Of an entry of a batch queue: how many messages the record held. */
+  innerCount?: number;
   /** What says so: an entry of the queue, the damaged record itself, or the numbers of the records around. */
   by: 'entry' | 'record' | 'neighbours';
 }

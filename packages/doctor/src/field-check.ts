@@ -1,5 +1,6 @@
 import { compressionType } from '@vernier/remoting';
 import {
+  BORNHOST_V6_FLAG,
   COMPRESSED_FLAG,
   COMPRESSION_TYPE_MASK,
   hasQueueEntry,
@@ -7,6 +8,7 @@ import {
   NEED_UNWRAP_FLAG,
   propertyCrcOf,
   type RecordLayout,
+  STOREHOSTADDRESS_V6_FLAG,
 } from '@vernier/store/internal';
 import type { Findings, NewFinding } from './finding.ts';
 import type { LogReader } from './log-reader.ts';
@@ -15,6 +17,11 @@ import { type StoreLayout, shownPath } from './store-layout.ts';
 
 const SYS_FLAG_AT = 36;
 const QUEUE_OFFSET_AT = 20;
+const BORN_HOST_AT = 48;
+/** Between the two addresses: the port of the first, and storeTimestamp. */
+const PORT_AND_TIME_BYTES = 12;
+
+const addressBytes = (sysFlag: number, v6Flag: number): number => ((sysFlag & v6Flag) === 0 ? 4 : 16);
 
 /**
  * Fields of a sound record that no checksum covers and nothing else in the store repeats, held against each other: what a
@@ -41,6 +48,7 @@ export class FieldCheck {
     if (record.queueOffset !== 0 && !hasQueueEntry(sysFlag)) {
       this.#fault(view, record, QUEUE_OFFSET_AT, 8, '0', String(record.queueOffset), 'queueOffset', 'queueOffset');
     }
+    this.#checkPorts(view, record);
     if ((sysFlag & (COMPRESSED_FLAG | COMPRESSION_TYPE_MASK | INNER_BATCH_FLAG | NEED_UNWRAP_FLAG)) === 0) return;
     // Only topics with batch queues take inner batches (RocketMQ HookUtils.checkInnerBatch).
     if ((sysFlag & INNER_BATCH_FLAG) !== 0 && facts.innerNum === '') {
@@ -50,6 +58,22 @@ export class FieldCheck {
     }
     const expected = sysFlagExpected(view, record);
     if (expected !== undefined) this.#noteSysFlag(record, expected);
+  }
+
+  /**
+   * A port has 16 bits in a field of 32. RocketMQ's decoder gives nothing of a record with another one, and a client
+   * nothing of what lies behind it in the same answer.
+   */
+  #checkPorts(view: Buffer, record: RecordLayout): void {
+    const { at, sysFlag } = record;
+    const born = BORN_HOST_AT + addressBytes(sysFlag, BORNHOST_V6_FLAG);
+    const store = born + PORT_AND_TIME_BYTES + addressBytes(sysFlag, STOREHOSTADDRESS_V6_FLAG);
+    for (const portAt of [born, store]) {
+      const high = view.readUInt16BE(at + portAt);
+      if (high === 0) continue;
+      const name = portAt === born ? 'port of bornHost' : 'port of storeHost';
+      this.#fault(view, record, portAt, 2, '0', String(high), name, 'port');
+    }
   }
 
   /** A broker stores these bits as the producer sent them, whatever the body is (RocketMQ SendMessageProcessor). */
@@ -76,7 +100,7 @@ export class FieldCheck {
     expected: string,
     found: string,
     name: string,
-    field?: 'queueOffset',
+    field?: 'queueOffset' | 'port',
   ): void {
     const { physicalOffset } = record;
     const file = this.#log.fileAt(physicalOffset)!;

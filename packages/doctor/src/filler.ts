@@ -3,6 +3,7 @@ import {
   BLANK_MAGIC_CODE,
   END_FILE_MIN_BLANK_LENGTH,
   encodeProperties,
+  INNER_BATCH_FLAG,
   type LmqPlace,
   MessageEncoder,
   PROPERTY_INNER_MULTI_DISPATCH,
@@ -40,6 +41,8 @@ export interface LostMessage {
   queueOffset: number;
   /** Its places in light queues. */
   lmqs?: readonly LmqPlace[];
+  /** Of a record in a batch queue: how many messages it held. Their numbers are all kept in use. */
+  innerCount?: number | undefined;
 }
 
 export interface FillRequest {
@@ -83,9 +86,9 @@ export function planFill(request: FillRequest): FillPlan | undefined {
   const { from, to, toFileEnd, lost } = request;
   const reserve = toFileEnd ? END_FILE_MIN_BLANK_LENGTH : 0;
   const room = to - from - reserve;
-  const bare = lost.map((message) => encoder.size(tombstone(message, request), part(lmqText(message))));
+  const bare = lost.map((message) => encoder.size(tombstone(message, request), part(keptText(message))));
   const marked = lost.map((message) =>
-    encoder.size(tombstone(message, request), part(lmqText(message) + marker(request))),
+    encoder.size(tombstone(message, request), part(marker(request) + keptText(message))),
   );
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
   const sizes = total(marked) <= room ? marked : bare;
@@ -131,11 +134,11 @@ export function* fillPieces(request: FillRequest, plan: FillPlan): Generator<Fil
   let offset = request.from;
   for (const place of plan.tombstones) {
     const message = tombstone(place, request);
-    const lmqs = lmqText(place);
-    const pad = place.size - encoder.size(message, part(lmqs));
+    const kept = keptText(place);
+    const pad = place.size - encoder.size(message, part(kept));
     // Separators alone are no property to any reader; they take the room that is left.
     const text = pad >= marker(request).length ? marker(request) : '';
-    const properties = lmqs + text + '\u0002'.repeat(pad - text.length);
+    const properties = text + kept + '\u0002'.repeat(pad - text.length);
     yield { offset, bytes: encode(encoder, place.size, message, part(properties), place.queueOffset, offset, request) };
     offset += place.size;
   }
@@ -174,6 +177,9 @@ function encode(
 }
 
 const marker = ({ from, to }: FillRequest): string => `${TOMBSTONE_PROPERTY}\u0001${from}-${to}\u0002`;
+/** What a tombstone says of the places of its message, besides its own number. */
+const keptText = (lost: LostMessage): string => lmqText(lost) + innerText(lost);
+
 const lmqText = ({ lmqs = [] }: LostMessage): string =>
   encodeProperties([
     [PROPERTY_INNER_MULTI_DISPATCH, lmqs.map(({ name }) => name).join(',')],
@@ -194,7 +200,13 @@ function inner({ storeTimestamp }: FillRequest) {
   };
 }
 
-function tombstone({ topic, queueId }: LostMessage, request: FillRequest) {
+function tombstone({ topic, queueId, innerCount }: LostMessage, request: FillRequest) {
   const preparedTransactionOffset = TOMBSTONE_PREPARED_OFFSET;
-  return { ...inner(request), topic, queueId, sysFlag: 0, preparedTransactionOffset };
+  // Without NEED_UNWRAP: a Java client cannot unwrap an empty body.
+  const sysFlag = innerCount === undefined ? 0 : INNER_BATCH_FLAG;
+  return { ...inner(request), topic, queueId, sysFlag, preparedTransactionOffset };
 }
+
+/** What both brokers count the numbers of a batch queue by. */
+const innerText = ({ innerCount, queueOffset }: LostMessage): string =>
+  innerCount === undefined ? '' : `INNER_NUM\u0001${innerCount}\u0002INNER_BASE\u0001${queueOffset}\u0002`;

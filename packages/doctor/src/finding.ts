@@ -43,7 +43,7 @@ export interface Finding {
   /** Offset in the log of the record it is about. */
   logOffset?: number;
   /** Of a log-field whose right value is known, `expected`: which one. */
-  field?: 'topic' | 'queueId' | 'queueOffset';
+  field?: 'topic' | 'queueId' | 'queueOffset' | 'port';
   /** Another place that may be the wrong one instead. */
   orElse?: { file: string; offset: number; length: number };
 }

@@ -105,8 +105,8 @@ function summarise(queue: QueueEntries, log: LogReader): QueueSummary {
   return {
     topic,
     queueId,
-    minOffset: start,
-    maxOffset: end,
+    minOffset: queue.numberOf(start),
+    maxOffset: queue.numberOf(end),
     files,
     firstTime: timeOf(start),
     lastTime: timeOf(end - 1),

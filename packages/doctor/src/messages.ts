@@ -5,7 +5,7 @@ import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
 import { OpenFileCache } from './queue-reader.ts';
 import type { StoreLayout } from './store-layout.ts';
 
-/** A bound of a range in a queue: a number of an entry, or a time. */
+/** A bound of a range in a queue: the number of a message, or a time. */
 export type Bound = { readonly offset: number } | { readonly time: number };
 
 export interface MessageSelection {
@@ -66,15 +66,15 @@ function* messagesOf(
   onUnreadable: (unreadable: UnreadableMessage) => void,
 ): Generator<SelectedMessage, void, undefined> {
   const { topic, queueId, start, end } = queue;
-  const from = Math.max(start, indexOf(queue, log, selection.from) ?? start);
-  const to = Math.min(end, indexOf(queue, log, selection.to) ?? end);
+  const from = Math.max(start, indexOf(queue, log, selection.from, (number) => queue.entryOf(number)) ?? start);
+  const to = Math.min(end, indexOf(queue, log, selection.to, (number) => queue.entryFrom(number)) ?? end);
   for (let index = from; index < to; index++) {
     const logOffset = queue.phyOffset(index);
     if (logOffset === undefined) continue;
     const found = log.recordAt(logOffset);
     const message = found === undefined ? undefined : decodeMessage(found.view);
     if (found === undefined || message === undefined) {
-      onUnreadable({ topic, queueId, queueOffset: index, logOffset });
+      onUnreadable({ topic, queueId, queueOffset: queue.numberOf(index), logOffset });
       continue;
     }
     // It keeps a number in use and is no message.
@@ -89,9 +89,14 @@ function hasKey({ properties }: MessageExt, key: string): boolean {
 }
 
 /** The entry at which a bound lies: by halving over the times of the records. */
-function indexOf(queue: QueueEntries, log: LogReader, bound: Bound | undefined): number | undefined {
+function indexOf(
+  queue: QueueEntries,
+  log: LogReader,
+  bound: Bound | undefined,
+  entryOf: (number: number) => number,
+): number | undefined {
   if (bound === undefined) return undefined;
-  if ('offset' in bound) return bound.offset;
+  if ('offset' in bound) return entryOf(bound.offset);
   let low = queue.start;
   let high = queue.end;
   while (low < high) {

@@ -1,3 +1,4 @@
+import { batchUnits, hasQueueEntry, innerCountOfText, propertiesStringOf, propertyOf } from '@vernier/store/internal';
 import { LifeWatch } from './life-watch.ts';
 import { walkLog } from './log-walk.ts';
 import { isQueued } from './queue-kinds.ts';
@@ -14,20 +15,27 @@ export class QueueEntries {
   readonly topic: string;
   readonly queueId: number;
   readonly files: number;
-  /** First entry whose record is still in the log and of the topic's last life, and the exclusive end. */
+  /**
+   * First entry whose record is still in the log and of the topic's last life, and the exclusive end. In a batch queue
+   * these count entries, and messages have numbers of their own.
+   */
   readonly start: number;
   readonly end: number;
   readonly #reader: QueueReader | undefined;
   /** Where the entries in files end, and the offsets in the log of the records behind them. */
   readonly #storedEnd: number;
   readonly #pending: readonly number[];
+  /** In a batch queue; else undefined. */
+  readonly #pendingNumbers: readonly number[] | undefined;
 
   constructor(
     place: { topic: string; queueId: number },
     reader: QueueReader | undefined,
     pending: Pending | undefined,
     minPhyOffset: number,
+    isBatch: boolean,
   ) {
+    this.#pendingNumbers = isBatch ? (pending?.numbers ?? []) : undefined;
     this.topic = place.topic;
     this.queueId = place.queueId;
     this.#reader = reader;
@@ -44,12 +52,45 @@ export class QueueEntries {
     const entry = this.#reader?.entry(index);
     return entry === undefined || entry.filler ? undefined : entry.phyOffset;
   }
+
+  /** Number of the (first) message of an entry; behind the last entry the number that the next message gets. */
+  numberOf(index: number): number {
+    const numbers = this.#pendingNumbers;
+    if (numbers === undefined) return index;
+    if (index >= this.#storedEnd + this.#pending.length) {
+      const last = this.#reader?.entry(this.#storedEnd - 1);
+      return numbers.at(-1) ?? (last === undefined ? 0 : last.number + last.count);
+    }
+    return index >= this.#storedEnd ? numbers[index - this.#storedEnd]! : (this.#reader!.entry(index)?.number ?? 0);
+  }
+
+  /** The entry that holds the message of this number, or the first one behind it. */
+  entryOf(number: number): number {
+    if (this.#pendingNumbers === undefined) return number;
+    if (number >= this.numberOf(this.end)) return this.end;
+    return Math.max(this.start, this.entryFrom(number + 1) - 1);
+  }
+
+  /** The first entry whose messages all have this number or a higher one. */
+  entryFrom(number: number): number {
+    if (this.#pendingNumbers === undefined) return number;
+    let low = this.start;
+    let high = this.end;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.numberOf(middle) < number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }
 
 interface Pending {
-  /** Number of the first one in its queue. */
+  /** Number of the first one in its queue; in a batch queue of the entry that it gets. */
   from: number;
   phyOffsets: number[];
+  /** In a batch queue: numbers of the first message of each, and behind the last. */
+  numbers?: number[];
 }
 
 export interface StoreEntries {
@@ -72,10 +113,12 @@ export async function readQueueEntries(
   const isLookedAt = layout.state === 'clean' ? wanted : () => true;
   const readers = new Map<string, QueueReader>();
   let maxPhysicOffset = -1;
-  for (const byId of layout.queues.values()) {
+  for (const byId of [...layout.queues.values(), ...layout.batchQueues.values()]) {
     for (const queue of byId.values()) {
       if (!isLookedAt(queue.topic, queue.queueId)) continue;
-      const reader = new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
+      const reader = layout.batchTopics.has(queue.topic)
+        ? new QueueReader(queue, layout.batchFileSize, cache, blockUnits, batchUnits)
+        : new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
       readers.set(keyOf(queue.topic, queue.queueId), reader);
       const end = reader.end();
       const last = end > reader.first ? reader.entry(end - 1) : undefined;
@@ -89,7 +132,8 @@ export async function readQueueEntries(
     const at = key.indexOf('/');
     const place = { topic: key.slice(at + 1), queueId: Number(key.slice(0, at)) };
     const deadBelow = layout.deletions.get(place.topic) ?? 0;
-    return new QueueEntries(place, readers.get(key), pending.get(key), Math.max(minPhyOffset, deadBelow));
+    const from = Math.max(minPhyOffset, deadBelow);
+    return new QueueEntries(place, readers.get(key), pending.get(key), from, layout.batchTopics.has(place.topic));
   });
   queues.sort((a, b) => (a.topic === b.topic ? a.queueId - b.queueId : a.topic < b.topic ? -1 : 1));
   return { queues, logEnd, maxPhysicOffset };
@@ -130,13 +174,20 @@ async function readPending(
     {
       onRecord(view, record) {
         const topic = topicOf(view, record);
-        if (!isQueued(layout.batchTopics, topic, record.sysFlag)) return;
+        const isBatch = layout.batchTopics.has(topic) && hasQueueEntry(record.sysFlag);
+        if (!isBatch && !isQueued(layout.batchTopics, topic, record.sysFlag)) return;
         const { physicalOffset, size, queueOffset } = record;
         if (physicalOffset < (layout.deletions.get(topic) ?? 0)) return;
         const key = keyOf(topic, record.queueId);
         const gathering = gatherings.get(key) ?? gatheringOf(readers.get(key));
         gatherings.set(key, gathering);
         if (physicalOffset + size <= gathering.maxPhysicOffset) return;
+        if (isBatch) {
+          const said = propertyOf(propertiesStringOf(view, record), 'INNER_NUM') ?? '';
+          const count = innerCountOfText(record.sysFlag, said) ?? 1;
+          addBatch(gathering, readers.get(key)?.end() ?? 0, { queueOffset, count, physicalOffset });
+          return;
+        }
         const step = gathering.watch.take(queueOffset);
         if (step === 'held') gathering.held = physicalOffset;
         if (step === 'restart') restart(key, gathering);
@@ -149,6 +200,19 @@ async function readPending(
     if (gathering.pending !== undefined) pending.set(key, gathering.pending);
   }
   return { pending, logEnd: tail.from };
+}
+
+/** One more record of a batch queue; its numbers begin and end where it says. */
+function addBatch(
+  gathering: Gathering,
+  from: number,
+  { queueOffset, count, physicalOffset }: { queueOffset: number; count: number; physicalOffset: number },
+): void {
+  gathering.pending ??= { from, phyOffsets: [], numbers: [] };
+  const { phyOffsets, numbers } = gathering.pending;
+  phyOffsets.push(physicalOffset);
+  numbers!.length = phyOffsets.length - 1;
+  numbers!.push(queueOffset, queueOffset + count);
 }
 
 /** Queues that have nothing but entries of deleted messages: the next start removes them. */

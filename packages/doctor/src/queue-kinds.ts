@@ -10,7 +10,7 @@ export interface MisplacedQueues {
 }
 
 export interface QueueKinds {
-  /** Topics with batch queues (queue.type=BatchCQ). Nothing here looks into these, or says anything about them. */
+  /** Topics with batch queues (queue.type=BatchCQ). */
   batchTopics: ReadonlySet<string>;
   misplaced: MisplacedQueues[];
 }
@@ -39,7 +39,7 @@ export async function readQueueKinds(
 }
 
 /**
- * Whether a record must have an entry in a queue that can be looked into. An inner batch is one of a topic that has batch
+ * Whether a record must have an entry in a consume queue. An inner batch is one of a topic that has batch
  * queues, or had them before it was deleted and made anew.
  */
 export function isQueued(batchTopics: ReadonlySet<string>, topic: string, sysFlag: number): boolean {

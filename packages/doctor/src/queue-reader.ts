@@ -2,20 +2,25 @@ import * as fs from 'node:fs';
 import {
   CQ_STORE_UNIT_SIZE,
   isFillerUnit,
-  isGoodUnit,
   openRegularSync,
+  simpleUnits,
+  type UnitFormat,
   unitPhyOffset,
   unitSize,
   unitTagsCode,
 } from '@vernier/store/internal';
 import { readFully } from './log-walk.ts';
-import { type DataFile, type QueueLayout, unitsIn } from './store-layout.ts';
+import type { DataFile, QueueLayout } from './store-layout.ts';
 
 export interface QueueEntry {
   phyOffset: number;
   size: number;
   tagsCode: number;
   filler: boolean;
+  /** Of the (first) message. */
+  number: number;
+  /** Messages that it stands for. */
+  count: number;
 }
 
 /** Memory that the blocks of all queues hold together, about; each queue has one. */
@@ -64,7 +69,7 @@ export function blockUnitsFor(queueCount: number): number {
 }
 
 /**
- * Entries of one queue by their number, read in blocks. Made for going forward in step with the log; looking back or far
+ * Entries of one queue by their number (in a batch queue: by their place), read in blocks. Made for going forward in step with the log; looking back or far
  * ahead costs a read.
  */
 export class QueueReader {
@@ -75,28 +80,38 @@ export class QueueReader {
   readonly first: number;
   readonly limit: number;
   readonly fileUnits: number;
+  readonly #format: UnitFormat;
+  readonly #one: Buffer;
   readonly #cache: OpenFileCache;
   readonly #blockUnits: number;
   #block: Buffer | undefined;
   #blockFrom = 0;
   #blockCount = 0;
 
-  constructor(layout: QueueLayout, fileSize: number, cache: OpenFileCache, blockUnits: number) {
+  constructor(
+    layout: QueueLayout,
+    fileSize: number,
+    cache: OpenFileCache,
+    blockUnits: number,
+    format: UnitFormat = simpleUnits,
+  ) {
+    this.#format = format;
+    this.#one = Buffer.alloc(format.bytes);
     this.topic = layout.topic;
     this.queueId = layout.queueId;
     this.files = layout.files;
     this.#cache = cache;
     this.#blockUnits = blockUnits;
-    this.fileUnits = unitsIn(fileSize);
-    this.first = unitsIn(layout.files[0]!.from);
+    this.fileUnits = this.#unitsIn(fileSize);
+    this.first = this.#unitsIn(layout.files[0]!.from);
     const last = layout.files[layout.files.length - 1]!;
-    this.limit = unitsIn(last.from + last.size);
+    this.limit = this.#unitsIn(last.from + last.size);
   }
 
   /** The block's bytes and where the entry begins in it; -1 when the files have no such place. */
   position(index: number): number {
     if (index >= this.#blockFrom && index < this.#blockFrom + this.#blockCount) {
-      return (index - this.#blockFrom) * CQ_STORE_UNIT_SIZE;
+      return (index - this.#blockFrom) * this.#format.bytes;
     }
     return this.#load(index) ? 0 : -1;
   }
@@ -108,13 +123,15 @@ export class QueueReader {
   /** Undefined for a place that was never written, or is not there. */
   entry(index: number): QueueEntry | undefined {
     const at = this.position(index);
-    if (at < 0 || !isGoodUnit(this.#block!, at)) return undefined;
+    if (at < 0 || !this.#format.isGood(this.#block!, at)) return undefined;
     const block = this.#block!;
     return {
       phyOffset: unitPhyOffset(block, at),
       size: unitSize(block, at),
       tagsCode: unitTagsCode(block, at),
       filler: isFillerUnit(block, at),
+      number: this.#format.numberOf(block, at, index),
+      count: this.#format.countOf(block, at),
     };
   }
 
@@ -122,7 +139,7 @@ export class QueueReader {
   isWritten(index: number): boolean {
     const at = this.position(index);
     if (at < 0) return false;
-    for (let i = at; i < at + CQ_STORE_UNIT_SIZE; i++) if (this.#block![i] !== 0) return true;
+    for (let i = at; i < at + this.#format.bytes; i++) if (this.#block![i] !== 0) return true;
     return false;
   }
 
@@ -133,7 +150,7 @@ export class QueueReader {
 
   /** The file of an entry and its byte there. */
   place(index: number): { path: string; offset: number } {
-    const where = index * CQ_STORE_UNIT_SIZE;
+    const where = index * this.#format.bytes;
     const file = this.files.find(({ from, size }) => where >= from && where < from + size) ?? this.files.at(-1)!;
     return { path: file.path, offset: Math.min(file.size, Math.max(0, where - file.from)) };
   }
@@ -172,23 +189,23 @@ export class QueueReader {
   #nextEntry(index: number, to: number): number {
     const first = this.#probe(index);
     if (first !== undefined && !first.filler) return index;
-    const block = Buffer.allocUnsafe(BLOCK_UNITS_MAX * CQ_STORE_UNIT_SIZE);
+    const block = Buffer.allocUnsafe(BLOCK_UNITS_MAX * this.#format.bytes);
     for (let at = index; at < to; ) {
-      const file = this.#fileOf(at * CQ_STORE_UNIT_SIZE);
+      const file = this.#fileOf(at * this.#format.bytes);
       const fd = file === undefined ? undefined : this.#cache.get(file.path);
       if (file === undefined || fd === undefined) {
         // A file that is missing between others.
-        const next = this.files.find(({ from }) => unitsIn(from) > at);
+        const next = this.files.find(({ from }) => this.#unitsIn(from) > at);
         if (next === undefined) return to;
-        at = unitsIn(next.from);
+        at = this.#unitsIn(next.from);
         continue;
       }
-      const where = at * CQ_STORE_UNIT_SIZE - file.from;
-      const units = Math.min(BLOCK_UNITS_MAX, to - at, unitsIn(file.size - where));
-      const read = unitsIn(readFully(fd, block.subarray(0, units * CQ_STORE_UNIT_SIZE), where));
+      const where = at * this.#format.bytes - file.from;
+      const units = Math.min(BLOCK_UNITS_MAX, to - at, this.#unitsIn(file.size - where));
+      const read = this.#unitsIn(readFully(fd, block.subarray(0, units * this.#format.bytes), where));
       for (let i = 0; i < read; i++) {
-        const position = i * CQ_STORE_UNIT_SIZE;
-        if (isGoodUnit(block, position) && !isFillerUnit(block, position)) return at + i;
+        const position = i * this.#format.bytes;
+        if (this.#format.isGood(block, position) && !isFillerUnit(block, position)) return at + i;
       }
       // A file that has become shorter than it was.
       if (read === 0) return to;
@@ -201,44 +218,48 @@ export class QueueReader {
     return this.#probe(index) !== undefined;
   }
 
-  readonly #one = Buffer.alloc(CQ_STORE_UNIT_SIZE);
-
   /** One entry, past the block: what halving looks at must not throw away what the walk needs. */
   #probe(index: number): QueueEntry | undefined {
     if (index >= this.#blockFrom && index < this.#blockFrom + this.#blockCount) return this.entry(index);
-    const where = index * CQ_STORE_UNIT_SIZE;
+    const where = index * this.#format.bytes;
     const file = this.#fileOf(where);
     const fd = file === undefined ? undefined : this.#cache.get(file.path);
-    if (fd === undefined || readFully(fd, this.#one, where - file!.from) < CQ_STORE_UNIT_SIZE) return undefined;
-    if (!isGoodUnit(this.#one, 0)) return undefined;
+    if (fd === undefined || readFully(fd, this.#one, where - file!.from) < this.#format.bytes) return undefined;
+    if (!this.#format.isGood(this.#one, 0)) return undefined;
     return {
       phyOffset: unitPhyOffset(this.#one, 0),
       size: unitSize(this.#one, 0),
       tagsCode: unitTagsCode(this.#one, 0),
       filler: isFillerUnit(this.#one, 0),
+      number: this.#format.numberOf(this.#one, 0, index),
+      count: this.#format.countOf(this.#one, 0),
     };
+  }
+
+  #unitsIn(bytes: number): number {
+    return Math.floor(bytes / this.#format.bytes);
   }
 
   #fileOf(where: number): DataFile | undefined {
     const { files } = this;
     if (where < files[0]!.from) return undefined;
     // Nearly every queue has its files without a gap, so the number says which one it is.
-    const guess = files[Math.floor((where - files[0]!.from) / (this.fileUnits * CQ_STORE_UNIT_SIZE))];
+    const guess = files[Math.floor((where - files[0]!.from) / (this.fileUnits * this.#format.bytes))];
     if (guess !== undefined && where >= guess.from && where < guess.from + guess.size) return guess;
-    return files.find(({ from, size }) => where >= from && where + CQ_STORE_UNIT_SIZE <= from + size);
+    return files.find(({ from, size }) => where >= from && where + this.#format.bytes <= from + size);
   }
 
   #load(index: number): boolean {
-    const where = index * CQ_STORE_UNIT_SIZE;
+    const where = index * this.#format.bytes;
     const file = this.#fileOf(where);
     const fd = file === undefined ? undefined : this.#cache.get(file.path);
     if (file === undefined || fd === undefined) return false;
-    const units = Math.min(this.#blockUnits, unitsIn(file.from + file.size - where));
+    const units = Math.min(this.#blockUnits, this.#unitsIn(file.from + file.size - where));
     if (units <= 0) return false;
-    this.#block ??= Buffer.allocUnsafe(this.#blockUnits * CQ_STORE_UNIT_SIZE);
-    const read = readFully(fd, this.#block.subarray(0, units * CQ_STORE_UNIT_SIZE), where - file.from);
+    this.#block ??= Buffer.allocUnsafe(this.#blockUnits * this.#format.bytes);
+    const read = readFully(fd, this.#block.subarray(0, units * this.#format.bytes), where - file.from);
     this.#blockFrom = index;
-    this.#blockCount = unitsIn(read);
+    this.#blockCount = this.#unitsIn(read);
     return this.#blockCount > 0;
   }
 }

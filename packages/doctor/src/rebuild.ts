@@ -1,10 +1,12 @@
 import * as fs from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { silentLogger, systemClock } from '@vernier/store';
 import type { IndexShape } from '@vernier/store/internal';
 import {
   CQ_STORE_UNIT_SIZE,
+  dispatchRequestOf,
   FILE_MODE,
+  hasQueueEntry,
   IndexService,
   keyHashesOf,
   makeDirectory,
@@ -13,6 +15,8 @@ import {
   type StoreContext,
   writeUnit,
 } from '@vernier/store/internal';
+import { BatchQueueBuilder } from './batch-queue-builder.ts';
+import { syncUpwards } from './durable-names.ts';
 import { LifeWatch } from './life-watch.ts';
 import { walkLog } from './log-walk.ts';
 import { isQueued } from './queue-kinds.ts';
@@ -117,12 +121,13 @@ export class QueueBuilder {
 export interface RebuildRequest {
   logFiles: readonly DataFile[];
   queueFileSize: number;
-  /** Below it the queues are made, `TOPIC/QUEUE/`. */
-  queueDirectory: string;
+  batchFileSize: number;
+  /** Below it the queues are made, `consumequeue/TOPIC/QUEUE/` and `batchconsumequeue/TOPIC/QUEUE/`. */
+  directory: string;
   queues: readonly { topic: string; queueId: number }[];
   /** As StoreLayout has them. */
   deletions: ReadonlyMap<string, number>;
-  /** Topics whose records have no entries. */
+  /** Topics that have batch queues. */
   batchTopics: ReadonlySet<string>;
   /** Make the index too, in `index/` of this directory. */
   index: { root: string; shape: IndexShape } | undefined;
@@ -132,16 +137,20 @@ export interface RebuildRequest {
 
 export interface Rebuilt {
   /** Queues that have at least one entry; the others have no record in the log. */
-  queues: QueueBuilder[];
+  queues: (QueueBuilder | BatchQueueBuilder)[];
   indexEntries: number;
 }
 
 /** Reads the log once and makes queues and index of it. On disk when it resolves. */
 export async function rebuild(request: RebuildRequest): Promise<Rebuilt> {
   const builders = new Map<string, QueueBuilder>();
+  const batchBuilders = new Map<string, BatchQueueBuilder>();
   for (const { topic, queueId } of request.queues) {
-    const directory = join(request.queueDirectory, topic, String(queueId));
-    builders.set(`${topic}/${queueId}`, new QueueBuilder(topic, queueId, directory, request.queueFileSize));
+    const key = `${topic}/${queueId}`;
+    const directory = join(request.directory, queueDirectoryName(request.batchTopics, topic), topic, String(queueId));
+    if (request.batchTopics.has(topic)) {
+      batchBuilders.set(key, new BatchQueueBuilder(topic, queueId, directory, request.batchFileSize));
+    } else builders.set(key, new QueueBuilder(topic, queueId, directory, request.queueFileSize));
   }
   const index = request.index === undefined ? undefined : new IndexBuilder(request.index);
   const factsReader = new RecordFactsReader();
@@ -161,6 +170,12 @@ export async function rebuild(request: RebuildRequest): Promise<Rebuilt> {
           const topic = topicOf(view, record);
           const facts = factsReader.read(view, record);
           index?.add(topic, record.physicalOffset, record.storeTimestamp, record.sysFlag, facts);
+          const batch = batchBuilders.get(`${topic}/${record.queueId}`);
+          if (batch !== undefined && hasQueueEntry(record.sysFlag)) {
+            const dispatch = dispatchRequestOf(view, record);
+            if (dispatch.commitLogOffset < (request.deletions.get(topic) ?? 0)) return;
+            pending.push(() => batch.add(dispatch));
+          }
           if (!isQueued(request.batchTopics, topic, record.sysFlag)) return;
           const { physicalOffset, size, storeTimestamp, queueOffset } = record;
           const code = tags.expected(topic, facts, storeTimestamp, undefined);
@@ -179,10 +194,15 @@ export async function rebuild(request: RebuildRequest): Promise<Rebuilt> {
     done = walk.tail.from < until;
     offset = walk.tail.from;
   }
-  for (const builder of builders.values()) await builder.finish();
+  const all = [...builders.values(), ...batchBuilders.values()];
+  for (const builder of all) await builder.finish();
   await index?.finish();
-  return { queues: [...builders.values()].filter(({ end }) => end >= 0), indexEntries: index?.entries ?? 0 };
+  return { queues: all.filter(({ end }) => end >= 0), indexEntries: index?.entries ?? 0 };
 }
+
+/** Where the queues of a topic lie, below the store's root. */
+export const queueDirectoryName = (batchTopics: ReadonlySet<string>, topic: string): string =>
+  batchTopics.has(topic) ? 'batchconsumequeue' : 'consumequeue';
 
 /** Log that is read between two rounds of writing. */
 const STRETCH_BYTES = 32 * 1024 * 1024;
@@ -236,14 +256,5 @@ class IndexBuilder {
   async finish(): Promise<void> {
     await this.#service.flush();
     await this.#service.close();
-  }
-}
-
-/** Makes the names of a directory and of `levels` above it durable. */
-export async function syncUpwards(directory: string, levels: number): Promise<void> {
-  let path = directory;
-  for (let level = 0; level <= levels; level++) {
-    await doctorFileSystem.syncDirectory(path);
-    path = dirname(path);
   }
 }

@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StoreError, silentLogger, systemClock } from '@vernier/store';
 import {
+  BATCH_UNIT_SIZE,
   CQ_STORE_UNIT_SIZE,
   FILE_MODE,
   makeDirectory,
@@ -11,9 +12,10 @@ import {
   writeAtomic,
   writeUnit,
 } from '@vernier/store/internal';
+import { syncUpwards } from './durable-names.ts';
 import { fillPieces } from './filler.ts';
 import { moveDurably } from './move.ts';
-import { rebuild, syncUpwards } from './rebuild.ts';
+import { queueDirectoryName, rebuild } from './rebuild.ts';
 import { type RepairPlan, type RepairStep, type UnfinishedRepair, unfinishedPath } from './repair-plan.ts';
 import { doctorFileSystem, readLayout, unitsIn } from './store-layout.ts';
 
@@ -101,6 +103,7 @@ class Repair {
       index: this.#of('rebuild-index').length > 0,
       indexShape: this.#plan.indexShape,
       queueFileSize: this.#plan.queueFileSize,
+      batchFileSize: this.#plan.batchFileSize,
     };
     await writeAtomic(doctorFileSystem, unfinishedPath(this.#root), JSON.stringify(unfinished));
     await syncUpwards(this.#backup, 2);
@@ -240,7 +243,8 @@ class Repair {
     const made = await rebuild({
       logFiles: layout.logFiles,
       queueFileSize: layout.queueFileSize || this.#plan.queueFileSize || unitsIn(6_000_000) * CQ_STORE_UNIT_SIZE,
-      queueDirectory: join(fresh, 'consumequeue'),
+      batchFileSize: layout.batchFileSize || this.#plan.batchFileSize || 300_000 * BATCH_UNIT_SIZE,
+      directory: fresh,
       queues,
       deletions: layout.deletions,
       batchTopics: layout.batchTopics,
@@ -249,9 +253,9 @@ class Repair {
       onProgress: this.#options.onProgress,
     });
     for (const { topic, queueId, directory } of made.queues) {
-      const place = join(paths.consumeQueue, topic, String(queueId));
-      await this.#replaceDirectory(place, directory, join(this.#backup, 'consumequeue', topic, String(queueId)));
-      this.#say(`consumequeue/${topic}/${queueId}: made anew`);
+      const name = join(queueDirectoryName(layout.batchTopics, topic), topic, String(queueId));
+      await this.#replaceDirectory(join(this.#root, name), directory, join(this.#backup, name));
+      this.#say(`${name}: made anew`);
     }
     if (withIndex) {
       await makeDirectory(join(fresh, 'index'));

@@ -56,6 +56,7 @@ export interface RepairPlan {
   indexShape: IndexShape;
   /** Of the queues that are there, or were before a repair was interrupted; 0 without any. */
   queueFileSize: number;
+  batchFileSize: number;
 }
 
 /** What an interrupted repair was about to make anew; it is made anew by the next one. */
@@ -66,6 +67,7 @@ export interface UnfinishedRepair {
   /** Sizes that the files taken away had: nothing else tells them once the last one is gone. */
   indexShape?: IndexShape;
   queueFileSize?: number;
+  batchFileSize?: number;
 }
 
 /** Where a repair in progress writes down what it takes away before it has put the new in its place. */
@@ -145,6 +147,7 @@ class Planner {
       left: this.#left,
       indexShape: indexShape ?? { ...DEFAULT_SHAPE, ...this.#unfinished?.indexShape, ...this.#indexShape },
       queueFileSize: this.#layout.queueFileSize || (this.#unfinished?.queueFileSize ?? 0),
+      batchFileSize: this.#layout.batchFileSize || (this.#unfinished?.batchFileSize ?? 0),
     };
   }
 
@@ -152,7 +155,8 @@ class Planner {
   #planEntriesOfLost(): void {
     for (const { lost } of this.#verified.damages) {
       for (const { topic, queueId, by } of lost) {
-        if (by !== 'entry') this.#addRebuild(topic, queueId, 'entries are missing');
+        const isBatch = this.#layout.batchTopics.has(topic);
+        if (by !== 'entry' || isBatch) this.#addRebuild(topic, queueId, 'entries are missing, or of lost messages');
       }
     }
   }
@@ -190,18 +194,12 @@ class Planner {
     }
   }
 
-  /** Queues of the wrong kind; and what damage to the log does to those that are not looked into. */
+  /** Queues of the wrong kind. */
   #planMisplaced(): void {
-    const { root, misplaced, batchTopics } = this.#layout;
+    const { root, misplaced } = this.#layout;
     for (const { path, expected } of misplaced) {
       const why = `by topics.json the topic has queue.type=${expected}`;
       this.#steps.push({ kind: 'put-aside', file: shownPath(root, path), path, why });
-    }
-    if (this.#verified.damages.length > 0 && batchTopics.size > 0) {
-      const topics = [...batchTopics].join(', ');
-      this.#left.push(
-        `entries of batch queues (${topics}) that lead into damaged stretches of the log: nobody looks there`,
-      );
     }
   }
 
@@ -322,7 +320,7 @@ class Planner {
     }
   }
 
-  /** A field of a sound record that its queue entry proves wrong. */
+  /** A field of a sound record that its queue entry, or what the field can hold at all, proves wrong. */
   #planPatch({ file, offset, length, expected, message, logOffset, field }: Finding): void {
     if (field === undefined) {
       const list = this.#unknown.get(logOffset!) ?? [];
@@ -337,7 +335,8 @@ class Planner {
         return;
       }
       bytes.write(expected, 'utf8');
-    } else if (length === 4) bytes.writeInt32BE(Number(expected));
+    } else if (length === 2) bytes.writeUInt16BE(Number(expected));
+    else if (length === 4) bytes.writeInt32BE(Number(expected));
     else bytes.writeBigInt64BE(BigInt(expected));
     const position = offset;
     // Only what is still a record afterwards is written: the other checksums have to agree.
@@ -415,9 +414,9 @@ function orderWithinQueues(lost: LostEntry[]): void {
 function messagesOf(lost: BookedDamage['lost']): LostMessage[] {
   const own = new Map<number, LostMessage & { lmqs: LmqPlace[] }>();
   const messages: LostMessage[] = [];
-  for (const { topic, queueId, queueOffset, phyOffset } of lost) {
+  for (const { topic, queueId, queueOffset, phyOffset, innerCount } of lost) {
     if (isLmq(topic)) continue;
-    const message = { topic, queueId, queueOffset, lmqs: [] };
+    const message = { topic, queueId, queueOffset, innerCount, lmqs: [] };
     own.set(phyOffset, message);
     messages.push(message);
   }
@@ -431,6 +430,6 @@ function messagesOf(lost: BookedDamage['lost']): LostMessage[] {
 }
 
 function queueOfPath(file: string): { topic: string; queueId: number } | undefined {
-  const found = /^consumequeue\/(.+)\/(\d+)\/\d+$/.exec(file);
+  const found = /^(?:batch)?consumequeue\/(.+)\/(\d+)\/\d+$/.exec(file);
   return found === null ? undefined : { topic: found[1]!, queueId: Number(found[2]) };
 }

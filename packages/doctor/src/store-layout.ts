@@ -58,6 +58,10 @@ export interface StoreLayout extends QueueKinds {
   strangers: string[];
   /** Without those of topics that have batch queues. */
   queues: Map<string, Map<number, QueueLayout>>;
+  /** Of topics that have batch queues. */
+  batchQueues: Map<string, Map<number, QueueLayout>>;
+  /** Of their files. */
+  batchFileSize: number;
   /** Extensions of queue entries (RocketMQ enableConsumeQueueExt). */
   extensions: Map<string, Map<number, QueueLayout>>;
   queueCount: number;
@@ -67,7 +71,7 @@ export interface StoreLayout extends QueueKinds {
   deletions: ReadonlyMap<string, number>;
   /** Why deletions.json is not believed; its previous copy, where that is whole, is what `deletions` has. */
   deletionsProblem: string | undefined;
-  /** Kinds of files that are there and not looked into: batch queues, compaction. */
+  /** Kinds of files that are there and not looked into, such as those of compaction. */
   unread: string[];
   quarantine: string[];
 }
@@ -114,6 +118,8 @@ export async function readLayout(root: string, options: LayoutOptions = {}): Pro
   const queues = await readQueues(paths.consumeQueue);
   const kinds = await readQueueKinds(root, queues.keys(), fileSystem);
   for (const topic of kinds.batchTopics) queues.delete(topic);
+  const batchQueues = await readQueues(paths.batchConsumeQueue);
+  for (const topic of batchQueues.keys()) if (!kinds.batchTopics.has(topic)) batchQueues.delete(topic);
   const indexFiles = await readFiles(paths.index, /^\d{17}$/, () => 0);
   const names = await fileSystem.list(root);
   const isStore = log.files.length > 0 || queues.size > 0 || page !== undefined || names.includes('commitlog');
@@ -142,12 +148,14 @@ export async function readLayout(root: string, options: LayoutOptions = {}): Pro
     strangers: log.strangers,
     queues,
     queueCount: [...queues.values()].reduce((count, byId) => count + byId.size, 0),
-    queueFileSize: commonSize([...queues.values()].flatMap((byId) => [...byId.values()].flatMap(({ files }) => files))),
+    queueFileSize: commonSize(filesOf(queues)),
+    batchQueues,
+    batchFileSize: commonSize(filesOf(batchQueues)),
     ...kinds,
     extensions: await readQueues(paths.consumeQueueExt),
     indexFiles,
     ...(await readDeletions(paths.deletions)),
-    unread: names.filter((name) => ['batchconsumequeue', 'compaction', 'consumequeue_r'].includes(name)),
+    unread: names.filter((name) => ['compaction', 'consumequeue_r'].includes(name)),
     quarantine: await fileSystem.list(paths.quarantine),
   };
 }
@@ -229,6 +237,9 @@ async function readFiles(directory: string, names: RegExp, fromOf: (name: string
   }
   return files;
 }
+
+const filesOf = (queues: ReadonlyMap<string, ReadonlyMap<number, QueueLayout>>): DataFile[] =>
+  [...queues.values()].flatMap((byId) => [...byId.values()].flatMap(({ files }) => files));
 
 /** The size that most files have; of equals the larger one, because files get shorter by accident and not longer. */
 export function commonSize(files: readonly DataFile[]): number {

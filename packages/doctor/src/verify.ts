@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type IndexShape, indexShapeOf, offsetToFileName, type RecordLayout } from '@vernier/store/internal';
+import { BatchQueueCheck } from './batch-queue-check.ts';
 import { type BookedDamage, DamageBook } from './damage-book.ts';
 import { EXPLAINED_BYTES_MAX, findWrongByte, type WrongByte } from './diagnose.ts';
 import { FieldCheck } from './field-check.ts';
@@ -91,15 +92,19 @@ class Verification {
       knownTopics: knownTopicsOf(configFiles),
     });
     const shape = await indexShapeOf(doctorFileSystem, layout.indexFiles, this.#options.indexShape ?? {});
+    const batches = new BatchQueueCheck({ layout, findings, book: this.#book });
     let index: IndexCheck | undefined;
     try {
-      const completeBelow = await queuesCompleteBelow(layout, queues.states.maxPhysicOffset());
+      const maxPhysicOffset = Math.max(queues.states.maxPhysicOffset(), batches.maxPhysicOffset());
+      const completeBelow = await queuesCompleteBelow(layout, maxPhysicOffset);
       queues.completeBelow = completeBelow;
+      batches.completeBelow = completeBelow;
       index = this.#openIndex(shape, completeBelow);
-      const walk = await this.#walk(queues, index);
+      const walk = await this.#walk(queues, batches, index);
       const logEnd = this.#judgeTail(walk.tail, queues, walk.lastStoreTimestamp);
       this.#explainDamages();
       queues.lookBeyond(logEnd);
+      batches.finish(logEnd);
       await this.#hearTheLog(queues);
       queues.finish();
       index?.finish(logEnd);
@@ -110,7 +115,7 @@ class Verification {
         configFiles,
         (topic, queueId) => {
           const state = maxOffsets.get(`${topic}@${queueId}`);
-          return state === undefined ? undefined : Math.max(state.next, state.reader?.end() ?? 0);
+          return state === undefined ? batches.endOf(topic, queueId) : Math.max(state.next, state.reader?.end() ?? 0);
         },
         findings,
       );
@@ -122,7 +127,7 @@ class Verification {
         tags: queues.tags,
         logEnd,
         records: walk.records,
-        entries: queues.entries,
+        entries: queues.entries + batches.entries,
         indexEntries: index?.units ?? 0,
         bytes: walk.bytes,
         elapsedMs: performance.now() - startedAt,
@@ -132,6 +137,7 @@ class Verification {
       };
     } finally {
       queues.close();
+      batches.close();
       index?.close();
       this.#log.close();
     }
@@ -180,6 +186,7 @@ class Verification {
   /** Names and lengths of the files: each file of the log must be as long as the others. */
   #checkFileSizes(): void {
     const { root, logFiles, logFileSize, queues, queueFileSize, emptyFiles, strangers } = this.#layout;
+    const { batchQueues, batchFileSize } = this.#layout;
     for (const [index, file] of logFiles.entries()) {
       if (file.size === logFileSize && file.from % logFileSize === logFiles[0]!.from % logFileSize) continue;
       this.#findings.fault({
@@ -206,6 +213,12 @@ class Verification {
     for (const path of strangers) {
       this.#findings.fault(finding(path, 'its name is no offset: a broker does not start with it'));
     }
+    this.#checkQueueFiles(queues, queueFileSize);
+    this.#checkQueueFiles(batchQueues, batchFileSize);
+  }
+
+  #checkQueueFiles(queues: StoreLayout['queues'], queueFileSize: number): void {
+    const { root } = this.#layout;
     for (const byId of queues.values()) {
       for (const { files } of byId.values()) {
         for (const [index, file] of files.entries()) {
@@ -243,7 +256,7 @@ class Verification {
     }
   }
 
-  async #walk(queues: QueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
+  async #walk(queues: QueueCheck, batches: BatchQueueCheck, index: IndexCheck | undefined): Promise<LogWalkResult> {
     const { logFiles, logFileSize } = this.#layout;
     const factsReader = new RecordFactsReader();
     const fields = new FieldCheck(this.#layout, this.#log, this.#findings);
@@ -257,6 +270,7 @@ class Verification {
         const facts = factsReader.read(view, record);
         fields.onRecord(view, record, facts);
         queues.onRecord(topic, record, facts);
+        batches.onRecord(topic, record, facts);
         index?.onRecord(topic, view, record, facts);
       },
       onDamage: (damage) => this.#book.add(damage, lastTime),

@@ -5,9 +5,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLogger, systemClock } from '@vernier/store';
 import { IndexService, keyHashesOf, resolveConfig, tagsStringToTagsCode } from '@vernier/store/internal';
-import { treeHash } from '../../vernier/test/cli.ts';
-import { inspectStore } from '../src/inspect.ts';
-import { selectMessages } from '../src/messages.ts';
 import { applyRepair } from '../src/repair-apply.ts';
 import { planRepair } from '../src/repair-plan.ts';
 import { doctorFileSystem, readLayout } from '../src/store-layout.ts';
@@ -137,48 +134,6 @@ async function batchStore(t: TestContext, declared: boolean): Promise<SmallStore
   store.write(file, at + 39, Buffer.of(0xc0));
   return store;
 }
-
-for (const declared of [true, false]) {
-  for (const state of ['clean', 'unclean'] as const) {
-    test(`batch queues ${declared ? 'declared in topics.json' : 'known by their directory'}, ${state}: verify says nothing of them, and repair does nothing`, async (t) => {
-      const store = await batchStore(t, declared);
-      if (state === 'unclean') writeFileSync(join(store.root, 'abort'), '1');
-      const before = treeHash(store.root);
-      const { list } = await store.findings();
-      assert.deepEqual(
-        list.filter(({ message }) => !message.includes('the sysFlag')).map(brief),
-        [],
-        'the flag alone, without INNER_NUM, is a fault of this test’s making',
-      );
-      const layout = await readLayout(store.root);
-      assert.deepEqual([...layout.batchTopics], ['batch']);
-      const { steps } = await planRepair(layout, { indexShape: {} });
-      assert.deepEqual(
-        steps.filter((step) => step.kind !== 'checkpoint' && step.kind !== 'remove-abort').map(({ kind }) => kind),
-        [],
-      );
-      const { queues } = await inspectStore(layout);
-      assert.deepEqual([...new Set(queues.map(({ topic }) => topic))].includes('batch'), false);
-      for await (const { message } of selectMessages(layout, {})) assert.notEqual(message.topic, 'batch');
-      assert.equal(treeHash(store.root), before);
-    });
-  }
-}
-
-test('batch queues: a damage elsewhere is repaired, and no consume queue is made for their topic', async (t) => {
-  const store = await smallStore(t);
-  rmSync(join(store.root, 'consumequeue', 'batch'), { recursive: true });
-  topicsJson(store, { batch: 'BatchCQ' });
-  const { file, at } = store.record(150);
-  store.flip(file, at + 90);
-  rmSync(join(store.root, 'consumequeue', 'orders', '0'), { recursive: true });
-  const plan = await planRepair(await readLayout(store.root), { indexShape: {} });
-  assert.match(plan.left.join('\n'), /batch queues \(batch\)/);
-  await applyRepair(plan, { logPath: undefined });
-  assert.equal(existsSync(join(store.root, 'consumequeue', 'batch')), false);
-  assert.equal(existsSync(join(store.root, 'consumequeue', 'orders', '0')), true);
-  assert.equal((await store.findings()).faults, 0);
-});
 
 test('queues of the kind that the topic does not have are a fault, and a repair puts them aside', async (t) => {
   const store = await batchStore(t, false);

@@ -30,12 +30,13 @@ test('a layout: an abort file without a process that holds the lock is an unclea
 
 test('a layout: what is not looked into is named, what belongs to no log is set apart', async (t) => {
   const store = await smallStore(t);
-  for (const name of ['timerwheel', 'consumequeue_ext', 'batchconsumequeue']) writeFileSync(join(store.root, name), '');
+  for (const name of ['timerwheel', 'consumequeue_ext', 'batchconsumequeue', 'compaction'])
+    writeFileSync(join(store.root, name), '');
   writeFileSync(join(store.root, 'commitlog', '00000000000000999999'), '');
   mkdirSync(join(store.root, 'consumequeue', 'events', 'no-number'));
   writeFileSync(join(store.root, 'commitlog', 'notes.txt'), 'x');
   const { unread, emptyFiles, strangers, logFiles, extensions, batchTopics } = await readLayout(store.root);
-  assert.deepEqual(unread.sort(), ['batchconsumequeue']);
+  assert.deepEqual(unread.sort(), ['compaction']);
   assert.deepEqual([extensions.size, batchTopics.size], [0, 0], 'files in the place of directories');
   assert.deepEqual(emptyFiles, [join(store.root, 'commitlog', '00000000000000999999')]);
   assert.deepEqual(strangers, [join(store.root, 'commitlog', 'notes.txt')]);

@@ -60,6 +60,13 @@ export {
 } from './key-index/index-layout.ts';
 export { IndexService, indexKeyHash } from './key-index/index-service.ts';
 export { type IndexShape, indexShapeOf } from './key-index/index-shape.ts';
+export {
+  BATCH_UNIT_SIZE,
+  batchUnitBase,
+  batchUnitCount,
+  batchUnits,
+  batchUnitTime,
+} from './queue/batch-unit.ts';
 export { ConsumeQueueStore } from './queue/consume-queue-store.ts';
 export { decodeDeletions, encodeDeletions } from './queue/deletions.ts';
 export { EXT_UNIT_BYTES_MIN, extOffsetOf, extTagsCode, isExtAddress } from './queue/ext-unit.ts';
@@ -67,13 +74,16 @@ export {
   CQ_STORE_UNIT_SIZE,
   isFillerUnit,
   isGoodUnit,
+  simpleUnits,
+  type UnitFormat,
   unitPhyOffset,
   unitSize,
   unitTagsCode,
   writeUnit,
 } from './queue/unit.ts';
 export { DelayLevels, SCHEDULE_TOPIC } from './record/delay-levels.ts';
-export type { DispatchRequest } from './record/dispatch-request.ts';
+export { type DispatchRequest, innerCountOf } from './record/dispatch-request.ts';
+export { innerCountOfText } from './record/inner-batch.ts';
 export {
   type BadRecord,
   BLANK_MAGIC_CODE,

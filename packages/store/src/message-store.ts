@@ -91,7 +91,7 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
    * Appends a message. Resolves with status PUT_OK when it is where `durability` (or, without it, flushDiskType) wants
    * it; see Durability. Any other status says that it is not acknowledged, with a reason. What is wrong with the message
    * itself is no status: rejects STORE_MESSAGE_INVALID when it is more than the store can hold and give back unchanged
-   * (docs/reference/limits.md), STORE_QUEUE_TYPE_UNSUPPORTED for a topic with batch queues, STORE_ARGUMENT_INVALID for
+   * (docs/reference/limits.md), STORE_ARGUMENT_INVALID for
    * options that there are not. Nothing is changed then.
    */
   async putMessage(message: Message, options: { durability?: Durability } = {}): Promise<PutMessageResult> {
@@ -100,7 +100,6 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     if (!isDurability(durability)) throw durabilityError('putMessage', durability);
     const now = this.#clock.now();
     const inner = looking('putMessage', 'the message', () => toMessageExtBrokerInner(message, EMBEDDED_HOST, now));
-    this.#parts.batchTopics.check(inner.topic);
     const result = await this.asyncPutMessage(inner, durability);
     if (result.status !== 'MESSAGE_ILLEGAL' && result.status !== 'PROPERTIES_SIZE_EXCEEDED') return result;
     throw new StoreError('STORE_MESSAGE_INVALID', result.reason ?? result.status, { status: result.status });
@@ -184,13 +183,13 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
   /** Exclusive end of what readers may see; 0 for a queue that does not exist. */
   getMaxOffsetInQueue(topic: string, queueId: number): number {
     checkQueue('getMaxOffsetInQueue', topic, queueId);
-    return this.#parts.queues.findReadable(topic, queueId)?.maxOffsetInQueue ?? 0;
+    return this.#parts.queues.find(topic, queueId)?.maxOffsetInQueue ?? 0;
   }
 
   /** First entry that readers may ask for; 0 for a queue that does not exist. */
   getMinOffsetInQueue(topic: string, queueId: number): number {
     checkQueue('getMinOffsetInQueue', topic, queueId);
-    return this.#parts.queues.findReadable(topic, queueId)?.minOffsetInQueue ?? 0;
+    return this.#parts.queues.find(topic, queueId)?.minOffsetInQueue ?? 0;
   }
 
   /** RocketMQ getOffsetInQueueByTime: LOWER is the first message not older than `timestamp`, UPPER the last not younger. */
@@ -296,23 +295,33 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     this.#parts.deleteExpiredFiles();
   }
 
-  /** Topics that have at least one queue, with their queue ids. */
+  /** Topics that have at least one queue, of either kind, with their queue ids. */
   queuesByTopic(): Map<string, number[]> {
     return this.#parts.queues.queuesByTopic();
   }
 
-  /** Topics that have at least one batch queue (RocketMQ BatchCQ), with their queue ids. Nothing reads or writes these. */
-  batchQueuesByTopic(): Map<string, readonly number[]> {
-    return this.#parts.batchTopics.queuesByTopic();
+  /** The topic has batch queues (RocketMQ BatchCQ): a record of it may hold several messages. */
+  hasBatchQueues(topic: string): boolean {
+    checkText('hasBatchQueues', 'topic', topic);
+    return this.#parts.batchTopics.has(topic);
+  }
+
+  /** Why the topic cannot have batch queues: it has consume queues. Undefined when it can, or has them. */
+  batchTopicFault(topic: string): string | undefined {
+    checkText('batchTopicFault', 'topic', topic);
+    return this.#parts.batchTopicFault(topic);
   }
 
   /**
-   * Why the topic can be neither read nor written: it has batch queues. Undefined for all others. Reading such a topic is
-   * STORE_QUEUE_TYPE_UNSUPPORTED, a broker's put to it MESSAGE_ILLEGAL.
+   * The topic has batch queues from now on, until it is deleted. In memory alone: at the next start topics.json says it,
+   * and has to be on disk before the topic's first message is put. Throws STORE_QUEUE_TYPE_MISMATCH with what
+   * batchTopicFault says.
    */
-  queueTypeFault(topic: string): string | undefined {
-    checkText('queueTypeFault', 'topic', topic);
-    return this.#parts.batchTopics.fault(topic);
+  declareBatchTopic(topic: string): void {
+    this.#checkOpen();
+    const fault = this.batchTopicFault(topic);
+    if (fault !== undefined) throw new StoreError('STORE_QUEUE_TYPE_MISMATCH', fault, { topic });
+    this.#parts.batchTopics.declare(topic);
   }
 
   /**

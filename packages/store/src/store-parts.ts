@@ -25,6 +25,7 @@ import { CommitLog } from './log/commit-log.ts';
 import { createMappedFileEngine } from './mapped-file/mapped-file-engine.ts';
 import { MappedFileQueue } from './mapped-file/mapped-file-queue.ts';
 import type { Arrival, OpenOptions } from './open-options.ts';
+import { BatchQueue } from './queue/batch-queue.ts';
 import { ConsumeQueueStore } from './queue/consume-queue-store.ts';
 import { ConsumeQueueTarget } from './queue/consume-queue-target.ts';
 import { Deletions } from './queue/deletions.ts';
@@ -36,7 +37,9 @@ import { MessageReader } from './read/message-reader.ts';
 import { QueueLookup } from './read/queue-lookup.ts';
 import { RecordLookup } from './read/record-lookup.ts';
 import { DelayLevels } from './record/delay-levels.ts';
+import type { DispatchRequest } from './record/dispatch-request.ts';
 import type { DispatchTarget } from './record/dispatch-target.ts';
+import { dispatchRequestOfRecord } from './record/record-dispatch.ts';
 import { FoldedTopics } from './record/topic-name.ts';
 import { AbortFile } from './recovery/abort-file.ts';
 import { CheckpointNotes } from './recovery/checkpoint-notes.ts';
@@ -268,12 +271,20 @@ export class StoreParts {
         this.#context.logger.error({ err: error }, 'consume queues of topics with batch queues could not be removed');
       });
     }
+    for (const queue of this.queues.queues()) {
+      if (queue instanceof BatchQueue) await queue.confirmBounds((offset, size) => this.#requestAt(offset, size));
+    }
     this.#queueOffsets.initialise(this.queues.queues());
     // A file system that finds the checkpoint under this name takes topics for one that differ in case, too.
     if (await this.#fileSystem.stat(join(dirname(paths.checkpoint), 'CHECKPOINT'))) {
       this.#foldedTopics.activate(this.queues.queuesByTopic().keys());
     }
     this.#sayLimits();
+  }
+
+  async #requestAt(offset: number, size: number): Promise<DispatchRequest | undefined> {
+    const record = await this.lookup.selectNamedRecord(offset, size).catch(() => undefined);
+    return record === undefined ? undefined : dispatchRequestOfRecord(record);
   }
 
   /** Two settings may contradict each other; which of them decides is said here, and with its numbers at each refusal. */
@@ -442,6 +453,17 @@ export class StoreParts {
     const flushed = this.commitLog.whenFlushed(offset);
     this.commitLog.flushManager.flushNow();
     await flushed;
+  }
+
+  /** See MessageStore.batchTopicFault. */
+  batchTopicFault(topic: string): string | undefined {
+    if (this.batchTopics.has(topic)) return undefined;
+    if (this.#queueOffsets.has(topic) || this.queues.hasTopic(topic)) {
+      return `topic ${topic} has consume queues, it cannot have batch queues before it is deleted`;
+    }
+    return this.batchTopics.isForgotten(topic)
+      ? `the batch queues that topic ${topic} had before it was deleted could not be removed`
+      : undefined;
   }
 
   #forgetTopic(topic: string): void {

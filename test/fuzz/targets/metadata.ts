@@ -1,6 +1,6 @@
 /**
- * The JSON files beside the log, damaged: topics.json, subscriptionGroup.json, consumerOffset.json, brokerPort.json of a
- * broker and kvConfig.json of a nameserver. A start either works on what it found, and then its tables can be asked for
+ * The JSON files beside the log, damaged: topics.json, subscriptionGroup.json, consumerOffset.json, brokerPort.json,
+ * topicQueueMapping.json of a broker and kvConfig.json of a nameserver. A start either works on what it found, and then its tables can be asked for
  * and a second start finds them again, or is refused with a code; with a sound previous copy a file that does not parse
  * is no reason to refuse.
  */
@@ -20,6 +20,7 @@ const FILES = [
   'lmqConsumerOffset.json',
   'brokerPort.json',
   'brokerSettings.json',
+  'topicQueueMapping.json',
 ] as const;
 const NAMES = [
   ...[
@@ -42,6 +43,16 @@ const NAMES = [
     'stateVersion',
     'fuzz-a@group-a',
     '__proto__',
+  ],
+  ...[
+    'topicQueueMappingInfoMap',
+    'hostedQueues',
+    'bname',
+    'totalQueues',
+    'logicOffset',
+    'startOffset',
+    'queueId',
+    'gen',
   ],
 ];
 const TABLE_REQUESTS = [
@@ -90,6 +101,10 @@ const SOUND: Record<(typeof FILES)[number] | 'kvConfig.json', string> = {
   'brokerPort.json': '{"listenPort":0}',
   'brokerSettings.json':
     '{"changes":{"brokerPermission":{"value":4,"over":6},"autoCreateTopicEnable":{"value":false,"over":true}}}',
+  'topicQueueMapping.json':
+    '{"dataVersion":{"counter":2,"stateVersion":0,"timestamp":1700000000000},"topicQueueMappingInfoMap":{"fuzz-a":{"bname":"broker-a",' +
+    '"currIdMap":{},"dirty":false,"epoch":1700000000000,"hostedQueues":{0:[{"bname":"broker-a","endOffset":-1,"gen":0,"logicOffset":0,' +
+    '"queueId":1,"startOffset":0,"timeOfEnd":-1,"timeOfStart":-1}]},"scope":"__global__","topic":"fuzz-a","totalQueues":1}}}',
   'kvConfig.json': '{"configTable":{"ORDER_TOPIC_CONFIG":{"fuzz-a":"broker-a:4"}}}',
 };
 

@@ -28,7 +28,9 @@ import type { Random } from '../random.ts';
 import { expectOwnError, Find, type Target, within } from '../target.ts';
 
 const PAGE = 4096;
-const TOPICS = ['fuzz-a', 'fuzz-b'];
+/** The second one has batch queues. */
+const BATCH_TOPIC = 'fuzz-b';
+const TOPICS = ['fuzz-a', BATCH_TOPIC];
 const QUEUES = 2;
 const MESSAGES = 240;
 const OPEN_MS = 30_000;
@@ -55,6 +57,7 @@ const small = (storePathRootDir: string, more: Partial<MessageStoreOptions>): Me
   flushDiskType: 'ASYNC_FLUSH',
   mappedFileSizeCommitLog: 32 * 1024,
   mappedFileSizeConsumeQueue: 20 * 25,
+  mapperFileSizeBatchConsumeQueue: 46 * 25,
   maxMessageSize: 8 * 1024,
   appendBufferSize: 256 * 1024,
   maxHashSlotNum: 20,
@@ -84,6 +87,8 @@ async function makeTemplate(
     byOffset: new Map(),
   };
   const store = await MessageStore.open(small(live, options));
+  // Known as one by its directory.
+  store.declareBatchTopic(BATCH_TOPIC);
   for (let index = 0; index < MESSAGES; index++) {
     const body = Buffer.alloc(20 + ((index * 37) % 600), `${name} ${index} `);
     const topic = TOPICS[index % TOPICS.length]!;

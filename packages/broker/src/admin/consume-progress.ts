@@ -54,19 +54,14 @@ export class ConsumeProgress {
     this.#parts = parts;
   }
 
-  /** The topic, whose queues can be read. */
   topic(name: string): TopicConfig | Refusal {
-    const topic = this.#parts.topics.select(name);
-    if (topic === undefined) return new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist`);
-    const fault = this.#parts.store.queueTypeFault(name);
-    return fault === undefined ? topic : new Refusal(ResponseCode.SYSTEM_ERROR, fault);
+    return this.#parts.topics.select(name) ?? new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist`);
   }
 
   /** Topics to report on: those asked for, else those the group has offsets in and (while it is online) subscribes to. */
   topicsOf(group: string, list: readonly string[], single: string | undefined): TopicConfig[] {
-    const { topics, store } = this.#parts;
-    const known = this.#namesOf(group, list, single).flatMap((name) => topics.select(name) ?? []);
-    return known.filter(({ topicName }) => store.queueTypeFault(topicName) === undefined);
+    const { topics } = this.#parts;
+    return this.#namesOf(group, list, single).flatMap((name) => topics.select(name) ?? []);
   }
 
   #namesOf(group: string, list: readonly string[], single: string | undefined): readonly string[] {
@@ -126,7 +121,7 @@ export class ConsumeProgress {
 
   /** Every group that the broker knows, with the topics it has offsets in and, while it is online, subscribes to. */
   *allGroups(orderedOnly: boolean): Iterable<{ group: string; topics: TopicConfig[] }> {
-    const { groups, offsets, topics, consumers, store } = this.#parts;
+    const { groups, offsets, topics, consumers } = this.#parts;
     const topicsByGroup = offsets.topicsByGroup();
     for (const group of groups.table.keys()) {
       const subscribed = consumers.group(group)?.subscriptionTable;
@@ -135,7 +130,6 @@ export class ConsumeProgress {
         group,
         topics: known.filter(
           (topic) =>
-            store.queueTypeFault(topic.topicName) === undefined &&
             (!orderedOnly || topic.order) &&
             (subscribed === undefined || subscribed.size === 0 || subscribed.has(topic.topicName)),
         ),

@@ -8,7 +8,9 @@ import { isLiteTopic } from '../lite/lite-rules.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
-import { alterAttributes } from '../topics/topic-attributes.ts';
+import { type QueueMapping, queueMappingFault, replacementFault, withQueuesOf } from '../topics/queue-mapping.ts';
+import type { StaticTopics } from '../topics/static-topics.ts';
+import { alterAttributes, isBatchTopic } from '../topics/topic-attributes.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { topicConfigFault } from '../topics/topic-config-rules.ts';
 import { cleanUnusedTopics } from './clean-unused-topics.ts';
@@ -25,10 +27,12 @@ export interface TopicAdminParts {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
   readonly topics: TopicConfigManager;
+  readonly staticTopics: StaticTopics;
   readonly offsets: ConsumerOffsetManager;
   readonly stats: BrokerStats;
   readonly logger: StoreLogger;
   readonly topicsFile: Pick<MetadataFile, 'save'>;
+  readonly mappingsFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
   /** Resolves when no pop that is under way moves an offset any more. */
   whenPopsEnd(): Promise<void>;
@@ -65,6 +69,42 @@ export class TopicAdmin {
       return new Refusal(ResponseCode.SYSTEM_BUSY, `no topic was made or changed: ${this.#parts.topics.noRoom}`);
     }
     for (const topic of topics) this.#parts.topics.update(topic);
+    for (const { topicName } of topics) {
+      const topic = this.#parts.topics.select(topicName);
+      if (topic !== undefined && isBatchTopic(topic)) this.#parts.store.declareBatchTopic(topicName);
+    }
+    await this.#saved();
+    return undefined;
+  }
+
+  /**
+   * Makes a static topic, or changes which of its queues are here; with `force` whatever there was before. Resolves when both
+   * tables are on disk and announced. A queue that lies or has lain on another broker is refused.
+   */
+  async updateStatic(topic: TopicConfig, mapping: QueueMapping, force: boolean): Promise<Refusal | undefined> {
+    const { topics, staticTopics, config, mappingsFile } = this.#parts;
+    const changed = this.#changed({ topic, attributes: undefined });
+    if (changed instanceof Refusal) return changed;
+    const old = staticTopics.get(topic.topicName);
+    const fault =
+      queueMappingFault(mapping, topic.topicName, config.brokerName) ??
+      (old === undefined || force ? undefined : replacementFault(old, mapping)) ??
+      outsideFault(mapping, topic);
+    if (fault !== undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, fault);
+    const next = withQueuesOf(old, mapping);
+    if (!topics.hasRoomFor([changed]) || !staticTopics.hasRoomFor(next)) {
+      return new Refusal(ResponseCode.SYSTEM_BUSY, `no topic was made or changed: ${staticTopics.noRoom}`);
+    }
+    staticTopics.set(next);
+    try {
+      // Before the topic: producers would send to the numbers of its queues as they are.
+      await mappingsFile.save();
+    } catch (error) {
+      if (old === undefined) staticTopics.delete(topic.topicName);
+      else staticTopics.set(old);
+      throw error;
+    }
+    topics.update(changed);
     await this.#saved();
     return undefined;
   }
@@ -103,7 +143,7 @@ export class TopicAdmin {
    * finds messages without an entry gives the topic one. What cannot be deleted gets its entry back.
    */
   async #deleteAll(names: readonly string[]): Promise<void> {
-    const { topics, store, offsets, stats, topicsFile } = this.#parts;
+    const { topics, store, offsets, stats, topicsFile, staticTopics, mappingsFile } = this.#parts;
     const left = new Map(names.map((name) => [name, topics.select(name)]));
     for (const name of names) topics.delete(name);
     try {
@@ -114,6 +154,10 @@ export class TopicAdmin {
         left.delete(name);
         await this.#parts.whenPopsEnd();
         offsets.removeTopic(name);
+        if (staticTopics.get(name) !== undefined) {
+          staticTopics.delete(name);
+          await mappingsFile.save();
+        }
         stats.forgetTopic(name);
       }
     } catch (error) {
@@ -148,7 +192,14 @@ export class TopicAdmin {
     if (change.added.get('message.type') === 'MIXED' && !this.#parts.config.enableMixedMessageType) {
       return new Refusal(ResponseCode.INVALID_PARAMETER, 'MIXED message type is not supported.');
     }
-    return { ...topic, attributes: change.attributes };
+    const changed = { ...topic, attributes: change.attributes };
+    const kindFault = isBatchTopic(changed) ? this.#batchFault(topicName) : undefined;
+    return kindFault === undefined ? changed : new Refusal(ResponseCode.SYSTEM_ERROR, kindFault);
+  }
+
+  #batchFault(topic: string): string | undefined {
+    const { store, topics } = this.#parts;
+    return topics.isBeingDeleted(topic) ? `topic ${topic} is being deleted` : store.batchTopicFault(topic);
   }
 
   #nameRefusal(topic: string): Refusal | undefined {
@@ -160,4 +211,15 @@ export class TopicAdmin {
     }
     return undefined;
   }
+}
+
+/** A queue that the topic does not have could be neither written nor read. */
+function outsideFault(mapping: QueueMapping, topic: TopicConfig): string | undefined {
+  const count = Math.min(topic.readQueueNums, topic.writeQueueNums);
+  for (const [globalId, [item]] of mapping.hostedQueues) {
+    if (item !== undefined && item.queueId >= count) {
+      return `logical queue ${globalId} of ${topic.topicName} is queue ${item.queueId}, the topic has ${count} here`;
+    }
+  }
+  return undefined;
 }

@@ -156,6 +156,7 @@ export class MetadataFile {
 
 const tableNames = [
   'topics',
+  'mappings',
   'groups',
   'offsets',
   'settings',
@@ -173,8 +174,8 @@ const ORDERS_DELAY_MS = 1_000;
 
 /**
  * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json (with light queues lmqConsumerOffset.json,
- * in its place), brokerSettings.json, followOffset.json,
- * delayOffset.json, timermetrics, consumerOrderInfo.json, messageRequestMode.json.
+ * in its place), brokerSettings.json, followOffset.json, delayOffset.json, timermetrics, consumerOrderInfo.json,
+ * messageRequestMode.json, topicQueueMapping.json.
  */
 export class MetadataFiles {
   readonly topics: MetadataFile;
@@ -191,6 +192,8 @@ export class MetadataFiles {
   readonly orders: MetadataFile;
   /** Whether groups pull or pop. */
   readonly modes: MetadataFile;
+  /** Of static topics; there is no file before there is one. */
+  readonly mappings: MetadataFile;
 
   readonly #logger: StoreLogger;
   /** Read when there are no offsets of a broker with light queues; never written. */
@@ -218,6 +221,7 @@ export class MetadataFiles {
     this.places = file('followOffset.json', tables.places, intervals.flushConsumerOffsetInterval);
     this.delays = file('delayOffset.json', tables.delays, intervals.flushDelayOffsetInterval);
     this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
+    this.mappings = file('topicQueueMapping.json', tables.mappings, 10);
     this.modes = file('messageRequestMode.json', tables.modes, 10);
     this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }

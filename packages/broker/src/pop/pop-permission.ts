@@ -1,5 +1,6 @@
 import { ResponseCode, type TopicConfig } from '@vernier/remoting';
 import type { MessageFilter, MessageStore } from '@vernier/store';
+import { BATCH_CQ, QUEUE_TYPE } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -12,7 +13,7 @@ import type { PopRequest, QueueOfGroup } from './pop-request.ts';
 
 export interface PopPermissionParts {
   readonly config: BrokerConfig;
-  readonly store: Pick<MessageStore, 'queueTypeFault'>;
+  readonly store: Pick<MessageStore, 'hasBatchQueues'>;
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
   readonly sqlFilters: SqlFilters;
@@ -49,8 +50,10 @@ export class PopPermission {
       const remark = `queueId[${queueId}] is illegal, topic:[${name}] topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[${caller.remoteAddress}]`;
       return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
     }
-    const fault = store.queueTypeFault(name);
-    if (fault !== undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, fault);
+    if (store.hasBatchQueues(name)) {
+      const remark = `topic ${name} has batch queues (${QUEUE_TYPE}=${BATCH_CQ}), which cannot be popped`;
+      return new Refusal(ResponseCode.SYSTEM_ERROR, remark);
+    }
     const groupConfig = groups.find(group);
     if (groupConfig === undefined) {
       const remark = `subscription group [${group}] does not exist`;

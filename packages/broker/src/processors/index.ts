@@ -109,6 +109,7 @@ const others: readonly Row[] = [
   on(370, 'RECALL_MESSAGE', timers.recallMessage),
   on(400, 'QUERY_ASSIGNMENT', queryAssignment),
   on(401, 'SET_MESSAGE_REQUEST_MODE', setMessageRequestMode),
+  on(513, 'UPDATE_AND_CREATE_STATIC_TOPIC', topics.updateStaticTopic),
   on(907, 'GET_BROKER_HA_STATUS', inspection.haStatus),
   on(908, 'RESET_MASTER_FLUSH_OFFSET', inspection.resetMasterFlushOffset),
   on(1007, 'GET_BROKER_EPOCH_CACHE', inspection.epochCache),

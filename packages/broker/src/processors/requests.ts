@@ -7,7 +7,6 @@ import {
   type RequestHandler,
   ResponseCode,
 } from '@vernier/remoting';
-import { StoreError } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerContext } from '../context.ts';
@@ -57,10 +56,6 @@ export function guarded(
 /** The answer to a request that is at fault; throws every other error again. */
 function refusalOf(request: RemotingCommand, error: unknown): RemotingCommand {
   if (error instanceof RequestFault) return createResponse(request, error.responseCode, error.message);
-  // The client asks for what this release does not do: nothing is wrong here.
-  if (error instanceof StoreError && error.code === 'STORE_QUEUE_TYPE_UNSUPPORTED') {
-    return createResponse(request, ResponseCode.SYSTEM_ERROR, error.message);
-  }
   // A body that is none of the kind the request needs: the client's fault, not worth an error in our log.
   if (
     error instanceof RemotingError &&

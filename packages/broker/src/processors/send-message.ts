@@ -17,8 +17,9 @@ import type { BrokerContext } from '../context.ts';
 import { propertiesTextOf } from '../put/message-to-put.ts';
 import type { PutOutcome, Stored } from '../put/put-service.ts';
 import { encodeRecallHandle } from '../timer/recall-handle.ts';
+import type { StaticQueue } from '../topics/static-topics.ts';
 import type { Processed } from './requests.ts';
-import { parseSendMessageHeader } from './send-message-header.ts';
+import { parseSendMessageHeader, type SendMessageHeader } from './send-message-header.ts';
 
 /** SEND_MESSAGE, SEND_MESSAGE_V2, SEND_BATCH_MESSAGE (RocketMQ SendMessageProcessor). */
 export function sendMessage(broker: BrokerContext, request: RemotingCommand, caller: Caller): Processed {
@@ -27,9 +28,41 @@ export function sendMessage(broker: BrokerContext, request: RemotingCommand, cal
     const remark = 'queueId, sysFlag, bornTimestamp or flag is no whole number';
     return answerOf(broker, request, new Refusal(ResponseCode.INVALID_PARAMETER, remark));
   }
+  const queue = broker.staticTopics.queue(header.topic, header.queueId, broker.random);
+  if (queue !== undefined) return sendToStaticTopic(broker, request, caller, header, queue);
   if (!header.batch && request.code !== RequestCode.SEND_BATCH_MESSAGE) {
     return broker.put.put(header, caller, 'client', (outcome) => answerOf(broker, request, outcome));
   }
+  return sendBatch(broker, request, caller, header, (outcome) => answerOf(broker, request, outcome));
+}
+
+/** Clients know the logical queue and its numbers. */
+function sendToStaticTopic(
+  broker: BrokerContext,
+  request: RemotingCommand,
+  caller: Caller,
+  header: SendMessageHeader,
+  queue: StaticQueue | Refusal,
+): Processed {
+  if (queue instanceof Refusal) return answerOf(broker, request, queue);
+  const { globalId, queueId, delta } = queue;
+  const answer = (outcome: PutOutcome): RemotingCommand | undefined => {
+    if (outcome instanceof Refusal) return answerOf(broker, request, outcome);
+    return answerOf(broker, request, { ...outcome, queueId: globalId, queueOffset: outcome.queueOffset + delta });
+  };
+  const physical = { ...header, queueId };
+  return header.batch || request.code === RequestCode.SEND_BATCH_MESSAGE
+    ? sendBatch(broker, request, caller, physical, answer)
+    : broker.put.put(physical, caller, 'client', answer);
+}
+
+function sendBatch(
+  broker: BrokerContext,
+  request: RemotingCommand,
+  caller: Caller,
+  header: SendMessageHeader,
+  answer: (outcome: PutOutcome) => RemotingCommand | undefined,
+): Processed {
   let messages: BatchMessage[];
   try {
     messages = decodeBatchBody(header.body);
@@ -38,7 +71,7 @@ export function sendMessage(broker: BrokerContext, request: RemotingCommand, cal
     return answerOf(broker, request, new Refusal(ResponseCode.MESSAGE_ILLEGAL, remark));
   }
   const batch = { ...header, properties: propertiesTextOf(header), messages };
-  return broker.put.putBatch(batch, caller, 'client', (outcome) => answerOf(broker, request, outcome));
+  return broker.put.putBatch(batch, caller, 'client', answer);
 }
 
 function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutOutcome): RemotingCommand | undefined {
@@ -49,7 +82,7 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     return createResponse(request, outcome.code, outcome.remark, fields);
   }
   const { code, remark, logOffset, queueId, queueOffset, uniqKey, timerOutMs } = outcome;
-  const isPlain = outcome.batchLogOffsets === undefined && timerOutMs === undefined;
+  const isPlain = outcome.batchLogOffsets === undefined && timerOutMs === undefined && !outcome.isInnerBatch;
   const isCommon = code === ResponseCode.SUCCESS && remark === undefined && isPlain;
   if (isCommon && (uniqKey === undefined || isPlainKey(uniqKey))) {
     const form = broker.hosts.sendAnswerForm(regionId, traceOn);
@@ -60,6 +93,7 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     queueId: String(queueId),
     queueOffset: String(queueOffset),
     transactionId: uniqKey,
+    batchUniqId: outcome.isInnerBatch ? uniqKey : undefined,
     MSG_REGION: regionId,
     TRACE_ON: String(traceOn),
     recallHandle: recallHandleOf(broker, outcome),

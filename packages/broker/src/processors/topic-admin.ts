@@ -4,8 +4,8 @@ import {
   bodyObject,
   createTopicConfig,
   dataVersionJson,
+  type ExtFields,
   encodeTopicList,
-  initialDataVersion,
   type RemotingCommand,
   stringMap,
   type TopicConfig,
@@ -17,6 +17,7 @@ import type { TopicChange } from '../admin/topic-admin.ts';
 import type { Caller } from '../base/caller.ts';
 import type { BrokerContext } from '../context.ts';
 import { addJoined } from '../long-answers/answer-text.ts';
+import { type QueueMapping, queueMappingFromJson, queueMappingJson } from '../topics/queue-mapping.ts';
 import {
   granted,
   json,
@@ -31,7 +32,12 @@ import {
 /** UPDATE_AND_CREATE_TOPIC. Answered once the table is on disk and announced, as all changes here. */
 export async function updateTopic({ topicAdmin }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
   const fields = request.extFields;
-  const topic = createTopicConfig(requiredText(fields, 'topic'), {
+  granted(await topicAdmin.update([{ topic: topicOf(fields), attributes: fields?.attributes }]));
+  return success(request);
+}
+
+const topicOf = (fields: ExtFields | undefined): TopicConfig =>
+  createTopicConfig(requiredText(fields, 'topic'), {
     readQueueNums: requiredNumber(fields, 'readQueueNums'),
     writeQueueNums: requiredNumber(fields, 'writeQueueNums'),
     perm: requiredNumber(fields, 'perm'),
@@ -40,9 +46,6 @@ export async function updateTopic({ topicAdmin }: BrokerContext, request: Remoti
     topicSysFlag: optionalNumber(fields, 'topicSysFlag', 0),
     order: optionalFlag(fields, 'order'),
   });
-  granted(await topicAdmin.update([{ topic, attributes: fields?.attributes }]));
-  return success(request);
-}
 
 /** UPDATE_AND_CREATE_TOPIC_LIST */
 export async function updateTopics({ topicAdmin }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
@@ -62,6 +65,17 @@ function topicChangeOf(value: unknown): TopicChange {
   return { topic, attributes: parts.join(',') };
 }
 
+/** UPDATE_AND_CREATE_STATIC_TOPIC */
+export async function updateStaticTopic(
+  { topicAdmin }: BrokerContext,
+  request: RemotingCommand,
+): Promise<RemotingCommand> {
+  const fields = request.extFields;
+  const mapping = queueMappingFromJson(bodyObject(request.body, 'TopicQueueMappingDetail'));
+  granted(await topicAdmin.updateStatic(topicOf(fields), mapping, fields?.force === 'true'));
+  return success(request);
+}
+
 /** DELETE_TOPIC_IN_BROKER */
 export async function deleteTopic({ topicAdmin }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
   granted(await topicAdmin.delete(requiredText(request.extFields, 'topic')));
@@ -74,7 +88,7 @@ export function allTopics(
   request: RemotingCommand,
   caller: Caller,
 ): Promise<RemotingCommand | undefined> {
-  const { topics } = broker;
+  const { topics, staticTopics } = broker;
   const fields = { totalTopicNum: String(topics.table.size) };
   return longAnswer(
     broker,
@@ -82,10 +96,12 @@ export function allTopics(
     caller,
     async (text) => {
       const version = JSON.stringify(dataVersionJson(topics.dataVersion));
-      const mappingVersion = JSON.stringify(dataVersionJson(initialDataVersion(topics.dataVersion.timestamp)));
+      const mappingVersion = JSON.stringify(dataVersionJson(staticTopics.dataVersion));
       await text.add(`{"dataVersion":${version},"topicConfigTable":{`);
       await addJoined(text, topicMembers(topics.table));
-      await text.add(`},"mappingDataVersion":${mappingVersion},"topicQueueMappingDetailMap":{}}`);
+      await text.add(`},"mappingDataVersion":${mappingVersion},"topicQueueMappingDetailMap":{`);
+      await addJoined(text, mappingMembers(staticTopics.table));
+      await text.add('}}');
     },
     fields,
   );
@@ -95,10 +111,16 @@ function* topicMembers(table: ReadonlyMap<string, TopicConfig>): Generator<strin
   for (const [name, topic] of table) yield `${JSON.stringify(name)}:${JSON.stringify(topicConfigJson(topic))}`;
 }
 
-/** GET_TOPIC_CONFIG */
+function* mappingMembers(table: ReadonlyMap<string, QueueMapping>): Generator<string> {
+  for (const [name, mapping] of table) yield `${JSON.stringify(name)}:${JSON.stringify(queueMappingJson(mapping))}`;
+}
+
+/** GET_TOPIC_CONFIG. With `lo` also which logical queues of a static topic are here. */
 export function oneTopic(broker: BrokerContext, request: RemotingCommand): RemotingCommand {
   const topic = granted(broker.topicAdmin.find(requiredText(request.extFields, 'topic')));
-  return json(request, topicConfigJson(topic));
+  const mapping = request.extFields?.lo === 'true' ? broker.staticTopics.get(topic.topicName) : undefined;
+  if (mapping === undefined) return json(request, topicConfigJson(topic));
+  return json(request, { ...topicConfigJson(topic), mappingDetail: queueMappingJson(mapping) });
 }
 
 /** GET_SYSTEM_TOPIC_LIST_FROM_BROKER */

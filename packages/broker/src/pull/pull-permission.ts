@@ -1,5 +1,5 @@
 import { ResponseCode, type SubscriptionData, type TopicConfig } from '@vernier/remoting';
-import type { MessageFilter, MessageStore } from '@vernier/store';
+import type { MessageFilter } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -14,7 +14,6 @@ import { ForbiddenPull, ForbiddenType, type PullRequest } from './pull-request.t
 
 export interface PullPermissionParts {
   readonly config: BrokerConfig;
-  readonly store: Pick<MessageStore, 'queueTypeFault'>;
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
   readonly consumers: ConsumerManager;
@@ -66,9 +65,6 @@ export class PullPermission {
       const remark = `queueId[${request.queueId}] is illegal, topic:[${request.topic}] topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[${caller.remoteAddress}]`;
       return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
     }
-    // An answer of "no message", or of another offset, would take the group's place in the queue away.
-    const fault = this.#parts.store.queueTypeFault(request.topic);
-    if (fault !== undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, fault);
     return topic;
   }
 

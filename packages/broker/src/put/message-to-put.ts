@@ -47,6 +47,8 @@ export const keptMessage = (message: MessageToPut): MessageToPut => ({
 
 /** Messages for one queue that are stored, or not, together. */
 export interface BatchToPut extends ToPut {
+  /** Of the record of an inner batch; default 0. */
+  readonly flag?: number;
   readonly messages: readonly BatchMessage[];
 }
 

@@ -3,6 +3,7 @@
  * builds a map of it: one walk tells which of the names a broker cares about are there (the store's PropertyScan), and
  * what the broker adds is appended.
  */
+import { removeProperties } from '@vernier/store/internal';
 
 const VALUE_END = 2;
 
@@ -15,6 +16,12 @@ export function terminated(properties: string): string {
 
 /** One entry as it stands in the string. Name and value must hold neither 0x01 nor 0x02. */
 export const propertyEntry = (name: string, value: string): string => `${name}\u0001${value}\u0002`;
+
+/** Properties of an inner batch of so many messages, whatever they said before. */
+export const innerBatchProperties = (properties: string, count: number): string =>
+  terminated(removeProperties(properties, innerNames)) + propertyEntry('INNER_NUM', String(count));
+
+const innerNames: ReadonlySet<string> = new Set(['INNER_NUM', 'INNER_BASE']);
 
 /** Names that the broker itself writes with each message it stores. */
 export const brokerPropertyNames: ReadonlySet<string> = new Set(['MSG_REGION', 'TRACE_ON', 'CLUSTER']);

@@ -1,4 +1,11 @@
-import { type BatchMessage, MessageSysFlag, ResponseCode, type TopicConfig, TRANSACTION_MASK } from '@vernier/remoting';
+import {
+  type BatchMessage,
+  encodeBatchBody,
+  MessageSysFlag,
+  ResponseCode,
+  type TopicConfig,
+  TRANSACTION_MASK,
+} from '@vernier/remoting';
 import type {
   Clock,
   MessageExtBatch,
@@ -19,6 +26,7 @@ import { type HalfMessages, isTransactional } from './half-message.ts';
 import { applyLiteTopic } from './lite-topic.ts';
 import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
 import { applyPriority } from './priority.ts';
+import { innerBatchProperties } from './properties.ts';
 import type { PutMessageHook } from './put-message-hook.ts';
 import { isStored, remarkOfPut, responseCodeOfPut } from './put-result.ts';
 import { type Origin, type PutRules, putRules } from './put-rules.ts';
@@ -46,6 +54,8 @@ export interface Stored {
   /** Offset in the log of the (first) record, and of each record of a batch. */
   readonly logOffset: number;
   readonly batchLogOffsets: readonly number[] | undefined;
+  /** A batch that was stored as one record (RocketMQ inner batch). */
+  readonly isInnerBatch?: boolean;
   /** The UNIQ_KEY it came with or was given. */
   readonly uniqKey: string | undefined;
   /** Of a message that waits for its time: its slot's, Unix milliseconds. */
@@ -183,6 +193,9 @@ export class PutService {
     answer: (outcome: PutOutcome) => Answer,
   ): Answer | Promise<Answer> {
     const { topic, queueId } = message;
+    // It would be acknowledged now, and refused when it is committed.
+    const fault = this.#parts.store.hasBatchQueues(topic) ? this.#parts.store.messageFault(message) : undefined;
+    if (fault !== undefined) return answer(illegal(fault));
     const refusal = this.#parts.halves.prepare(message, found);
     if (refusal !== undefined) return answer(refusal);
     return this.#parts.store
@@ -222,9 +235,38 @@ export class PutService {
     const refusal = rules.isHooked ? this.#askHooksOfBatch(inner, batch.messages) : undefined;
     if (refusal !== undefined) return answer(refusal);
     const uniqKey = propertyOf(batch.properties, 'UNIQ_KEY');
+    if (uniqKey !== undefined && store.hasBatchQueues(batch.topic)) {
+      return this.#putInnerBatch(batch, inner, uniqKey, rules, answer);
+    }
     return store
       .asyncPutMessages(inner)
       .then((result) => answer(this.#outcome(result, inner.topic, inner.topic, inner.queueId, uniqKey, rules)));
+  }
+
+  /** One record for all messages, where the topic's queues have entries for that. */
+  #putInnerBatch<Answer>(
+    batch: BatchToPut,
+    { messages, ...common }: MessageExtBatch,
+    uniqKey: string,
+    rules: PutRules,
+    answer: (outcome: PutOutcome) => Answer,
+  ): Answer | Promise<Answer> {
+    const { store } = this.#parts;
+    const { found } = this.#scan.scanText(batch.properties);
+    if ((found & BATCH_REFUSED) !== 0) return answer(illegal('a batch cannot be delayed or transactional'));
+    const own = rules.isStamped ? this.#stamp.text(batch.properties, found).properties : batch.properties;
+    const message: MessageExtBrokerInner = {
+      ...common,
+      sysFlag: common.sysFlag | MessageSysFlag.NEED_UNWRAP | MessageSysFlag.INNER_BATCH,
+      flag: batch.flag ?? 0,
+      body: encodeBatchBody(messages),
+      propertiesString: innerBatchProperties(own, messages.length),
+    };
+    const { topic, queueId } = common;
+    return store.asyncPutMessage(message).then((result) => {
+      const outcome = this.#outcome(result, topic, topic, queueId, uniqKey, rules);
+      return answer(outcome instanceof Refusal ? outcome : { ...outcome, isInnerBatch: true });
+    });
   }
 
   /** A start after a crash would let consumers read the queue. */

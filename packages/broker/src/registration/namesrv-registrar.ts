@@ -43,6 +43,8 @@ export class NamesrvRegistrar {
   readonly #config: BrokerConfig;
   readonly #hosts: BrokerHosts;
   readonly #topics: () => TopicConfigTable;
+  /** Of static topics, which queues are here. */
+  readonly #mappings: () => Map<string, object>;
   readonly #clock: Clock;
   readonly #logger: StoreLogger;
   /** Called after each round with the number of nameservers that took the registration. */
@@ -59,6 +61,7 @@ export class NamesrvRegistrar {
     config: BrokerConfig;
     hosts: BrokerHosts;
     topics: () => TopicConfigTable;
+    mappings?: () => Map<string, object>;
     clock: Clock;
     logger: StoreLogger;
     registered: (count: number) => void;
@@ -68,6 +71,7 @@ export class NamesrvRegistrar {
     this.#config = options.config;
     this.#hosts = options.hosts;
     this.#topics = options.topics;
+    this.#mappings = options.mappings ?? (() => new Map());
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#registered = options.registered;
@@ -161,6 +165,7 @@ export class NamesrvRegistrar {
       ...this.#self(),
       fixedAddress: this.#config.brokerIP1 !== '',
       topicConfig,
+      topicQueueMappingInfo: this.#mappings(),
       onTopicLost: () => this.#registerLater(),
     });
     if (refused !== undefined) this.#logger.warn({ refused }, `nameserver refused the registration: ${refused}`);
@@ -171,7 +176,7 @@ export class NamesrvRegistrar {
     const body = encodeRegisterBrokerBody({
       topicConfig,
       filterServerList: [],
-      topicQueueMappingInfo: new Map(),
+      topicQueueMappingInfo: this.#mappings(),
     });
     const fields = { ...this.#identity(), bodyCrc32: String(bodyCrc32(body)), compressed: 'false' };
     const outcomes = await Promise.all(this.#addresses.map((address) => this.#registerWith(address, fields, body)));

@@ -1,7 +1,8 @@
 /**
  * Topics of which topics.json may still say fewer queues than the table: they were raised, or deleted and made anew, since it
  * was saved. A start would take its number for an operator's choice, and no consumer could read what is in the others. A topic
- * that topics.json does not have at all is none of them: a start gives it the queues that have messages.
+ * that topics.json does not have at all is none of them: a start gives it the queues that have messages. One with batch queues
+ * is: only topics.json says so.
  */
 export class QueuesOnDisk {
   /** By topic the fewest queues that a file may have which was begun before now. */

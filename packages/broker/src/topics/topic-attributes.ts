@@ -1,3 +1,4 @@
+import { BATCH_CQ, QUEUE_TYPE } from '@vernier/store/internal';
 import {
   type AttributeChange,
   type AttributeKind,
@@ -17,7 +18,7 @@ const notYet =
 
 /** Attributes of topics with RocketMQ's rules for their values (TopicAttributes of 5.5.0, measured). */
 const topicAttributes: ReadonlyMap<string, AttributeKind> = new Map<string, AttributeKind>([
-  ['queue.type', { changeable: false, fault: notYet('BatchCQ', oneOf('BatchCQ', 'SimpleCQ')) }],
+  ['queue.type', { changeable: false, fault: oneOf('BatchCQ', 'SimpleCQ') }],
   ['cleanup.policy', { changeable: false, fault: notYet('COMPACTION', oneOf('DELETE', 'COMPACTION')) }],
   [
     'message.type',
@@ -30,6 +31,10 @@ const topicAttributes: ReadonlyMap<string, AttributeKind> = new Map<string, Attr
   /** Minutes; -1 is never. */
   ['lite.topic.expiration', { changeable: true, fault: wholeNumber(-1n, MONTH_MINUTES) }],
 ]);
+
+/** The topic has batch queues. */
+export const isBatchTopic = ({ attributes }: { attributes: ReadonlyMap<string, string> }): boolean =>
+  attributes.get(QUEUE_TYPE) === BATCH_CQ;
 
 /**
  * A topic's attributes after `modification` (`+key=value,-key`; empty or undefined changes nothing), or what is wrong with

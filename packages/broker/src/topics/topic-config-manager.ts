@@ -28,6 +28,7 @@ import {
 } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
 import { QueuesOnDisk } from './queues-on-disk.ts';
+import { isBatchTopic } from './topic-attributes.ts';
 import { topicConfigOfFile } from './topic-config-rules.ts';
 
 const queues = (count: number): Pick<TopicConfig, 'readQueueNums' | 'writeQueueNums'> => ({
@@ -145,17 +146,16 @@ export class TopicConfigManager {
    */
   adoptStoredQueues(
     queuesByTopic: ReadonlyMap<string, readonly number[]>,
-    batchQueuesByTopic: ReadonlyMap<string, readonly number[]> = new Map(),
+    hasBatchQueues: (topic: string) => boolean = () => false,
   ): TopicConfig[] {
     const adopted: TopicConfig[] = [];
-    const adopt = (topic: string, queueIds: readonly number[], attributes: TopicConfig['attributes']): void => {
-      if (queueIds.length === 0 || this.table.has(topic) || isLmq(topic)) return;
+    for (const [topic, queueIds] of queuesByTopic) {
+      if (queueIds.length === 0 || this.table.has(topic) || isLmq(topic)) continue;
       const count = queueIds.reduce((highest, queueId) => Math.max(highest, queueId), 0) + 1;
+      // RocketMQ does not start when the table says another kind of queues than the directory has.
+      const attributes = new Map(hasBatchQueues(topic) ? [[QUEUE_TYPE, BATCH_CQ]] : []);
       adopted.push(createTopicConfig(topic, { ...queues(count), attributes }));
-    };
-    for (const [topic, queueIds] of queuesByTopic) adopt(topic, queueIds, new Map());
-    // RocketMQ does not start when the table says another kind of queues than the directory has.
-    for (const [topic, queueIds] of batchQueuesByTopic) adopt(topic, queueIds, new Map([[QUEUE_TYPE, BATCH_CQ]]));
+    }
     for (const topic of adopted) {
       this.#deps.logger.warn({ ...topic }, 'topics.json was older than the log; topic restored from its queues');
       this.#set(topic);
@@ -299,13 +299,16 @@ export class TopicConfigManager {
     this.#changed([...this.table.values()]);
   }
 
-  #noteQueues(topic: string, readQueueNums: number): void {
-    const before = this.table.get(topic)?.readQueueNums ?? 0;
+  #noteQueues(topic: string, readQueueNums: number, isBatch = false): void {
+    const known = this.table.get(topic);
+    // A start that found messages and no topic would take its queues for consume queues, which have no place for them.
+    if (isBatch && known === undefined) this.#onDisk.had(topic, 0);
+    const before = known?.readQueueNums ?? 0;
     if (before > 0 && (readQueueNums === 0 || before < readQueueNums)) this.#onDisk.had(topic, before);
   }
 
   #put(topic: TopicConfig): void {
-    this.#noteQueues(topic.topicName, topic.readQueueNums);
+    this.#noteQueues(topic.topicName, topic.readQueueNums, isBatchTopic(topic));
     this.#set(topic);
     this.#changed([topic]);
   }

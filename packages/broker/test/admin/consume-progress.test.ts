@@ -15,7 +15,6 @@ type Queues = Record<string, { min: number; max: number; start: number }>;
 function open(queues: Queues = {}) {
   const tables = new Tables();
   const asked: string[] = [];
-  let fault: string | undefined;
   const at = (topic: string, queueId: number) => queues[`${topic}-${queueId}`];
   const store = {
     getMaxOffsetInQueue: (topic: string, queueId: number) => at(topic, queueId)?.max ?? 0,
@@ -30,7 +29,6 @@ function open(queues: Queues = {}) {
       const queue = at(topic, queueId);
       return queue === undefined || queue.min >= queue.max ? -1 : queue.start + 1_000 * queue.min;
     },
-    queueTypeFault: (topic: string) => (topic === 'Batch' ? fault : undefined),
   } as unknown as MessageStore;
   const { topics, groups, offsets, stats, clock } = tables;
   const consumers = new ConsumerManager({ logger: silentLogger, budget: roomy(), notifyEnabled: () => false, clock });
@@ -44,7 +42,7 @@ function open(queues: Queues = {}) {
         subscriptions: names.map((name) => tagSubscription(name, '*', 1)),
       },
     );
-  return { tables, progress, online, asked, refuseBatch: (text: string) => (fault = text) };
+  return { tables, progress, online, asked };
 }
 
 async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -55,17 +53,13 @@ async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const names = (topics: readonly TopicConfig[]): string[] => topics.map(({ topicName }) => topicName);
 
-test('progress: a topic that is not there, or whose queues are of another kind, is refused', () => {
-  const { tables, progress, refuseBatch } = open();
-  tables.topic('Batch');
+test('progress: a topic that is not there is refused', () => {
+  const { tables, progress } = open();
+  tables.topic('There');
   const missing = progress.topic('None');
   assert.ok(missing instanceof Refusal);
   assert.deepEqual([missing.code, missing.remark], [ResponseCode.TOPIC_NOT_EXIST, 'topic[None] not exist']);
-  assert.ok(!(progress.topic('Batch') instanceof Refusal));
-  refuseBatch('Batch has batch queues');
-  const other = progress.topic('Batch');
-  assert.ok(other instanceof Refusal);
-  assert.deepEqual([other.code, other.remark], [ResponseCode.SYSTEM_ERROR, 'Batch has batch queues']);
+  assert.ok(!(progress.topic('There') instanceof Refusal));
 });
 
 test('progress: bounds and last store time of the wider of read and write queues, an empty one with zeros', async () => {
@@ -131,13 +125,12 @@ test('progress: the time span of a queue, consumed in part, wholly, not at all, 
 });
 
 test('progress: the topics of a group are those asked for, else those it has offsets in and subscribes to', () => {
-  const { tables, progress, online, refuseBatch } = open();
-  for (const name of ['A', 'B', 'C', 'Batch']) tables.topic(name);
+  const { tables, progress, online } = open();
+  for (const name of ['A', 'B', 'C']) tables.topic(name);
   const { offsets } = tables;
-  for (const name of ['A', 'B', 'Gone', 'Batch']) offsets.commit('g', name, 0, 1);
-  refuseBatch('no');
-  assert.deepEqual(names(progress.topicsOf('g', [], undefined)), ['A', 'B'], 'none that is gone or of another kind');
-  assert.deepEqual(names(progress.topicsOf('g', ['C', 'Gone', 'Batch', ''], 'A')), ['C']);
+  for (const name of ['A', 'B', 'Gone']) offsets.commit('g', name, 0, 1);
+  assert.deepEqual(names(progress.topicsOf('g', [], undefined)), ['A', 'B'], 'none that is gone');
+  assert.deepEqual(names(progress.topicsOf('g', ['C', 'Gone', ''], 'A')), ['C']);
   assert.deepEqual(names(progress.topicsOf('g', [], 'C')), ['C']);
   assert.deepEqual(names(progress.topicsOf('g', [], 'None')), []);
   assert.deepEqual(names(progress.topicsOf('nobody', [], undefined)), []);

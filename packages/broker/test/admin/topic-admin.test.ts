@@ -10,6 +10,7 @@ function open(options: TablesOptions = {}) {
   const tables = new Tables(options);
   /** Topics whose queues the store was asked to remove, with what it was told of them. */
   const removed: [topic: string, isRecorded: boolean][] = [];
+  const batchTopics: string[] = [];
   const state = { failsAt: '', hasDelayed: false, onDelete: (_topic: string): void => {} };
   const store = {
     deleteTopic: async (topic: string, { isRecorded }: { isRecorded: boolean }) => {
@@ -18,15 +19,18 @@ function open(options: TablesOptions = {}) {
       tables.log.push(`store ${topic}`);
       removed.push([topic, isRecorded]);
     },
+    batchTopicFault: (topic: string) => (topic === 'T' ? 'T has consume queues' : undefined),
+    declareBatchTopic: (topic: string) => void batchTopics.push(topic),
   } as unknown as MessageStore;
   const { config, topics, offsets, stats, announce } = tables;
   const admin = new TopicAdmin({
     ...{ config, store, topics, offsets, stats, logger: silentLogger, announce },
     ...{ topicsFile: tables.file('topics'), offsetsFile: tables.file('offsets') },
+    ...{ mappingsFile: tables.file('mappings'), staticTopics: tables.staticTopics },
     hasDelayed: () => state.hasDelayed,
     whenPopsEnd: () => Promise.resolve(),
   });
-  return { tables, topics, offsets, admin, state, removed };
+  return { tables, topics, offsets, admin, state, removed, batchTopics };
 }
 
 const change = (topicName: string, more: object = {}, attributes?: string): TopicChange => ({
@@ -41,7 +45,7 @@ function refusedWith(outcome: unknown, code: number, remark: RegExp): void {
 }
 
 test('topic admin: one topic of a list that cannot be keeps all of them from being made or changed', async () => {
-  const { tables, admin } = open();
+  const { tables, admin, batchTopics } = open();
   tables.topic('Known', { attributes: new Map([['message.type', 'FIFO']]) });
   const before = tables.shown();
   const good = [change('New'), change('Known', { readQueueNums: 9 }, '+message.type=DELAY')];
@@ -55,17 +59,21 @@ test('topic admin: one topic of a list that cannot be keeps all of them from bei
     [change('T', { readQueueNums: 65_537 }), ResponseCode.INVALID_PARAMETER, /readQueueNums=65537/],
     [change('T', { writeQueueNums: -1 }), ResponseCode.INVALID_PARAMETER, /writeQueueNums=-1/],
     [change('T', { perm: 16 }), ResponseCode.INVALID_PARAMETER, /perm=16/],
-    [change('T', {}, '+queue.type=BatchCQ'), ResponseCode.SYSTEM_ERROR, /not supported by this broker yet/],
+    [change('T', {}, '+queue.type=BatchCQ'), ResponseCode.SYSTEM_ERROR, /T has consume queues/],
     [change('T', {}, '-message.type'), ResponseCode.SYSTEM_ERROR, /nonexistent key/],
     [change('Known', {}, '+queue.type=SimpleCQ'), ResponseCode.SYSTEM_ERROR, /unchangeable/],
     [change('T', {}, '+message.type=MIXED'), ResponseCode.INVALID_PARAMETER, /MIXED message type is not supported/],
   ];
+  good.push(change('Batch', {}, '+queue.type=BatchCQ'));
   for (const [bad, code, remark] of cases) {
     refusedWith(await admin.update([...good, bad]), code, remark);
     refusedWith(await admin.update([bad, ...good]), code, remark);
   }
   assert.deepEqual(tables.shown(), before);
   assert.deepEqual(tables.log, [], 'nothing is saved or announced');
+  assert.deepEqual(batchTopics, [], 'nor told to the store');
+  assert.equal(await admin.update(good), undefined);
+  assert.deepEqual(batchTopics, ['Batch']);
 });
 
 test('topic admin: topics beyond the room for them are refused as a whole, and what is there may change', async () => {

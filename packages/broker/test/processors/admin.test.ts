@@ -99,7 +99,7 @@ test('topics that cannot be made or deleted', async (t) => {
   assert.equal(await make('T', { order: 'yes' }), ResponseCode.INVALID_PARAMETER);
   assert.equal(await make('T', { topicFilterType: 'NONE' }), ResponseCode.INVALID_PARAMETER);
   assert.equal(await make('T', { attributes: '+cleanup.policy=COMPACTION' }), ResponseCode.SYSTEM_ERROR);
-  assert.equal(await make('T', { attributes: '+queue.type=BatchCQ' }), ResponseCode.SYSTEM_ERROR);
+  assert.equal(await make('T', { attributes: '+queue.type=OtherCQ' }), ResponseCode.SYSTEM_ERROR);
   const list = JSON.stringify({ topicConfigList: [{ topicName: 'T', topicFilterType: 'NONE' }] });
   const listed = await invoke(RequestCode.UPDATE_AND_CREATE_TOPIC_LIST, undefined, list);
   assert.match(listed.remark ?? '', /topicFilterType=NONE: allowed are SINGLE_TAG, MULTI_TAG/);

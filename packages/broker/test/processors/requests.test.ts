@@ -94,7 +94,6 @@ test('guarded: what is the client’s fault is answered, thrown at once or later
     [new RequestFault(ResponseCode.TOPIC_NOT_EXIST, 'none'), ResponseCode.TOPIC_NOT_EXIST],
     [new RemotingError('REMOTING_BODY_INVALID', 'no body'), ResponseCode.INVALID_PARAMETER],
     [new RemotingError('REMOTING_JSON_INVALID', 'no JSON'), ResponseCode.INVALID_PARAMETER],
-    [new StoreError('STORE_QUEUE_TYPE_UNSUPPORTED', 'batch'), ResponseCode.SYSTEM_ERROR],
     [new RemotingError('REMOTING_TIMEOUT', 'late'), undefined],
     [new StoreError('STORE_READ_FAILED', 'EIO'), undefined],
     [new TypeError('x is undefined'), undefined],

@@ -19,9 +19,8 @@ function open() {
   const tables = new Tables();
   const { config, topics, groups, clock } = tables;
   const consumers = new ConsumerManager({ logger: silentLogger, budget: roomy(), notifyEnabled: () => false, clock });
-  const store = { queueTypeFault: (topic: string) => (topic === 'Batch' ? 'Batch has batch queues' : undefined) };
   const sqlFilters = new SqlFilters(config, silentLogger);
-  const permission = new PullPermission({ config, store, topics, groups, consumers, sqlFilters, host: '10.0.0.9' });
+  const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host: '10.0.0.9' });
   const online = (subscriptions: ReturnType<typeof tagSubscription>[], broadcasts = false) =>
     consumers.register(
       'g',
@@ -77,7 +76,6 @@ test('pull permission: the topic, its permission, its queues at both ends, its k
   tables.topic('T', { readQueueNums: 2, writeQueueNums: 8 });
   tables.topic('WriteOnly', { perm: 2 });
   tables.topic('Unread', { readQueueNums: 0 });
-  tables.topic('Batch');
   const of = (more: Partial<PullRequest>) => permission.topic(request(more), caller);
   for (const queueId of [0, 1]) assert.ok(!(of({ queueId }) instanceof Refusal), String(queueId));
   for (const queueId of [-1, 2, 7, 2 ** 40]) {
@@ -88,7 +86,6 @@ test('pull permission: the topic, its permission, its queues at both ends, its k
   refusedWith(of({ topic: 'None' }), ResponseCode.TOPIC_NOT_EXIST, /topic\[None\] not exist/);
   refusedWith(of({ topic: '__proto__' }), ResponseCode.TOPIC_NOT_EXIST, /__proto__/);
   refusedWith(of({ topic: 'WriteOnly' }), ResponseCode.NO_PERMISSION, /the topic\[WriteOnly\] pulling/, 3);
-  refusedWith(of({ topic: 'Batch' }), ResponseCode.SYSTEM_ERROR, /batch queues/);
 });
 
 test('pull permission: a subscription that is none is refused; one that passes everything is no filter', () => {

@@ -26,7 +26,7 @@ test('every value that RocketMQ 5.5.0 takes is taken, but for what is not there 
   const values: Record<string, string[]> = {
     'message.type': ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'PRIORITY', 'LITE', 'MIXED'],
     'cleanup.policy': ['DELETE'],
-    'queue.type': ['SimpleCQ'],
+    'queue.type': ['SimpleCQ', 'BatchCQ'],
     'reserve.time': ['-1', '0', '+5', '9223372036854775807'],
     'lite.topic.expiration': ['-1', '0', '30', '43200'],
   };
@@ -60,7 +60,7 @@ test('changes that make no sense say why', () => {
     [undefined, '+message.type=LOUD', /must be one of/],
     [undefined, '+message.type=', /must be one of/],
     [undefined, '+cleanup.policy=COMPACTION', /COMPACTION: is not supported by this broker yet/],
-    [undefined, '+queue.type=BatchCQ', /BatchCQ: is not supported by this broker yet/],
+    [undefined, '+queue.type=RocksDBCQ', /must be one of BatchCQ, SimpleCQ/],
     [undefined, '+reserve.time=-2', /from -1 to 9223372036854775807/],
     [undefined, '+reserve.time=9223372036854775808', /from -1 to/],
     [undefined, '+reserve.time=1.5', /from -1 to/],

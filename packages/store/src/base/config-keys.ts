@@ -61,6 +61,12 @@ export const storeKeys: KeyTable<MessageStoreConfig> = {
     300_000 * 20,
     'Size of a consume-queue file; rounded up to a multiple of 20.',
   ),
+  mapperFileSizeBatchConsumeQueue: integer(
+    [46, 2_147_483_620],
+    'bytes',
+    300_000 * 46,
+    'Size of a file of a batch queue (topics with `queue.type=BatchCQ`); rounded up to a multiple of 46.',
+  ),
 
   flushIntervalCommitLog: milliseconds([1], 500, 'ASYNC_FLUSH: time between two flushes.', CHANGEABLE),
   flushCommitLogLeastPages: integer(

@@ -22,6 +22,8 @@ export interface MessageStoreConfig {
 
   mappedFileSizeCommitLog: number;
   mappedFileSizeConsumeQueue: number;
+  /** RocketMQ's spelling. */
+  mapperFileSizeBatchConsumeQueue: number;
 
   flushIntervalCommitLog: number;
   /** RocketMQ: 4, which lets up to flushCommitLogThoroughInterval pass while less than 16 KiB is new. Ours: 0, each

@@ -51,6 +51,7 @@ function checkValue(key: string, value: unknown): void {
 function withPairs(config: MessageStoreConfig): MessageStoreConfig {
   // RocketMQ rounds up to whole entries; a file must hold whole ones.
   config.mappedFileSizeConsumeQueue = Math.ceil(config.mappedFileSizeConsumeQueue / 20) * 20;
+  config.mapperFileSizeBatchConsumeQueue = Math.ceil(config.mapperFileSizeBatchConsumeQueue / 46) * 46;
   return config;
 }
 

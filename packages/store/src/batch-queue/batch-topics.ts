@@ -32,9 +32,8 @@ function recordOf(value: unknown): Record<string, unknown> {
 
 /**
  * Topics with batch queues (RocketMQ BatchConsumeQueue): their entries are 46 bytes long, stand for several messages, and
- * lie in `<root>/batchconsumequeue/`. Such queues are neither written nor read here, and left as they are. RocketMQ does
- * not start on a directory where a topic has queues of the other kind (ConsumeQueueStore.queueTypeShouldBe), so for
- * these topics nothing may ever be written into `consumequeue/`.
+ * lie in `<root>/batchconsumequeue/`. RocketMQ does not start on a directory where a topic has queues of the other kind
+ * (ConsumeQueueStore.queueTypeShouldBe), so for these topics nothing may ever be written into `consumequeue/`.
  *
  * A topic is one of them when topics.json says so; or when it has a directory there and topics.json does not know it.
  */
@@ -42,10 +41,9 @@ export class BatchTopics {
   readonly #root: string;
   readonly #fileSystem: FileSystem;
   readonly #logger: StoreLogger;
-  /** Topics that are none of these any more, and whose directory has to go. */
+  /** Topics that were deleted before this start, and whose directory has to go. */
   readonly #forgotten = new Set<string>();
-  /** Queue ids by topic; none for a topic that has no queue yet. */
-  readonly #topics = new Map<string, readonly number[]>();
+  readonly #topics = new Set<string>();
   /** Topics that topics.json declares to have batch queues, or not. */
   #declared: QueueTypes = new Map();
 
@@ -67,11 +65,11 @@ export class BatchTopics {
       throw new StoreError('STORE_METADATA_DAMAGED', message, { path: topicsFile(this.#root) });
     }
     this.#declared = declared;
-    for (const [topic, isBatch] of declared) if (isBatch && isTopicStorable(topic)) this.#topics.set(topic, []);
-    for (const [topic, queueIds] of directories) {
+    for (const [topic, isBatch] of declared) if (isBatch && isTopicStorable(topic)) this.#topics.add(topic);
+    for (const topic of directories.keys()) {
       const isDeclared = this.#declared.get(topic);
       if (isDeclared === undefined && isDeleted(topic)) this.#forgotten.add(topic);
-      else if (isDeclared !== false) this.#topics.set(topic, queueIds);
+      else if (isDeclared !== false) this.#topics.add(topic);
       else {
         const path = this.#path(topic);
         const message = `topic ${topic} has batch queues, which topics.json says it has not; they are left alone`;
@@ -79,12 +77,6 @@ export class BatchTopics {
       }
     }
     await this.removeForgotten();
-    if (this.#topics.size === 0) return;
-    const topics = [...this.#topics.keys()];
-    this.#logger.warn(
-      { topics },
-      `${topics.length} topics have batch queues (queue.type=BatchCQ), which are left as they are`,
-    );
   }
 
   get size(): number {
@@ -100,26 +92,19 @@ export class BatchTopics {
     return this.#declared.get(topic) === true;
   }
 
-  /** Why the topic can be neither read nor written; undefined for one that has no batch queues. */
-  fault(topic: string): string | undefined {
-    if (!this.has(topic)) return undefined;
-    return `topic ${topic} has batch queues (${QUEUE_TYPE}=${BATCH_CQ}), which are neither read nor written`;
+  /** The topic has batch queues from now on. It has no queues of the other kind. */
+  declare(topic: string): void {
+    this.#topics.add(topic);
   }
 
-  /** Throws STORE_QUEUE_TYPE_UNSUPPORTED for a topic with batch queues. */
-  check(topic: string): void {
-    const fault = this.fault(topic);
-    if (fault !== undefined) throw new StoreError('STORE_QUEUE_TYPE_UNSUPPORTED', fault, { topic });
-  }
-
-  /** Topics that have at least one batch queue, with their queue ids in ascending order. */
-  queuesByTopic(): Map<string, readonly number[]> {
-    return new Map([...this.#topics].filter(([, queueIds]) => queueIds.length > 0));
+  /** The topic was deleted, and its directory could not be removed. */
+  isForgotten(topic: string): boolean {
+    return this.#forgotten.has(topic);
   }
 
   /** The topic was deleted: it is an ordinary one from here on. */
   forget(topic: string): void {
-    if (this.#topics.delete(topic)) this.#forgotten.add(topic);
+    this.#topics.delete(topic);
   }
 
   /** Removes the directories of forgotten topics, durably. A failure is a line: the next start tries again. */

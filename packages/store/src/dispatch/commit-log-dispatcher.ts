@@ -1,4 +1,4 @@
-import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { type DispatchRequest, innerCountOf } from '../record/dispatch-request.ts';
 import type { DispatchTarget } from '../record/dispatch-target.ts';
 
 /** Told of each message that became readable, in log order; `maxOffset` is the queue's new exclusive end. */
@@ -30,10 +30,10 @@ export class CommitLogDispatcher {
   dispatch(request: DispatchRequest): void {
     let isReadable = false;
     for (const target of this.#targets) if (target.dispatch(request)) isReadable = true;
-    const { topic, queueId, consumeQueueOffset, tagsCode, storeTimestamp, lmqs } = request;
+    const { topic, queueId, tagsCode, storeTimestamp, lmqs } = request;
     if (isReadable) {
-      for (const listener of this.#listeners)
-        listener(topic, queueId, consumeQueueOffset + 1, tagsCode, storeTimestamp);
+      const maxOffset = request.consumeQueueOffset + innerCountOf(request);
+      for (const listener of this.#listeners) listener(topic, queueId, maxOffset, tagsCode, storeTimestamp);
     }
     if (lmqs === undefined) return;
     for (const { name, queueOffset } of lmqs) {

@@ -20,6 +20,7 @@ import type { QueueOffsetOperator } from '../queue/queue-offset-operator.ts';
 import { MessageCheck, type Refusal } from '../record/check-message.ts';
 import { DelayLevels, SCHEDULE_TOPIC } from '../record/delay-levels.ts';
 import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { innerCountOfRecord, withInnerBase } from '../record/inner-batch.ts';
 import { type EncodedPart, MessageEncoder } from '../record/message-encoder.ts';
 import type { LmqPlace } from '../record/multi-dispatch.ts';
 import { PROPERTY_WAIT_STORE_MSG_OK, propertyOf } from '../record/properties.ts';
@@ -50,8 +51,8 @@ export interface CommitLogParts {
   foldedTopics?: FoldedTopics;
   /** Why dispatch has to wait for resumeDispatch(): what it fills cannot be written, and memory has taken what it may. */
   dispatchHeldReason?: () => string | undefined;
-  /** Topics with batch queues: nothing is appended for them. None without. */
-  batchTopics?: Pick<BatchTopics, 'fault'>;
+  /** Topics with batch queues, which take inner batches. None without. */
+  batchTopics?: Pick<BatchTopics, 'has'>;
 }
 
 /**
@@ -90,7 +91,7 @@ export class CommitLog implements FlushListener {
   readonly #onFlushedTo: CommitLogParts['onFlushed'];
   readonly #readOnlyReason: () => string | undefined;
   readonly #dispatchHeldReason: () => string | undefined;
-  readonly #batchTopics: Pick<BatchTopics, 'fault'>;
+  readonly #batchTopics: Pick<BatchTopics, 'has'>;
   readonly #confirmAtFlush: boolean;
   /** Messages and bytes appended since the store was opened. */
   appendCount = 0;
@@ -116,7 +117,7 @@ export class CommitLog implements FlushListener {
     this.#dispatchHeldReason = parts.dispatchHeldReason ?? (() => undefined);
     this.#storeTime = new StoreTime(context.clock, context.logger);
     this.#delayLevels = new DelayLevels(config.messageDelayLevel);
-    this.#batchTopics = parts.batchTopics ?? { fault: () => undefined };
+    this.#batchTopics = parts.batchTopics ?? { has: () => false };
     const encoder = new MessageEncoder(config);
     this.#encoder = encoder;
     this.#check = new MessageCheck({
@@ -124,6 +125,7 @@ export class CommitLog implements FlushListener {
       engineBytesMax: this.mappedFileQueue.engine.appendBytesMax,
       encoder,
       foldedTopics: parts.foldedTopics,
+      batchTopics: this.#batchTopics,
     });
     if (config.enableLmq && config.enableMultiDispatch) {
       this.#multiDispatch = new MultiDispatch(config, this.#queueOffsets, (message) => this.#check.message(message));
@@ -188,7 +190,7 @@ export class CommitLog implements FlushListener {
 
   /** Appends a batch as consecutive records of one queue, all in one file; acknowledged together, like one message. */
   asyncPutMessages(batch: MessageExtBatch, durability?: Durability): Promise<PutMessageResult> {
-    const refusal = this.#checkState() ?? this.#checkTopic(batch.topic) ?? this.#check.batch(batch);
+    const refusal = this.#checkState() ?? this.#check.batch(batch);
     if (refusal) return Promise.resolve(refused(refusal));
     if (batch.messages.some((part) => isShared(part.body))) {
       const messages = batch.messages.map((part) => ({ ...part, body: Buffer.from(part.body) }));
@@ -214,7 +216,12 @@ export class CommitLog implements FlushListener {
         message,
         parts,
         (copy, copies) => {
-          const refusal = this.#checkState();
+          // The topic may have queues of another kind now.
+          const refusal =
+            this.#checkState() ??
+            (copies.length === 1
+              ? this.#check.message({ ...copy, ...copies[0]!, propertyBytes: undefined })
+              : undefined);
           return refusal ? Promise.resolve(refused(refusal)) : this.#put(copy, copies, waitStoreMsgOK, durability);
         },
         (reason) => refused({ status: 'SERVICE_NOT_AVAILABLE', reason }),
@@ -234,9 +241,11 @@ export class CommitLog implements FlushListener {
   #append(message: MessageExtBrokerInner, given: readonly EncodedPart[]): PutMessageResult | undefined {
     const takesQueueOffset = hasQueueEntry(message.sysFlag);
     const queueOffset = takesQueueOffset ? this.#queueOffsets.currentOffset(message.topic, message.queueId) : -1;
+    const innerCount = innerCountOfRecord(message.sysFlag, given[0]!.propertiesString);
     const storeTimestamp = this.#storeTime.next();
     const assigned = this.#multiDispatch?.assign(message, given);
-    const parts = assigned?.parts ?? given;
+    let parts = assigned?.parts ?? given;
+    if (innerCount !== undefined) parts = [withBase(parts[0]!, queueOffset)];
     for (let attempt = 0; attempt < 2; attempt++) {
       const file = this.mappedFileQueue.tryGetLastMappedFile();
       if (!file) return undefined;
@@ -244,9 +253,10 @@ export class CommitLog implements FlushListener {
       if (status === 'NO_BUFFER') return undefined;
       if (status === 'PUT_OK') {
         this.#storeTime.taken(storeTimestamp);
-        if (takesQueueOffset) this.#queueOffsets.increase(message.topic, message.queueId, parts.length);
+        const count = innerCount ?? parts.length;
+        if (takesQueueOffset) this.#queueOffsets.increase(message.topic, message.queueId, count);
         if (assigned?.places !== undefined) this.#multiDispatch?.taken(assigned.places);
-        return this.#appended(message, parts, queueOffset, storeTimestamp, assigned?.places);
+        return this.#appended(message, parts, queueOffset, storeTimestamp, innerCount, assigned?.places);
       }
     }
     return undefined;
@@ -257,13 +267,14 @@ export class CommitLog implements FlushListener {
     parts: readonly EncodedPart[],
     queueOffset: number,
     storeTimestamp: number,
+    innerCount: number | undefined,
     lmqs: readonly LmqPlace[] | undefined,
   ): PutMessageResult {
     const appender = this.#appender;
     for (let i = 0; i < appender.count; i++) {
       const { propertiesString, propertyBytes } = parts[i]!;
       const keyHashes = (propertyBytes?.scan ?? this.#scan.scanText(propertiesString)).keyHashes();
-      this.#reput.append({
+      const request: DispatchRequest = {
         topic: message.topic,
         queueId: message.queueId,
         commitLogOffset: appender.offsets[i]!,
@@ -276,7 +287,9 @@ export class CommitLog implements FlushListener {
         sysFlag: message.sysFlag,
         preparedTransactionOffset: message.preparedTransactionOffset,
         lmqs,
-      });
+      };
+      if (innerCount !== undefined) request.innerCount = innerCount;
+      this.#reput.append(request);
     }
     // An engine whose appends are written at once, read by readers that need no flush, dispatches at once.
     if (!this.#confirmAtFlush) this.#advanceDispatch();
@@ -289,7 +302,7 @@ export class CommitLog implements FlushListener {
       wroteBytes: appender.totalSize,
       queueOffset: queueOffset === -1 ? 0 : queueOffset,
       storeTimestamp,
-      messageCount: appender.count,
+      messageCount: innerCount ?? appender.count,
     };
     if (appender.count > 1) result.batchOffsets = appender.offsets.slice(0, appender.count);
     return result;
@@ -372,19 +385,16 @@ export class CommitLog implements FlushListener {
     };
   }
 
-  #checkTopic(topic: string): Refusal | undefined {
-    const reason = this.#batchTopics.fault(topic);
-    return reason === undefined ? undefined : { status: 'MESSAGE_ILLEGAL', reason };
-  }
-
   /**
    * Properties stay bytes for a message that is appended now and whose record gets no checksum for them. Who waits keeps
    * them as text: the bytes are another message's by then.
    */
   #needsText(message: MessageExtBrokerInner, propertyBytes: EncodedProperties): boolean {
+    const { topic } = message;
     return (
       this.#encoder.needsText(propertyBytes) ||
-      message.topic === SCHEDULE_TOPIC ||
+      topic === SCHEDULE_TOPIC ||
+      this.#batchTopics.has(topic) ||
       (propertyBytes.scan.found & PropertyBit.MULTI_DISPATCH) !== 0 ||
       this.#isWaitedFor(message)
     );
@@ -407,7 +417,7 @@ export class CommitLog implements FlushListener {
   }
 
   #messageFault(message: MessageExtBrokerInner): Refusal | undefined {
-    return this.#checkTopic(message.topic) ?? this.#check.message(message) ?? this.#multiDispatch?.fault(message);
+    return this.#check.message(message) ?? this.#multiDispatch?.fault(message);
   }
 
   // A topic that is deleted.
@@ -492,3 +502,9 @@ export class CommitLog implements FlushListener {
     return this.#check.appendBytesMax;
   }
 }
+
+/** An inner batch as it is stored: with the number of its first message. */
+const withBase = (part: EncodedPart, queueOffset: number): EncodedPart => ({
+  ...{ body: part.body, flag: part.flag },
+  propertiesString: withInnerBase(part.propertiesString, queueOffset),
+});

@@ -14,7 +14,7 @@ import {
   splitNames,
 } from '../record/multi-dispatch.ts';
 import { encodeProperties, propertyOf, removeProperties } from '../record/properties.ts';
-import { hasQueueEntry } from '../record/sys-flag.ts';
+import { hasQueueEntry, INNER_BATCH_FLAG } from '../record/sys-flag.ts';
 
 /** What both property names begin with. */
 const MULTI = 'INNER_MULTI_';
@@ -66,6 +66,7 @@ export class MultiDispatch {
   namesOf(message: MessageExtBrokerInner): readonly string[] | undefined {
     const { topic, sysFlag, propertiesString } = message;
     if (!propertiesString.includes(MULTI)) return undefined;
+    if ((sysFlag & INNER_BATCH_FLAG) !== 0) return undefined;
     if (!hasQueueEntry(sysFlag) || !allowsMultiDispatch(topic) || transactionTopics.has(topic)) return undefined;
     const value = propertyOf(propertiesString, PROPERTY_INNER_MULTI_DISPATCH) ?? '';
     const names = value.trim() === '' ? [] : splitNames(value);

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { StoreContext } from '../base/context.ts';
 import { StoreError } from '../base/errors.ts';
 import { offsetToFileName } from '../base/file-name.ts';
@@ -7,7 +7,7 @@ import { Lacks } from '../base/passing-lack.ts';
 import { errnoOf, failStore, failUnlessLack, toStoreError } from '../base/queue-failure.ts';
 import { OpenFiles } from '../io/open-files.ts';
 import { storePaths } from '../io/store-directory.ts';
-import { CQ_STORE_UNIT_SIZE, fillWithFiller } from './unit.ts';
+import { simpleUnits, type UnitFormat } from './unit.ts';
 
 /** Blocking calls this part has under way at once; more would only queue up on the I/O lane, in front of the log's. */
 export const QUEUE_IO_CONCURRENCY = 4;
@@ -15,15 +15,17 @@ export const QUEUE_IO_CONCURRENCY = 4;
 export const LOAD_IO_CONCURRENCY = 32;
 
 /**
- * The files under `<root>/consumequeue/<topic>/<queueId>/`, each of fileSize bytes, named by its first byte's place in
- * the queue in 20 digits. They are sparse: made by ftruncate, blocks appear where units are written.
+ * The files under `<root>/consumequeue/<topic>/<queueId>/`, or `<root>/batchconsumequeue/…` for batch queues, each of
+ * fileSize bytes, named by its first byte's place in the queue in 20 digits. They are sparse: made by ftruncate, blocks
+ * appear where units are written.
  *
  * A file that is missing between two others reads as filler (a gap so wide that the file was never made).
  * A write or a making that fails for a lack which may pass (no descriptor, no room) rejects and may be tried again with
  * the same bytes. Any other failed write, and every failed sync, stops the store, once and for good; failed reads do not.
  */
 export class ConsumeQueueFiles {
-  /** Bytes of one file: mappedFileSizeConsumeQueue rounded up to whole units. */
+  readonly units: UnitFormat;
+  /** Bytes of one file: what units.fileSizeKey says, rounded up to whole units. */
   readonly fileSize: number;
   readonly directory: string;
   readonly #context: StoreContext;
@@ -35,10 +37,12 @@ export class ConsumeQueueFiles {
   /** Directories with names that a power cut could still take. */
   #unsyncedDirectories = new Set<string>();
 
-  constructor(context: StoreContext) {
+  constructor(context: StoreContext, units: UnitFormat = simpleUnits) {
     this.#context = context;
-    this.fileSize = Math.ceil(context.config.mappedFileSizeConsumeQueue / CQ_STORE_UNIT_SIZE) * CQ_STORE_UNIT_SIZE;
-    this.directory = join(context.config.storePathRootDir, 'consumequeue');
+    this.units = units;
+    this.fileSize = Math.ceil(context.config[units.fileSizeKey] / units.bytes) * units.bytes;
+    const { consumeQueue, batchConsumeQueue } = storePaths(context.config.storePathRootDir);
+    this.directory = units === simpleUnits ? consumeQueue : batchConsumeQueue;
     this.#files = new OpenFiles(context.fileSystem, context.config.consumeQueueOpenFilesMax);
   }
 
@@ -113,7 +117,7 @@ export class ConsumeQueueFiles {
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT')
           throw toStoreError('STORE_READ_FAILED', 'reading consume queue file', path, error);
-        fillWithFiller(part, 0, length);
+        this.units.fill(part, 0, length);
       }
       done += length;
     }

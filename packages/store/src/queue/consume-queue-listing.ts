@@ -75,7 +75,7 @@ export class ConsumeQueueListing {
       if (stat.size !== fileSize || offset % fileSize !== 0) {
         throw new StoreError(
           'STORE_FILE_SIZE_MISMATCH',
-          `${path} has ${stat.size} bytes, expected ${fileSize} (mappedFileSizeConsumeQueue) and a name that is a multiple of it`,
+          `${path} has ${stat.size} bytes, expected ${fileSize} (${this.#files.units.fileSizeKey}) and a name that is a multiple of it`,
           { path, expected: fileSize, found: stat.size },
         );
       }

@@ -1,13 +1,16 @@
 import type { ConsumeQueueFiles } from './consume-queue-files.ts';
-import { CQ_STORE_UNIT_SIZE, isFillerUnit, isGoodUnit, unitPhyOffset, unitSize } from './unit.ts';
+import { isFillerUnit, type UnitFormat, unitPhyOffset, unitSize } from './unit.ts';
 
 /** The first look at a queue: most queues of a store with many end within it, so they cost one read. */
-const FIRST_LOOK_BYTES = 200 * CQ_STORE_UNIT_SIZE;
+const FIRST_LOOK_UNITS = 200;
 /** The least that a disk writes as a whole. */
 const SECTOR_BYTES = 512;
-const SCAN_BYTES = 3_276 * CQ_STORE_UNIT_SIZE;
+/** At most; whole units of it are read at a time. */
+const SCAN_BYTES = 65_536;
 
 const ZEROS = Buffer.alloc(SCAN_BYTES);
+
+const scanBytesOf = ({ bytes }: UnitFormat): number => Math.floor(SCAN_BYTES / bytes) * bytes;
 
 export interface RecoveredUnits {
   endWhere: number;
@@ -50,7 +53,8 @@ export async function recoverUnits(
   limitWhere: number,
   durableWhere: number | undefined,
 ): Promise<RecoveredUnits> {
-  const { fileSize } = files;
+  const { fileSize, units: format } = files;
+  const firstLookBytes = FIRST_LOOK_UNITS * format.bytes;
   const read = async (from: number, bytes: number): Promise<Buffer> => {
     const units = Buffer.allocUnsafe(Math.min(bytes, limitWhere - from));
     await files.read(topic, queueId, from, units);
@@ -67,14 +71,14 @@ export async function recoverUnits(
     isOutOfOrder: false,
     first: undefined,
   };
-  let units = await read(start, FIRST_LOOK_BYTES);
-  let ended = scanUnits(units, start, scan);
+  let units = await read(start, firstLookBytes);
+  let ended = scanUnits(format, units, start, scan);
   if (!ended && durableWhere !== undefined) {
-    const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere, fileSize);
+    const boundary = await durableBoundary(read, scan.endWhere, limitWhere, durableWhere, files);
     if (boundary > scan.endWhere) {
-      const last = await read(boundary - CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
+      const last = await read(boundary - format.bytes, format.bytes);
       scan.endWhere = boundary;
-      scan.lastWhere = boundary - CQ_STORE_UNIT_SIZE;
+      scan.lastWhere = boundary - format.bytes;
       scan.previousMaxPhysicOffset = scan.maxPhysicOffset;
       scan.lastPhyOffset = unitPhyOffset(last, 0);
       scan.maxPhysicOffset = scan.lastPhyOffset + unitSize(last, 0);
@@ -83,8 +87,8 @@ export async function recoverUnits(
   let chunkWhere = start;
   while (!ended && scan.endWhere < limitWhere) {
     chunkWhere = scan.endWhere;
-    units = await read(chunkWhere, SCAN_BYTES);
-    ended = scanUnits(units, chunkWhere, scan);
+    units = await read(chunkWhere, scanBytesOf(format));
+    ended = scanUnits(format, units, chunkWhere, scan);
   }
 
   // durableWhere lies between two records. An entry of a record on both sides of it is wrong, and its end would hide the
@@ -97,9 +101,9 @@ export async function recoverUnits(
     durableWhere !== undefined &&
     !isImpossible &&
     scan.maxPhysicOffset > durableWhere &&
-    crossesSector(scan.endWhere, fileSize)
+    crossesSector(scan.endWhere, files)
   ) {
-    scan.endWhere -= CQ_STORE_UNIT_SIZE;
+    scan.endWhere -= format.bytes;
     scan.maxPhysicOffset = scan.previousMaxPhysicOffset;
   }
   // Of two entries out of order it may be the first whose bits were turned over, and its end would hide the ones behind it.
@@ -114,7 +118,7 @@ export async function recoverUnits(
   const isDamaged =
     durableWhere !== undefined &&
     ((isDoubtful && scan.maxPhysicOffset < durableWhere) ||
-      holdsDurable(seen, endWhere, scan.maxPhysicOffset, durableWhere, fileSize) ||
+      holdsDurable(seen, endWhere, scan.maxPhysicOffset, durableWhere, files) ||
       (await filesHoldDurable(files, read, endWhere, limitWhere, scan.maxPhysicOffset, durableWhere)));
   // What is behind a damage is what dispatch makes anew; should it not come to that, the next start must find it again.
   if (!isDamaged) {
@@ -145,13 +149,14 @@ function holdsDurable(
   where: number,
   maxPhysicOffset: number,
   durableWhere: number,
-  fileSize: number,
+  files: ConsumeQueueFiles,
 ): boolean {
-  for (let at = 0; at + CQ_STORE_UNIT_SIZE <= units.length; at += CQ_STORE_UNIT_SIZE) {
-    if (!isGoodUnit(units, at) || isFillerUnit(units, at)) continue;
+  const { units: format } = files;
+  for (let at = 0; at + format.bytes <= units.length; at += format.bytes) {
+    if (!format.isGood(units, at) || isFillerUnit(units, at)) continue;
     const phyOffset = unitPhyOffset(units, at);
     if (phyOffset < maxPhysicOffset || phyOffset + unitSize(units, at) > durableWhere) continue;
-    if (!crossesSector(where + at + CQ_STORE_UNIT_SIZE, fileSize)) return true;
+    if (!crossesSector(where + at + format.bytes, files)) return true;
   }
   return false;
 }
@@ -165,26 +170,26 @@ async function filesHoldDurable(
   maxPhysicOffset: number,
   durableWhere: number,
 ): Promise<boolean> {
-  const { fileSize } = files;
+  const { fileSize, units: format } = files;
   const next = Math.ceil(endWhere / fileSize) * fileSize;
   for (const file of new Set([next, limitWhere - fileSize])) {
     if (file < endWhere || file >= limitWhere) continue;
-    const units = await read(file, Math.min(FIRST_LOOK_BYTES, fileSize));
-    if (holdsDurable(units, file, maxPhysicOffset, durableWhere, fileSize)) return true;
+    const units = await read(file, Math.min(FIRST_LOOK_UNITS * format.bytes, fileSize));
+    if (holdsDurable(units, file, maxPhysicOffset, durableWhere, files)) return true;
   }
   return false;
 }
 
 /** Whether the unit that ends at `where` lies in two sectors of its file. */
-function crossesSector(where: number, fileSize: number): boolean {
-  const position = (where - CQ_STORE_UNIT_SIZE) % fileSize;
-  return position % SECTOR_BYTES > SECTOR_BYTES - CQ_STORE_UNIT_SIZE;
+function crossesSector(where: number, { fileSize, units }: ConsumeQueueFiles): boolean {
+  const position = (where - units.bytes) % fileSize;
+  return position % SECTOR_BYTES > SECTOR_BYTES - units.bytes;
 }
 
 /** Moves the scan over the good units; true when it met one that is not. */
-function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
-  for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
-    if (!isGoodUnit(units, at)) return true;
+function scanUnits(format: UnitFormat, units: Buffer, where: number, scan: Scan): boolean {
+  for (let at = 0; at < units.length; at += format.bytes) {
+    if (!format.isGood(units, at)) return true;
     if (!isFillerUnit(units, at)) {
       const phyOffset = unitPhyOffset(units, at);
       if (phyOffset < scan.maxPhysicOffset) {
@@ -197,7 +202,7 @@ function scanUnits(units: Buffer, where: number, scan: Scan): boolean {
       scan.maxPhysicOffset = phyOffset + unitSize(units, at);
       scan.first ??= { where: where + at, phyOffset };
     }
-    scan.endWhere = where + at + CQ_STORE_UNIT_SIZE;
+    scan.endWhere = where + at + format.bytes;
   }
   return false;
 }
@@ -209,20 +214,23 @@ async function durableBoundary(
   from: number,
   limit: number,
   durableWhere: number,
-  fileSize: number,
+  files: ConsumeQueueFiles,
 ): Promise<number> {
-  const end = limit / CQ_STORE_UNIT_SIZE;
+  const { units: format } = files;
+  const end = limit / format.bytes;
   const isDurable = async (index: number): Promise<boolean> => {
-    const where = (index + 1) * CQ_STORE_UNIT_SIZE;
+    const where = (index + 1) * format.bytes;
     // Of a unit in two sectors a power cut may leave the second half alone: a size with a log offset of zero, which would
     // pass for old. What holds for its neighbour, which is whole or not there, holds for it.
-    const asked = crossesSector(where, fileSize) ? index + 1 : index;
+    const asked = crossesSector(where, files) ? index + 1 : index;
     if (asked >= end) return false;
-    const unit = await read(asked * CQ_STORE_UNIT_SIZE, CQ_STORE_UNIT_SIZE);
-    return isGoodUnit(unit, 0) && !isFillerUnit(unit, 0) && unitPhyOffset(unit, 0) + unitSize(unit, 0) <= durableWhere;
+    const unit = await read(asked * format.bytes, format.bytes);
+    return (
+      format.isGood(unit, 0) && !isFillerUnit(unit, 0) && unitPhyOffset(unit, 0) + unitSize(unit, 0) <= durableWhere
+    );
   };
-  let low = from / CQ_STORE_UNIT_SIZE;
-  let step = FIRST_LOOK_BYTES / CQ_STORE_UNIT_SIZE;
+  let low = from / format.bytes;
+  let step = FIRST_LOOK_UNITS;
   let high = end;
   for (let probe = low + step; probe < end; probe = low + step) {
     if (!(await isDurable(probe))) {
@@ -237,7 +245,7 @@ async function durableBoundary(
     if (await isDurable(middle)) low = middle + 1;
     else high = middle;
   }
-  return low * CQ_STORE_UNIT_SIZE;
+  return low * format.bytes;
 }
 
 /**
@@ -253,7 +261,7 @@ async function zeroStale(
 ): Promise<void> {
   const fileEnd = files.fileFromOffset(endWhere) + files.fileSize;
   const readChunk = async (from: number): Promise<Buffer> => {
-    const bytes = Buffer.allocUnsafe(Math.min(SCAN_BYTES, fileEnd - from));
+    const bytes = Buffer.allocUnsafe(Math.min(scanBytesOf(files.units), fileEnd - from));
     if (bytes.length > 0) await files.read(topic, queueId, from, bytes);
     return bytes;
   };

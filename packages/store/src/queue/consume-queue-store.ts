@@ -4,13 +4,15 @@ import { Lacks } from '../base/passing-lack.ts';
 import type { BatchTopics } from '../batch-queue/batch-topics.ts';
 import type { DispatchRequest } from '../record/dispatch-request.ts';
 import { isTopicStorable } from '../record/topic-name.ts';
+import { BatchQueue } from './batch-queue.ts';
+import { batchUnits } from './batch-unit.ts';
 import { ConsumeQueue, type ConsumeQueueOwner } from './consume-queue.ts';
 import { ConsumeQueueFiles, LOAD_IO_CONCURRENCY, QUEUE_IO_CONCURRENCY } from './consume-queue-files.ts';
 import { ConsumeQueueListing } from './consume-queue-listing.ts';
 import { type Deletions, NEVER_DELETED } from './deletions.ts';
 import type { GatherSpace } from './gathered-units.ts';
 import { QueueRestarts } from './queue-restarts.ts';
-import { CQ_STORE_UNIT_SIZE } from './unit.ts';
+import { simpleUnits, type UnitFormat } from './unit.ts';
 
 const OS_PAGE_SIZE = 4_096;
 const BLOCK_PAGES_MAX = 16;
@@ -38,24 +40,32 @@ interface Removal {
   topic: string;
   /** Undefined: the whole topic's. */
   queueId: number | undefined;
+  isBatch: boolean;
   queues: readonly ConsumeQueue[];
 }
 
-/** Topics whose queues are of another kind. */
-type OtherQueues = Pick<BatchTopics, 'has' | 'isDeclared' | 'check'>;
-const NO_OTHER_QUEUES: OtherQueues = { has: () => false, isDeclared: () => false, check: () => {} };
+/** Which topics have batch queues. */
+type KnownKinds = Pick<BatchTopics, 'has' | 'isDeclared'>;
+const NO_BATCH_TOPICS: KnownKinds = { has: () => false, isDeclared: () => false };
+
+/** What all queues of one kind share. */
+interface Kind {
+  readonly files: ConsumeQueueFiles;
+  readonly listing: ConsumeQueueListing;
+  readonly space: GatherSpace;
+  readonly owner: ConsumeQueueOwner;
+}
 
 /**
- * All consume queues of a store (RocketMQ ConsumeQueueStore): `<root>/consumequeue/<topic>/<queueId>/`. Flush and
- * whatever removes units run one after the other; appends and reads go on beside them.
+ * All queues of a store (RocketMQ ConsumeQueueStore): `<root>/consumequeue/<topic>/<queueId>/`, and
+ * `<root>/batchconsumequeue/…` of topics with batch queues. A topic has queues of one kind. Flush and whatever removes units
+ * run one after the other; appends and reads go on beside them.
  */
 export class ConsumeQueueStore {
   readonly #context: StoreContext;
-  readonly #files: ConsumeQueueFiles;
-  readonly #listing: ConsumeQueueListing;
-  readonly #space: GatherSpace;
-  readonly #owner: ConsumeQueueOwner;
-  readonly #batchTopics: OtherQueues;
+  readonly #simple: Kind;
+  readonly #batch: Kind;
+  readonly #batchTopics: KnownKinds;
   readonly #topics = new Map<string, ConsumeQueue[]>();
   /** Topics with batch queues that have a directory here all the same. */
   #misplaced: string[] = [];
@@ -77,8 +87,8 @@ export class ConsumeQueueStore {
   /** Asked between the queues of a flush: true ends it where it is. */
   isTimeUp: () => boolean = () => false;
 
-  /** `batchTopics`: loaded before load(); for these topics there are no queues here. */
-  constructor(context: StoreContext, deletions = NO_DELETIONS, batchTopics: OtherQueues = NO_OTHER_QUEUES) {
+  /** `batchTopics`: loaded before load(). */
+  constructor(context: StoreContext, deletions = NO_DELETIONS, batchTopics: KnownKinds = NO_BATCH_TOPICS) {
     this.#context = context;
     this.#deletions = deletions;
     this.#restarts = new QueueRestarts(
@@ -90,18 +100,20 @@ export class ConsumeQueueStore {
       context.logger,
     );
     this.#batchTopics = batchTopics;
-    this.#files = new ConsumeQueueFiles(context);
-    this.#listing = new ConsumeQueueListing(context, this.#files);
-    const pages = Math.min(BLOCK_PAGES_MAX, Math.max(1, context.config.flushConsumeQueueLeastPages));
-    this.#space = {
-      fileSize: this.#files.fileSize,
-      blockBytes: Math.floor((pages * OS_PAGE_SIZE) / CQ_STORE_UNIT_SIZE) * CQ_STORE_UNIT_SIZE,
-      bufferedBytes: 0,
-    };
-    this.#owner = {
-      files: this.#files,
-      space: this.#space,
-      logger: context.logger,
+    this.#simple = this.#kind(simpleUnits);
+    this.#batch = this.#kind(batchUnits);
+  }
+
+  #kind(units: UnitFormat): Kind {
+    const files = new ConsumeQueueFiles(this.#context, units);
+    const { config, logger } = this.#context;
+    const pages = Math.min(BLOCK_PAGES_MAX, Math.max(1, config.flushConsumeQueueLeastPages));
+    const blockBytes = Math.floor((pages * OS_PAGE_SIZE) / units.bytes) * units.bytes;
+    const space = { units, fileSize: files.fileSize, blockBytes, bufferedBytes: 0 };
+    const owner: ConsumeQueueOwner = {
+      files,
+      space,
+      logger,
       markDirty: (queue) => {
         this.#dirty.add(queue);
         if (this.#dirty.size === 1 || this.isOverfull) this.onWork?.();
@@ -114,16 +126,21 @@ export class ConsumeQueueStore {
         if (this.#ready.size === 1 || this.isOverfull) this.onWork?.();
       },
     };
+    return { files, listing: new ConsumeQueueListing(this.#context, files), space, owner };
+  }
+
+  get #kinds(): readonly Kind[] {
+    return [this.#simple, this.#batch];
   }
 
   /** Bytes of memory that gathered units hold now. */
   get bufferedBytes(): number {
-    return this.#space.bufferedBytes;
+    return this.#simple.space.bufferedBytes + this.#batch.space.bufferedBytes;
   }
 
   /** More is gathered than GATHERED_BYTES_MAX: the disk does not keep up, or very many queues are in use. */
   get isOverfull(): boolean {
-    return this.#space.bufferedBytes > GATHERED_BYTES_MAX;
+    return this.bufferedBytes > GATHERED_BYTES_MAX;
   }
 
   /** End in the log of the newest record that has an entry in a queue, -1 without one. */
@@ -151,7 +168,8 @@ export class ConsumeQueueStore {
 
   /** Something is in memory or not yet on disk. */
   get isDirty(): boolean {
-    return this.#dirty.size > 0 || this.#removals.length > 0 || this.#files.hasUnsynced;
+    if (this.#dirty.size > 0 || this.#removals.length > 0) return true;
+    return this.#simple.files.hasUnsynced || this.#batch.files.hasUnsynced;
   }
 
   /** Queues looked at by flush() since the start, for tests and metrics. */
@@ -160,7 +178,7 @@ export class ConsumeQueueStore {
   }
 
   get openFileCount(): number {
-    return this.#files.openCount;
+    return this.#simple.files.openCount + this.#batch.files.openCount;
   }
 
   /**
@@ -168,14 +186,25 @@ export class ConsumeQueueStore {
    * was made, is removed. Rejects with STORE_FILE_SIZE_MISMATCH when a file has another length than configured.
    */
   async load(): Promise<void> {
-    const listed = await this.#listing.topics();
-    const topics = listed.filter((topic) => !this.#batchTopics.has(topic));
+    const listed = await this.#simple.listing.topics();
     this.#misplaced = listed.filter((topic) => this.#batchTopics.has(topic));
-    const names = await this.#listing.queues(topics);
+    await this.#loadKind(
+      this.#simple,
+      listed.filter((topic) => !this.#batchTopics.has(topic)),
+    );
+    const batches = await this.#batch.listing.topics();
+    await this.#loadKind(
+      this.#batch,
+      batches.filter((topic) => this.#batchTopics.has(topic)),
+    );
+  }
+
+  async #loadKind({ listing }: Kind, topics: readonly string[]): Promise<void> {
+    const names = await listing.queues(topics);
     // Queues are made in order of name, not in the order the disk answers.
     const queues = names.map(({ topic, queueId }) => this.findOrCreate(topic, queueId));
     await forEachLimited(queues, LOAD_IO_CONCURRENCY, async (queue) => {
-      const offsets = await this.#listing.fileOffsets(queue.topic, queue.queueId);
+      const offsets = await listing.fileOffsets(queue.topic, queue.queueId);
       if (offsets.length > 0) queue.attachFiles(offsets[0]!, offsets.at(-1)!);
     });
   }
@@ -227,6 +256,11 @@ export class ConsumeQueueStore {
     return this.#topics.has(topic);
   }
 
+  /** The topic has batch queues, or gets them with its first record. */
+  isBatch(topic: string): boolean {
+    return this.#batchTopics.has(topic);
+  }
+
   /**
    * Removes the directories of topics that topics.json says have batch queues: RocketMQ does not start beside them. Vernier
    * 0.1 made such directories.
@@ -236,17 +270,10 @@ export class ConsumeQueueStore {
     this.#misplaced = [];
     if (misplaced.length === 0) return;
     for (const topic of misplaced) {
-      await this.#files.removeDirectory(topic);
+      await this.#simple.files.removeDirectory(topic);
       this.#context.logger.warn({ topic }, 'consume queues of a topic with batch queues removed');
     }
-    await this.#files.syncDirectories();
-  }
-
-  /** As find. Throws STORE_QUEUE_TYPE_UNSUPPORTED for a topic with batch queues. */
-  findReadable(topic: string, queueId: number): ConsumeQueue | undefined {
-    const queue = this.find(topic, queueId);
-    if (queue === undefined) this.#batchTopics.check(topic);
-    return queue;
+    await this.#simple.files.syncDirectories();
   }
 
   find(topic: string, queueId: number): ConsumeQueue | undefined {
@@ -262,7 +289,10 @@ export class ConsumeQueueStore {
     }
     let queue = queues[queueId];
     if (queue === undefined) {
-      queue = new ConsumeQueue(this.#owner, topic, queueId, this.#deletions.lifeOf(topic));
+      const life = this.#deletions.lifeOf(topic);
+      queue = this.isBatch(topic)
+        ? new BatchQueue(this.#batch.owner, topic, queueId, life)
+        : new ConsumeQueue(this.#simple.owner, topic, queueId, life);
       queues[queueId] = queue;
     }
     return queue;
@@ -335,11 +365,13 @@ export class ConsumeQueueStore {
         );
       });
       if (leastPages === 0)
-        await lacks.pass(() =>
-          this.#files.sync(() => {
-            if (this.isTimeUp()) throw new TimeIsUp();
-          }),
-        );
+        for (const { files } of this.#kinds) {
+          await lacks.pass(() =>
+            files.sync(() => {
+              if (this.isTimeUp()) throw new TimeIsUp();
+            }),
+          );
+        }
       lacks.throwFirst();
     });
   }
@@ -351,7 +383,7 @@ export class ConsumeQueueStore {
       if (!inMemory) await this.#removeDropped();
       await forEachLimited(this.queues(), QUEUE_IO_CONCURRENCY, (queue) => queue.truncateDirty(phyOffset, inMemory));
       // A removed file that came back beside one made anew would pass for the end of the queue.
-      if (!inMemory) await this.#files.syncDirectories();
+      if (!inMemory) for (const { files } of this.#kinds) await files.syncDirectories();
       this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
     });
   }
@@ -386,7 +418,7 @@ export class ConsumeQueueStore {
     for (const queue of list) this.#drop(queue);
     if (hadNewest) this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
     this.#droppedCount++;
-    this.#removals.push({ topic, queueId: undefined, queues: list });
+    this.#removals.push({ topic, queueId: undefined, isBatch: list.some(({ isBatch }) => isBatch), queues: list });
     this.onWork?.();
     return true;
   }
@@ -405,17 +437,19 @@ export class ConsumeQueueStore {
 
   /** Waits for what is under way and closes the descriptors. Does not flush. */
   async close(): Promise<void> {
-    await this.#exclusive(() => this.#files.close());
+    await this.#exclusive(async () => {
+      for (const { files } of this.#kinds) await files.close();
+    });
   }
 
   async #removeDropped(): Promise<void> {
     let first: { error: unknown } | undefined;
     for (const removal of [...this.#removals]) {
-      const { topic, queueId, queues } = removal;
+      const { topic, queueId, isBatch, queues } = removal;
       // A flush that was under way may have marked them again.
       for (const queue of queues) this.#drop(queue);
       try {
-        await this.#files.removeDirectory(topic, queueId);
+        await (isBatch ? this.#batch : this.#simple).files.removeDirectory(topic, queueId);
         this.#removals = this.#removals.filter((each) => each !== removal);
       } catch (error) {
         first ??= { error };
@@ -441,7 +475,8 @@ export class ConsumeQueueStore {
     this.#drop(queue);
     if (hadNewest) this.#newestWhere = this.newestBelow(Number.POSITIVE_INFINITY);
     this.#droppedCount++;
-    this.#removals.push({ topic, queueId: isLast ? undefined : queueId, queues: [queue] });
+    const { isBatch } = queue;
+    this.#removals.push({ topic, queueId: isLast ? undefined : queueId, isBatch, queues: [queue] });
   }
 
   #drop(queue: ConsumeQueue): void {
@@ -458,7 +493,6 @@ export class ConsumeQueueStore {
 
   #admit(request: DispatchRequest): ConsumeQueue | undefined {
     const { topic, queueId, commitLogOffset } = request;
-    if (this.#batchTopics.has(topic)) return undefined;
     // Not even an empty queue: it would look like a topic.
     if (commitLogOffset < this.#deletions.deadBelow(topic)) return undefined;
     if (isTopicStorable(topic) && Number.isInteger(queueId) && queueId >= 0) return this.findOrCreate(topic, queueId);

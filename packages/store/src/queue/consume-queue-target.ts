@@ -19,7 +19,7 @@ export class ConsumeQueueTarget implements DispatchTarget {
   }
 
   dispatch(request: DispatchRequest): boolean {
-    if (!isQueued(request)) return false;
+    if (!this.#isQueued(request)) return false;
     const isNew = this.#queues.dispatch(request) !== undefined;
     if (request.lmqs !== undefined) {
       for (const place of request.lmqs) this.#queues.dispatch(requestOfLmq(request, place));
@@ -28,7 +28,7 @@ export class ConsumeQueueTarget implements DispatchTarget {
   }
 
   dispatchRecovered(request: DispatchRequest): void {
-    if (!isQueued(request)) return;
+    if (!this.#isQueued(request)) return;
     this.#queues.dispatchRecovered(request);
     for (const place of request.lmqs ?? []) this.#queues.dispatchRecovered(requestOfLmq(request, place));
   }
@@ -67,6 +67,14 @@ export class ConsumeQueueTarget implements DispatchTarget {
     await this.#queues.destroy();
     this.#point = { durableWhere: 0, newestWhere: -1 };
   }
+
+  /**
+   * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several
+   * messages, which an entry of a consume queue cannot: where the topic has no batch queues, it had them once.
+   */
+  #isQueued({ sysFlag, topic }: DispatchRequest): boolean {
+    return hasQueueEntry(sysFlag) && ((sysFlag & INNER_BATCH_FLAG) === 0 || this.#queues.isBatch(topic));
+  }
 }
 
 /** The same record with its place in a light queue. */
@@ -74,11 +82,3 @@ const requestOfLmq = (request: DispatchRequest, { name, queueOffset }: LmqPlace)
   ...request,
   ...{ topic: name, queueId: 0, consumeQueueOffset: queueOffset, lmqs: undefined },
 });
-
-/**
- * A half or rolled back transaction message is in the log only; consumers never see it. An inner batch stands for several
- * messages, which an entry of a consume queue cannot: it is one of a topic that had batch queues once.
- */
-function isQueued({ sysFlag }: DispatchRequest): boolean {
-  return hasQueueEntry(sysFlag) && (sysFlag & INNER_BATCH_FLAG) === 0;
-}

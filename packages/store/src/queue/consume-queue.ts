@@ -5,7 +5,7 @@ import type { ConsumeQueueFiles } from './consume-queue-files.ts';
 import { recoverUnits } from './consume-queue-recovery.ts';
 import { NEVER_DELETED, type TopicLife } from './deletions.ts';
 import { GatheredUnits, type GatherSpace } from './gathered-units.ts';
-import { CQ_STORE_UNIT_SIZE, isFillerUnit, unitPhyOffset, unitSize } from './unit.ts';
+import { isFillerUnit, type UnitFormat, unitPhyOffset, unitSize } from './unit.ts';
 
 /** What a queue needs of the store it belongs to; one object for all queues. */
 export interface ConsumeQueueOwner {
@@ -21,12 +21,13 @@ export interface ConsumeQueueOwner {
 }
 
 /** Units read at a time when looking for one by its content. */
-const SCAN_BYTES = 200 * CQ_STORE_UNIT_SIZE;
+const SCAN_UNITS = 200;
 const NOTHING = Buffer.alloc(0);
 
 /**
  * The entries of one queue of one topic (RocketMQ ConsumeQueue). All places inside are bytes of the queue, entry number
- * × 20. Invariants:
+ * × bytes of an entry. In this class an entry has the number of its message; in a batch queue (batch-queue.ts) messages
+ * are counted by themselves. Invariants:
  *
  *   firstWhere ≤ minWhere ≤ endWhere; firstWhere is the start of a file, -1 while the queue has neither file nor entry
  *   [firstWhere, endWhere) is in the files or gathered in memory, without a hole (places without an entry are filler)
@@ -37,6 +38,10 @@ const NOTHING = Buffer.alloc(0);
 export class ConsumeQueue {
   readonly topic: string;
   readonly queueId: number;
+  /** How entries are laid down. */
+  readonly units: UnitFormat;
+  /** Bytes of one entry. */
+  readonly unitBytes: number;
   readonly #owner: ConsumeQueueOwner;
   readonly #life: Readonly<TopicLife>;
   #gathered: GatheredUnits | undefined = undefined;
@@ -54,23 +59,49 @@ export class ConsumeQueue {
   constructor(owner: ConsumeQueueOwner, topic: string, queueId: number, life: Readonly<TopicLife> = NEVER_DELETED) {
     this.#owner = owner;
     this.#life = life;
+    this.units = owner.files.units;
+    this.unitBytes = this.units.bytes;
     this.topic = topic;
     this.queueId = queueId;
   }
 
-  /** First entry that readers may ask for. */
+  /** First message that readers may ask for. */
   get minOffsetInQueue(): number {
-    return this.#minWhere / CQ_STORE_UNIT_SIZE;
+    return this.minEntry;
   }
 
-  /** Exclusive end: the offset that the next entry gets. */
+  /** Exclusive end: the offset that the next message gets. */
   get maxOffsetInQueue(): number {
-    return this.#endWhere / CQ_STORE_UNIT_SIZE;
+    return this.endEntry;
+  }
+
+  /** First entry whose record is in the log. */
+  get minEntry(): number {
+    return this.#minWhere / this.unitBytes;
+  }
+
+  /** Exclusive end of the entries. */
+  get endEntry(): number {
+    return this.#endWhere / this.unitBytes;
+  }
+
+  /** Entry that holds this message, or the next one that is there. The promise rejects with STORE_READ_FAILED. */
+  entryOf(queueOffset: number): number | Promise<number> {
+    return queueOffset;
+  }
+
+  /** Entries stand for several messages each. */
+  get isBatch(): boolean {
+    return false;
   }
 
   /** End in the log of the newest record that has an entry here; -1 without one. */
   get maxPhysicOffset(): number {
     return this.#maxPhysicOffset;
+  }
+
+  protected get logger(): StoreLogger {
+    return this.#owner.logger;
   }
 
   /** Gathered units wait for their write. */
@@ -89,37 +120,47 @@ export class ConsumeQueue {
    * place beyond the end is an order error, logged; the gap becomes filler, so that every entry stands at its own number.
    */
   append(request: DispatchRequest): boolean {
-    const end = request.commitLogOffset + request.msgSize;
-    if (end <= this.#maxPhysicOffset || request.commitLogOffset < this.#life.deadBelow) return false;
-    const where = request.consumeQueueOffset * CQ_STORE_UNIT_SIZE;
+    if (!this.takes(request)) return false;
+    const where = request.consumeQueueOffset * this.unitBytes;
     if (where !== this.#endWhere && !this.#skipTo(where, request.commitLogOffset)) return false;
+    this.addEntry(request);
+    return true;
+  }
+
+  /** The record has no entry here yet, and is of this life of the topic. */
+  protected takes({ commitLogOffset, msgSize }: DispatchRequest): boolean {
+    return commitLogOffset + msgSize > this.#maxPhysicOffset && commitLogOffset >= this.#life.deadBelow;
+  }
+
+  /** Lays the entry down at the end. */
+  protected addEntry(request: DispatchRequest): void {
+    const where = this.#endWhere;
     const gathered = this.#gathered ?? this.#startGathering(where);
     if (!this.#dirty) {
       this.#dirty = true;
       this.#owner.markDirty(this);
     }
-    const filled = gathered.put(where, request.commitLogOffset, request.msgSize, request.tagsCode);
-    this.#endWhere = where + CQ_STORE_UNIT_SIZE;
-    this.#maxPhysicOffset = end;
+    const filled = gathered.put(where, request);
+    this.#endWhere = where + this.unitBytes;
+    this.#maxPhysicOffset = request.commitLogOffset + request.msgSize;
     if (filled) this.#owner.markReady(this);
-    return true;
   }
 
   /**
-   * Up to `maxCount` entries from `queueOffset` when memory holds all of them, without I/O: whole units, none at or past
-   * maxOffsetInQueue. Empty when there is none to read; undefined when read() is needed. Valid as long as it is held.
+   * Up to `maxCount` entries from number `entry` on when memory holds all of them, without I/O: whole units, none at or
+   * past endEntry. Empty when there is none to read; undefined when read() is needed. Valid as long as it is held.
    */
-  readHot(queueOffset: number, maxCount: number): Buffer | undefined {
-    const from = queueOffset * CQ_STORE_UNIT_SIZE;
-    const to = Math.min(this.#endWhere, from + maxCount * CQ_STORE_UNIT_SIZE);
+  readHot(entry: number, maxCount: number): Buffer | undefined {
+    const from = entry * this.unitBytes;
+    const to = Math.min(this.#endWhere, from + maxCount * this.unitBytes);
     if (to <= from || from < this.#firstWhere) return NOTHING;
     return this.#gathered?.view(from, to);
   }
 
   /** As readHot, from the files where memory does not hold the range. Rejects with STORE_READ_FAILED. */
-  async read(queueOffset: number, maxCount: number): Promise<Buffer> {
-    const from = queueOffset * CQ_STORE_UNIT_SIZE;
-    const to = Math.min(this.#endWhere, from + maxCount * CQ_STORE_UNIT_SIZE);
+  async read(entry: number, maxCount: number): Promise<Buffer> {
+    const from = entry * this.unitBytes;
+    const to = Math.min(this.#endWhere, from + maxCount * this.unitBytes);
     if (to <= from || from < this.#firstWhere) return NOTHING;
     const units = await this.#readWhere(from, to);
     // Files deleted while the read was under way: what was asked for is gone, not filler, nor the next life's.
@@ -183,10 +224,10 @@ export class ConsumeQueue {
       this.#owner.files.markNamesUnsynced(this.topic, this.queueId);
     }
     if (found.isDamaged) {
-      const queueOffset = found.endWhere / CQ_STORE_UNIT_SIZE;
+      const entry = found.endWhere / this.unitBytes;
       this.#owner.logger.error(
-        { topic: this.topic, queueId: this.queueId, queueOffset, from: found.maxPhysicOffset },
-        `consume queue is damaged at entry ${queueOffset}: its entries from there on are made anew from the log`,
+        { topic: this.topic, queueId: this.queueId, entry, from: found.maxPhysicOffset },
+        `consume queue is damaged at entry ${entry}: its entries from there on are made anew from the log`,
       );
     }
     return { isDamaged: found.isDamaged };
@@ -221,7 +262,7 @@ export class ConsumeQueue {
     let low = Math.max(this.#minWhere, this.#firstWhere);
     const real = await this.#nextEntry(low, end);
     if (real !== undefined && real.phyOffset < minPhyOffset) {
-      low = real.where + CQ_STORE_UNIT_SIZE;
+      low = real.where + this.unitBytes;
       const found = await this.#firstEntryAtOrAbove(minPhyOffset, low, end);
       this.#setMin(found);
     } else this.#setMin(real);
@@ -238,7 +279,7 @@ export class ConsumeQueue {
       const next = this.#firstWhere + files.fileSize;
       // Never past what is written: the file behind the last one may not exist yet.
       if (this.#firstWhere < 0 || next >= this.#endWhere || next > (this.#gathered?.start ?? next)) break;
-      const lastUnit = await this.#readWhere(next - CQ_STORE_UNIT_SIZE, next);
+      const lastUnit = await this.#readWhere(next - this.unitBytes, next);
       if (unitPhyOffset(lastUnit, 0) >= minPhyOffset) break;
       const expired = this.#firstWhere;
       this.#firstWhere = next;
@@ -314,8 +355,8 @@ export class ConsumeQueue {
     const fields = {
       topic: this.topic,
       queueId: this.queueId,
-      expected: where / CQ_STORE_UNIT_SIZE,
-      found: end / CQ_STORE_UNIT_SIZE,
+      expected: where / this.unitBytes,
+      found: end / this.unitBytes,
     };
     // A power cut can take the name of the queue's first file and leave the next one. When nothing in that is good
     // either, the queue begins where the log says.
@@ -327,7 +368,7 @@ export class ConsumeQueue {
     const starts = this.#firstWhere < 0 || isLeftover;
     // No checksum covers a record's queue offset. Entries stand for records, so a gap larger than the log in front of the
     // record has room for is a damaged number, and a queue made that long would take hours to step over.
-    const gap = (where - (starts ? 0 : end)) / CQ_STORE_UNIT_SIZE;
+    const gap = (where - (starts ? 0 : end)) / this.unitBytes;
     if (gap * RECORD_BYTES_MIN > commitLogOffset - Math.max(0, this.#maxPhysicOffset)) {
       logger.error(
         { ...fields, commitLogOffset },
@@ -382,9 +423,9 @@ export class ConsumeQueue {
   /** First entry in [from, to) that is not filler. */
   async #nextEntry(from: number, to: number): Promise<{ where: number; phyOffset: number } | undefined> {
     // The first look is at one unit: nearly always it is an entry.
-    for (let where = from, bytes = CQ_STORE_UNIT_SIZE; where < to; bytes = SCAN_BYTES) {
+    for (let where = from, bytes = this.unitBytes; where < to; bytes = SCAN_UNITS * this.unitBytes) {
       const units = await this.#readWhere(where, Math.min(to, where + bytes));
-      for (let at = 0; at < units.length; at += CQ_STORE_UNIT_SIZE) {
+      for (let at = 0; at < units.length; at += this.unitBytes) {
         if (!isFillerUnit(units, at)) return { where: where + at, phyOffset: unitPhyOffset(units, at) };
       }
       where += units.length;
@@ -394,9 +435,9 @@ export class ConsumeQueue {
 
   async #lastEntryBefore(to: number): Promise<{ end: number } | undefined> {
     for (let where = to; where > this.#firstWhere; ) {
-      const from = Math.max(this.#firstWhere, where - SCAN_BYTES);
+      const from = Math.max(this.#firstWhere, where - SCAN_UNITS * this.unitBytes);
       const units = await this.#readWhere(from, where);
-      for (let at = units.length - CQ_STORE_UNIT_SIZE; at >= 0; at -= CQ_STORE_UNIT_SIZE) {
+      for (let at = units.length - this.unitBytes; at >= 0; at -= this.unitBytes) {
         if (!isFillerUnit(units, at)) return { end: unitPhyOffset(units, at) + unitSize(units, at) };
       }
       where = from;
@@ -410,17 +451,17 @@ export class ConsumeQueue {
     from: number,
     to: number,
   ): Promise<{ where: number; phyOffset: number } | undefined> {
-    let low = from / CQ_STORE_UNIT_SIZE;
-    let high = to / CQ_STORE_UNIT_SIZE;
+    let low = from / this.unitBytes;
+    let high = to / this.unitBytes;
     let found: { where: number; phyOffset: number } | undefined;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const entry = await this.#nextEntry(middle * CQ_STORE_UNIT_SIZE, high * CQ_STORE_UNIT_SIZE);
+      const entry = await this.#nextEntry(middle * this.unitBytes, high * this.unitBytes);
       if (entry === undefined) high = middle;
       else if (entry.phyOffset >= phyOffset) {
         found = entry;
         high = middle;
-      } else low = entry.where / CQ_STORE_UNIT_SIZE + 1;
+      } else low = entry.where / this.unitBytes + 1;
     }
     return found;
   }

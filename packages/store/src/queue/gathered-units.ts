@@ -1,10 +1,12 @@
-import { CQ_STORE_UNIT_SIZE, fillWithFiller, writeUnit } from './unit.ts';
+import type { DispatchRequest } from '../record/dispatch-request.ts';
+import type { UnitFormat } from './unit.ts';
 
-/** What all queues of a store share for gathering. */
+/** What all queues of one kind in a store share for gathering. */
 export interface GatherSpace {
+  readonly units: UnitFormat;
   /** Bytes of one consume-queue file; a block never crosses a file's end. */
   readonly fileSize: number;
-  /** A block grows up to this many bytes, a multiple of 20. */
+  /** A block grows up to this many bytes, whole units. */
   readonly blockBytes: number;
   /** Memory held by the blocks of all queues. */
   bufferedBytes: number;
@@ -19,7 +21,7 @@ interface Block {
   written: number;
 }
 
-const FIRST_BLOCK_BYTES = 16 * CQ_STORE_UNIT_SIZE;
+const FIRST_BLOCK_UNITS = 16;
 const GROWTH = 4;
 /** Chunks handed to one write; far below the kernel's 1,024. */
 const CHUNKS_PER_WRITE_MAX = 64;
@@ -57,13 +59,14 @@ export class GatheredUnits {
   }
 
   /** Lays down one unit at byte `where` of the queue. True when that filled a whole block. */
-  put(where: number, phyOffset: number, size: number, tagsCode: number): boolean {
+  put(where: number, request: DispatchRequest): boolean {
     let block = this.#last;
     if (block === undefined || block.length === block.buffer.length || block.where + block.length !== where) {
       block = this.#room(where);
     }
-    writeUnit(block.buffer, block.length, phyOffset, size, tagsCode);
-    block.length += CQ_STORE_UNIT_SIZE;
+    const { units } = this.#space;
+    units.write(block.buffer, block.length, request);
+    block.length += units.bytes;
     return block.length === this.#space.blockBytes;
   }
 
@@ -71,7 +74,7 @@ export class GatheredUnits {
   putFiller(from: number, to: number): void {
     if (to <= from) return;
     const block = this.#open(from, to - from);
-    fillWithFiller(block.buffer, 0, to - from);
+    this.#space.units.fill(block.buffer, 0, to - from);
     block.length = to - from;
   }
 
@@ -93,7 +96,7 @@ export class GatheredUnits {
       if (end <= where) continue;
       if (block.where > where) {
         const gapEnd = Math.min(to, block.where);
-        fillWithFiller(target, at + where - from, at + gapEnd - from);
+        this.#space.units.fill(target, at + where - from, at + gapEnd - from);
         where = gapEnd;
       }
       if (end <= where) return;
@@ -168,7 +171,7 @@ export class GatheredUnits {
       // A queue that fills block after block gets the next one at full size.
       return this.#open(where, this.#limit(where));
     }
-    return this.#open(where, Math.min(FIRST_BLOCK_BYTES, this.#limit(where)));
+    return this.#open(where, Math.min(FIRST_BLOCK_UNITS * this.#space.units.bytes, this.#limit(where)));
   }
 
   #open(where: number, bytes: number): Block {

@@ -1,5 +1,5 @@
 import type { StoreLogger } from '../base/logger.ts';
-import type { DispatchRequest } from '../record/dispatch-request.ts';
+import { type DispatchRequest, innerCountOf } from '../record/dispatch-request.ts';
 import type { ConsumeQueue } from './consume-queue.ts';
 
 interface RestartedQueues {
@@ -14,7 +14,7 @@ interface RestartedQueues {
  * record, as in a directory of Apache's broker. Then the later life counts, and the queue has nothing of the earlier one.
  *
  * No checksum covers a record's number or queue, so a 0 alone is not believed: the record is held back until the next one
- * of the queue comes. That one has number 1 when the queue starts again. When the 0 is a wrong bit it has the number that
+ * of the queue comes. That one has number 1 when the queue starts again (behind an inner batch the number of its messages). When the 0 is a wrong bit it has the number that
  * was due, and the record gets no entry, as any whose place is taken. At the end of the log a 0 is believed.
  */
 export class QueueRestarts {
@@ -41,8 +41,8 @@ export class QueueRestarts {
     const held = queue === undefined || this.#held.size === 0 ? undefined : this.#held.get(queue);
     if (queue !== undefined && held !== undefined) {
       this.#held.delete(queue);
-      if (consumeQueueOffset === 1) this.#restart(queue, held);
-      else if (consumeQueueOffset > 1) {
+      if (consumeQueueOffset === innerCountOf(held)) this.#restart(queue, held);
+      else if (consumeQueueOffset > 0) {
         this.#logger.error(
           { topic, queueId, commitLogOffset: held.commitLogOffset, expected: consumeQueueOffset - 1 },
           `the record at ${held.commitLogOffset} names number 0 in the middle of its queue, it gets no entry`,

@@ -1,4 +1,5 @@
 import { readInt32, readInt64, writeInt32, writeInt64 } from '../base/int64.ts';
+import type { DispatchRequest } from '../record/dispatch-request.ts';
 
 /**
  * The consume queue's unit (RocketMQ ConsumeQueue), 20 bytes, big-endian. Entry n of a queue lives at byte n × 20.
@@ -49,3 +50,32 @@ export function isGoodUnit(units: Uint8Array, at: number): boolean {
 export function fillWithFiller(target: Buffer, from: number, to: number): void {
   if (to > from) target.fill(FILLER_UNIT, from, to);
 }
+
+/** How one kind of queue lays its entries down. Offset, size and tagsCode stand at the same places in every kind. */
+export interface UnitFormat {
+  /** Of one entry. */
+  readonly bytes: number;
+  /** The key that says how large a file is. */
+  readonly fileSizeKey: 'mappedFileSizeConsumeQueue' | 'mapperFileSizeBatchConsumeQueue';
+  /** Fills places without an entry, whole ones. */
+  fill(target: Buffer, from: number, to: number): void;
+  /** Whether an entry was written there at all, filler among them. */
+  isGood(units: Uint8Array, at: number): boolean;
+  write(target: Uint8Array, at: number, request: DispatchRequest): void;
+  /** Number in the queue of the (first) message; `entry`: the entry's own. */
+  numberOf(units: Uint8Array, at: number, entry: number): number;
+  /** Messages of the entry. */
+  countOf(units: Uint8Array, at: number): number;
+}
+
+/** Entries of a consume queue: one message each. */
+export const simpleUnits: UnitFormat = {
+  bytes: CQ_STORE_UNIT_SIZE,
+  fileSizeKey: 'mappedFileSizeConsumeQueue',
+  fill: fillWithFiller,
+  isGood: isGoodUnit,
+  write: (target, at, { commitLogOffset, msgSize, tagsCode }) =>
+    writeUnit(target, at, commitLogOffset, msgSize, tagsCode),
+  numberOf: (_units, _at, entry) => entry,
+  countOf: () => 1,
+};

@@ -13,6 +13,7 @@ import type {
   PutMessageStatus,
   StoreHost,
 } from '../base/types.ts';
+import { innerBatchFault, withInnerBase } from './inner-batch.ts';
 import type { EncodedPart, MessageEncoder } from './message-encoder.ts';
 import { propertyOf } from './properties.ts';
 import { INNER_BATCH_FLAG, NEED_UNWRAP_FLAG, transactionType } from './sys-flag.ts';
@@ -29,6 +30,8 @@ export interface MessageCheckOptions {
   encoder: MessageEncoder;
   /** On a file system that does not tell some names apart. */
   foldedTopics?: FoldedTopics | undefined;
+  /** Topics with batch queues; none without. */
+  batchTopics?: { has(topic: string): boolean } | undefined;
 }
 
 /** Topics whose name was looked at; more than a broker has in use at a time. */
@@ -43,6 +46,7 @@ export class MessageCheck {
   readonly #config: MessageCheckOptions['config'];
   readonly #encoder: MessageEncoder;
   readonly #foldedTopics: FoldedTopics | undefined;
+  readonly #batchTopics: { has(topic: string): boolean };
   readonly #goodTopics = new Set<string>();
   /** Bytes of the largest put that some file can hold. */
   readonly appendBytesMax: number;
@@ -52,12 +56,24 @@ export class MessageCheck {
     this.appendBytesMax = appendBytesMax(options.config.mappedFileSizeCommitLog, options.engineBytesMax);
     this.#encoder = options.encoder;
     this.#foldedTopics = options.foldedTopics;
+    this.#batchTopics = options.batchTopics ?? { has: () => false };
   }
 
   /** Why this message is refused; undefined when it can be appended. */
   message(message: MessageExtBrokerInner): Refusal | undefined {
     if (typeof message !== 'object' || message === null) return illegal('the message is no object');
-    return this.#head(message) ?? this.#part(message) ?? this.#size(message);
+    const isInner = isInt32(message.sysFlag) && (message.sysFlag & INNER_BATCH_FLAG) !== 0;
+    const refusal = this.#head(message, isInner) ?? this.#part(message);
+    // Who has the properties as bytes comes again with the text.
+    if (refusal !== undefined || message.propertyBytes !== undefined || !this.#batchTopics.has(message.topic)) {
+      return refusal ?? this.#size(message);
+    }
+    const fault = innerBatchFault(message.sysFlag, message.body, message.propertiesString);
+    if (fault !== undefined) return illegal(fault);
+    if (!isInner) return this.#size(message);
+    const propertiesString = withInnerBase(message.propertiesString, Number.MAX_SAFE_INTEGER);
+    const stored = { ...message, propertiesString };
+    return this.#part(stored) ?? this.#size(stored);
   }
 
   /** The same for a batch, whose records must all fit one file. */
@@ -71,10 +87,13 @@ export class MessageCheck {
     const head = batch as unknown as MessageExtBrokerInner;
     const limit = Math.min(this.#config.maxMessageSize + RECORD_OVERHEAD_BYTES_MAX, this.appendBytesMax);
     let totalSize = 0;
+    const isOfBatchQueue = this.#batchTopics.has(batch.topic);
     for (const part of messages) {
       if (typeof part !== 'object' || part === null) return illegal('a message of the batch is no object');
       const refusal = this.#part(part);
       if (refusal !== undefined) return refusal;
+      const fault = isOfBatchQueue ? innerBatchFault(0, part.body, part.propertiesString) : undefined;
+      if (fault !== undefined) return illegal(fault);
       totalSize += this.#encoder.size(head, part);
     }
     if (totalSize <= limit) return undefined;
@@ -87,7 +106,7 @@ export class MessageCheck {
     this.#goodTopics.delete(topic);
   }
 
-  #head(message: Omit<MessageExtBrokerInner, keyof EncodedPart>): Refusal | undefined {
+  #head(message: Omit<MessageExtBrokerInner, keyof EncodedPart>, isInner = false): Refusal | undefined {
     const { topic, queueId, sysFlag, reconsumeTimes, bornTimestamp, preparedTransactionOffset } = message;
     if (!this.#goodTopics.has(topic)) {
       const fault = this.#topicFault(topic);
@@ -97,7 +116,8 @@ export class MessageCheck {
       return illegal(`queueId ${shown(queueId)} is not an integer from 0 to ${QUEUE_COUNT_MAX - 1}`);
     }
     if (!isInt32(sysFlag)) return illegal(`sysFlag ${shown(sysFlag)} is not a 32-bit integer`);
-    if ((sysFlag & (INNER_BATCH_FLAG | NEED_UNWRAP_FLAG)) !== 0) {
+    const isOfBatch = (sysFlag & (INNER_BATCH_FLAG | NEED_UNWRAP_FLAG)) !== 0;
+    if (isOfBatch && !(isInner && this.#batchTopics.has(topic))) {
       return illegal(`sysFlag ${sysFlag} says inner batch, which only a topic with batch queues holds`);
     }
     if (!isInt32(reconsumeTimes)) return illegal(`reconsumeTimes ${shown(reconsumeTimes)} is not a 32-bit integer`);

@@ -10,8 +10,10 @@ export interface DispatchRequest {
   /** Java hash of TAGS, 0 without; a delivery time for delayed messages. An exact integer, may exceed 32 bits. */
   tagsCode: number;
   storeTimestamp: number;
-  /** Entry number in the queue. */
+  /** Number in the queue of the (first) message. */
   consumeQueueOffset: number;
+  /** Messages of an inner batch; undefined for a record that is one message. */
+  innerCount?: number;
   /** Of UNIQ_KEY, KEYS and TAGS. */
   keyHashes: KeyHashes;
   sysFlag: number;
@@ -19,3 +21,6 @@ export interface DispatchRequest {
   /** Light queues that the record is in besides its own. */
   lmqs?: readonly LmqPlace[] | undefined;
 }
+
+/** Numbers that the record takes in its queue. */
+export const innerCountOf = ({ innerCount }: Pick<DispatchRequest, 'innerCount'>): number => innerCount ?? 1;

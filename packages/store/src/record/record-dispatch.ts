@@ -1,5 +1,6 @@
 import { DelayLevels, SCHEDULE_TOPIC } from './delay-levels.ts';
 import type { DispatchRequest } from './dispatch-request.ts';
+import { innerCountOfRecord } from './inner-batch.ts';
 import { checkMessageAndReturnSize, propertiesStringOf, type RecordLayout } from './message-decoder.ts';
 import { lmqPlacesOf } from './multi-dispatch.ts';
 import { PROPERTY_DELAY_TIME_LEVEL, propertyOf } from './properties.ts';
@@ -21,7 +22,7 @@ export function dispatchRequestOf(
   const topic = buffer.toString('utf8', record.topicAt, record.topicAt + record.topicLength);
   const properties = propertiesStringOf(buffer, record);
   const keyHashes = new PropertyScan().scanText(properties).keyHashes();
-  return {
+  const request: DispatchRequest = {
     topic,
     queueId: record.queueId,
     commitLogOffset: record.physicalOffset,
@@ -34,6 +35,9 @@ export function dispatchRequestOf(
     preparedTransactionOffset: record.preparedTransactionOffset,
     lmqs: hasLmqs ? lmqPlacesOf(topic, properties) : undefined,
   };
+  const innerCount = innerCountOfRecord(record.sysFlag, properties);
+  if (innerCount !== undefined) request.innerCount = innerCount;
+  return request;
 }
 
 /**

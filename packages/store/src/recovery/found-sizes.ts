@@ -9,7 +9,12 @@ import { resolveConfig } from '../base/validate-config.ts';
 import { storePaths } from '../io/store-directory.ts';
 import { type IndexShape, indexShapeOf } from '../key-index/index-shape.ts';
 
-type SizeKey = 'mappedFileSizeCommitLog' | 'mappedFileSizeConsumeQueue' | 'maxHashSlotNum' | 'maxIndexNum';
+type SizeKey =
+  | 'mappedFileSizeCommitLog'
+  | 'mappedFileSizeConsumeQueue'
+  | 'mapperFileSizeBatchConsumeQueue'
+  | 'maxHashSlotNum'
+  | 'maxIndexNum';
 
 /** Files of queues that are looked at: one of a wrong length must not decide, and a store may have a hundred thousand. */
 const QUEUE_SAMPLES = 16;
@@ -32,7 +37,10 @@ export async function withFoundSizes(
   }
   const paths = storePaths(config.storePathRootDir);
   if (isOpen('mappedFileSizeConsumeQueue')) {
-    found.mappedFileSizeConsumeQueue = await queueFileSize(fileSystem, paths.consumeQueue);
+    found.mappedFileSizeConsumeQueue = await queueFileSize(fileSystem, paths.consumeQueue, 20);
+  }
+  if (isOpen('mapperFileSizeBatchConsumeQueue')) {
+    found.mapperFileSizeBatchConsumeQueue = await queueFileSize(fileSystem, paths.batchConsumeQueue, 46);
   }
   if (config.messageIndexEnable && (isOpen('maxHashSlotNum') || isOpen('maxIndexNum'))) {
     const shape = await indexShape(fileSystem, paths.index, options);
@@ -65,14 +73,18 @@ async function commitLogFileSize(fileSystem: FileSystem, directory: string): Pro
   return isCommon ? size : undefined;
 }
 
-async function queueFileSize(fileSystem: FileSystem, directory: string): Promise<number | undefined> {
+async function queueFileSize(
+  fileSystem: FileSystem,
+  directory: string,
+  unitBytes: number,
+): Promise<number | undefined> {
   const sizes: number[] = [];
   for (const topic of await listed(fileSystem, directory)) {
     for (const queueId of await listed(fileSystem, join(directory, topic))) {
       for (const name of await listed(fileSystem, join(directory, topic, queueId))) {
         if (!isOffsetName(name)) continue;
         const stat = await statOf(fileSystem, join(directory, topic, queueId, name));
-        if (stat === undefined || stat.isDirectory || stat.size === 0 || stat.size % 20 !== 0) continue;
+        if (stat === undefined || stat.isDirectory || stat.size === 0 || stat.size % unitBytes !== 0) continue;
         sizes.push(stat.size);
         if (sizes.length >= QUEUE_SAMPLES) return mostFrequent(sizes);
       }

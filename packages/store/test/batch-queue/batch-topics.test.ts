@@ -29,6 +29,7 @@ async function open(root: string): Promise<MessageStore> {
     flushDiskType: 'ASYNC_FLUSH',
     mappedFileSizeCommitLog: 1024 * 1024,
     mappedFileSizeConsumeQueue: 20 * 100,
+    mapperFileSizeBatchConsumeQueue: 46 * 100,
     maxHashSlotNum: 100,
     maxIndexNum: 1_000,
     diskFreeBytesMin: 0,
@@ -43,21 +44,20 @@ async function directory(t: TestContext): Promise<string> {
 }
 
 /**
- * A store as RocketMQ leaves it: ten messages of `Batch` and of `Plain` in the log, a queue file of `Plain`, and one of 46
- * bytes an entry for `Batch`. Without a checkpoint, so that the whole log is dispatched again.
+ * A store with ten messages of `Batch` and of `Plain` in the log, a queue file of `Plain`, and one of 46 bytes an entry for
+ * `Batch`. Without a checkpoint and topics.json, so that the whole log is dispatched again.
  */
 async function javaStore(t: TestContext): Promise<string> {
   const root = await directory(t);
+  await declare(root, { Batch: 'BatchCQ' });
   const store = await open(root);
   for (let i = 0; i < 20; i++) {
     const topic = i % 2 === 0 ? 'Plain' : 'Batch';
     assert.equal((await store.putMessage({ topic, body: `body ${i}`, keys: `k${i}` })).status, 'PUT_OK');
   }
   await store.shutdown();
-  await rm(join(root, 'consumequeue', 'Batch'), { recursive: true });
+  await rm(join(root, 'config'), { recursive: true });
   await rm(join(root, 'checkpoint'));
-  await mkdir(join(root, 'batchconsumequeue', 'Batch', '0'), { recursive: true });
-  await writeFile(batchFile(root), Buffer.alloc(46 * 100, 7));
   return root;
 }
 
@@ -68,7 +68,7 @@ async function declare(root: string, types: Record<string, string | undefined>):
   await writeFile(join(root, 'config', 'topics.json'), topicsJson(types));
 }
 
-/** Opens, does the work, closes: nothing of Batch may appear among the queues, and its own files stay as they are. */
+/** Opens, does the work, closes: nothing of Batch may appear in consumequeue; its own file stays as it is. */
 async function untouched(root: string, work: (store: MessageStore) => Promise<unknown>, batch = true): Promise<void> {
   const before = batch ? await readFile(batchFile(root)) : undefined;
   const store = await open(root);
@@ -87,59 +87,39 @@ for (const [by, types] of [
   ['its directory, where there is no topics.json', undefined],
   ['its directory, where topics.json does not know it', { Plain: 'SimpleCQ' }],
 ] as const) {
-  test(`batch topics: known by ${by}: nothing is written into consumequeue, reads and puts are refused`, async (t) => {
+  test(`batch topics: known by ${by}: nothing is written into consumequeue, its own queues are read and written`, async (t) => {
     const root = await javaStore(t);
     if (types !== undefined) await declare(root, types);
     await untouched(root, async (store) => {
-      assert.match(store.queueTypeFault('Batch') ?? '', /batch queues/);
-      assert.equal(store.queueTypeFault('Plain'), undefined);
-      assert.deepEqual([...store.queuesByTopic()], [['Plain', [0]]]);
-      assert.deepEqual([...store.batchQueuesByTopic()], [['Batch', [0]]]);
-      const unsupported = { code: 'STORE_QUEUE_TYPE_UNSUPPORTED' };
-      await assert.rejects(store.putMessage({ topic: 'Batch', body: 'x' }), unsupported);
-      await assert.rejects(store.getMessage('g', 'Batch', 0, 0, 1), unsupported);
-      await assert.rejects(store.readQueue('Batch').next(), unsupported);
-      await assert.rejects(store.getOffsetInQueueByTime('Batch', 0, 0), unsupported);
-      await assert.rejects(store.getEarliestMessageTime('Batch', 0), unsupported);
-      assert.throws(() => store.getMaxOffsetInQueue('Batch', 0), unsupported);
-      assert.throws(() => store.getMinOffsetInQueue('Batch', 0), unsupported);
+      assert.equal(store.hasBatchQueues('Batch'), true);
+      assert.equal(store.hasBatchQueues('Plain'), false);
+      assert.deepEqual(
+        [...store.queuesByTopic()],
+        [
+          ['Plain', [0]],
+          ['Batch', [0]],
+        ],
+      );
       assert.equal((await store.queryMessage('Batch', 'k1')).records.length, 1, 'the index has its keys');
       assert.equal(store.getMaxOffsetInQueue('Plain', 0), 10);
-      assert.equal((await store.putMessage({ topic: 'Plain', body: 'more' })).status, 'PUT_OK');
+      assert.equal(store.getMaxOffsetInQueue('Batch', 0), 10);
+      assert.equal((await store.getMessage('g', 'Batch', 0, 4, 32)).messageCount, 6);
     });
-    await untouched(root, async (store) => assert.equal(store.getMaxOffsetInQueue('Plain', 0), 11));
+    const store = await open(root);
+    assert.equal((await store.putMessage({ topic: 'Batch', body: 'more' })).queueOffset, 10);
+    await store.shutdown();
+    const entries = await readFile(batchFile(root));
+    assert.equal(Number(entries.readBigInt64BE(10 * 46 + 28)), 10);
+    assert.equal(existsSync(join(root, 'consumequeue', 'Batch')), false);
   });
 }
 
-test('batch topics: what a broker puts is refused by a status, a batch as one message', async (t) => {
-  const root = await javaStore(t);
-  await untouched(root, async (store) => {
-    const host = { address: Uint8Array.of(127, 0, 0, 1), port: 1 };
-    const head = {
-      topic: 'Batch',
-      queueId: 0,
-      sysFlag: 0,
-      bornTimestamp: 1,
-      bornHost: host,
-      storeHost: host,
-      reconsumeTimes: 0,
-      preparedTransactionOffset: 0,
-    };
-    const part = { flag: 0, body: Buffer.from('x'), propertiesString: '' };
-    const put = [store.asyncPutMessages({ ...head, messages: [part] }), store.asyncPutMessage({ ...head, ...part })];
-    for (const { status, reason, wroteOffset } of await Promise.all(put)) {
-      assert.deepEqual([status, wroteOffset], ['MESSAGE_ILLEGAL', -1]);
-      assert.match(reason ?? '', /Batch has batch queues/);
-    }
-  });
-});
-
-test('batch topics: one without a queue yet, declared in topics.json, gets no consume queue after a crash', async (t) => {
+test('batch topics: one without a queue, declared in topics.json, gets batch queues after a crash', async (t) => {
   const root = await javaStore(t);
   await declare(root, { Batch: 'BatchCQ' });
   await rm(join(root, 'batchconsumequeue'), { recursive: true });
   await writeFile(join(root, 'abort'), '1');
-  await untouched(root, async (store) => assert.match(store.queueTypeFault('Batch') ?? '', /batch queues/), false);
+  await untouched(root, async (store) => assert.equal(store.getMaxOffsetInQueue('Batch', 0), 10), false);
 });
 
 test('batch topics: consume queues that an older release made are removed, so that RocketMQ starts again', async (t) => {
@@ -153,19 +133,21 @@ test('batch topics: consume queues that an older release made are removed, so th
 
 test('batch topics: two kinds of queues and no word in topics.json: nothing is removed', async (t) => {
   const root = await javaStore(t);
+  const before = await readFile(batchFile(root));
   const other = join(root, 'consumequeue', 'Batch', '0', '0'.repeat(20));
   await mkdir(join(other, '..'), { recursive: true });
   await writeFile(other, Buffer.alloc(20 * 100, 1));
   const store = await open(root);
   await store.shutdown();
   assert.deepEqual(await readFile(other), Buffer.alloc(20 * 100, 1));
+  assert.deepEqual(await readFile(batchFile(root)), before);
 });
 
 test('batch topics: a topic that topics.json gives ordinary queues has them, whatever directory there is', async (t) => {
   const root = await javaStore(t);
   await declare(root, { Batch: undefined });
   const store = await open(root);
-  assert.equal(store.queueTypeFault('Batch'), undefined);
+  assert.equal(store.hasBatchQueues('Batch'), false);
   assert.equal(store.getMaxOffsetInQueue('Batch', 0), 10);
   await store.shutdown();
   assert.equal(existsSync(batchFile(root)), true);
@@ -182,7 +164,7 @@ test('batch topics: deleteTopic removes the batch queues; the topic is an ordina
   await store.shutdown();
 });
 
-test('batch topics: an inner batch gets no entry, whatever the topic is now', async (t) => {
+test('batch topics: an inner batch gets no entry where the topic has consume queues now', async (t) => {
   const root = await javaStore(t);
   await rm(join(root, 'batchconsumequeue'), { recursive: true });
   // sysFlag of the second record, the first of Batch, which is message 0 of its queue.
@@ -199,7 +181,7 @@ test('batch topics: an inner batch gets no entry, whatever the topic is now', as
   await store.shutdown();
 });
 
-test('batch topics: an inner batch cannot be put, for no topic would give it back', async (t) => {
+test('batch topics: an inner batch cannot be put into an ordinary topic, whose queues have no place for it', async (t) => {
   const store = await open(await directory(t));
   const host = { address: Uint8Array.of(127, 0, 0, 1), port: 1 };
   for (const sysFlag of [0x40, 0x80, 0xc0]) {
@@ -230,11 +212,11 @@ test('batch topics: a damaged topics.json that names batch queues is not guessed
   await writeFile(path, whole.slice(0, -5));
   await assert.rejects(open(root), { code: 'STORE_METADATA_DAMAGED' });
   await writeFile(`${path}.bak`, whole);
-  await untouched(root, async (store) => assert.match(store.queueTypeFault('Other') ?? '', /batch queues/));
+  await untouched(root, async (store) => assert.equal(store.hasBatchQueues('Other'), true));
   // Of a damaged table without such topics a program that embeds the store need not hear.
   await writeFile(path, '{"topicConfigTable":');
   await writeFile(`${path}.bak`, '');
-  await untouched(root, async (store) => assert.equal(store.queueTypeFault('Other'), undefined));
+  await untouched(root, async (store) => assert.equal(store.hasBatchQueues('Other'), false));
 });
 
 test('batch topics: a table of any shape is read without a throw', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { type GetMessageOptions, MessageStore } from '../../src/index.ts';
+import { simpleUnits } from '../../src/queue/unit.ts';
 import { MessageReader } from '../../src/read/message-reader.ts';
 
 test('message reader: entries are read by what a call can give and not by what it asks for', async () => {
@@ -14,6 +15,10 @@ test('message reader: entries are read by what a call can give and not by what i
     queueId: 0,
     minOffsetInQueue: 0,
     maxOffsetInQueue: 50_000_000,
+    endEntry: 50_000_000,
+    units: simpleUnits,
+    unitBytes: simpleUnits.bytes,
+    entryOf: (offset: number) => offset,
     readHot: (_: number, count: number) => {
       asked.push(count);
       return undefined;
@@ -25,9 +30,7 @@ test('message reader: entries are read by what a call can give and not by what i
   };
   const config = { maxTransferCountOnMessageInMemory: 32, maxTransferCountOnMessageInDisk: 8 };
   const reader = new MessageReader(
-    ...([{ config }, {}, {}, { findReadable: () => queue }, 0] as unknown as ConstructorParameters<
-      typeof MessageReader
-    >),
+    ...([{ config }, {}, {}, { find: () => queue }, 0] as unknown as ConstructorParameters<typeof MessageReader>),
   );
   const filters: GetMessageOptions[] = [{}, { filter: { isMatchedByConsumeQueue: () => false } }];
   for (const options of filters) {

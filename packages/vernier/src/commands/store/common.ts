@@ -17,11 +17,18 @@ export interface StoreKeys {
   storePathCommitLog?: string | undefined;
   mappedFileSizeCommitLog?: number | undefined;
   mappedFileSizeConsumeQueue?: number | undefined;
+  mapperFileSizeBatchConsumeQueue?: number | undefined;
   maxHashSlotNum?: number | undefined;
   maxIndexNum?: number | undefined;
 }
 
-const numbers = ['mappedFileSizeCommitLog', 'mappedFileSizeConsumeQueue', 'maxHashSlotNum', 'maxIndexNum'] as const;
+const numbers = [
+  'mappedFileSizeCommitLog',
+  'mappedFileSizeConsumeQueue',
+  'mapperFileSizeBatchConsumeQueue',
+  'maxHashSlotNum',
+  'maxIndexNum',
+] as const;
 
 /** Reads the keys out of a broker.conf and --set; a file of a Java broker has many others. */
 export async function storeKeysOf(options: StoreOptions): Promise<StoreKeys> {
@@ -66,16 +73,17 @@ export async function lookAt(directory: string, options: StoreOptions): Promise<
   const layout = await readLayout(resolve(directory), { logPath: keys.storePathCommitLog });
   if (keys.mappedFileSizeCommitLog !== undefined) layout.logFileSize = keys.mappedFileSizeCommitLog;
   if (keys.mappedFileSizeConsumeQueue !== undefined) layout.queueFileSize = keys.mappedFileSizeConsumeQueue;
+  if (keys.mapperFileSizeBatchConsumeQueue !== undefined) layout.batchFileSize = keys.mapperFileSizeBatchConsumeQueue;
   const indexShape: Partial<IndexShape> = {};
   if (keys.maxHashSlotNum !== undefined) indexShape.slots = keys.maxHashSlotNum;
   if (keys.maxIndexNum !== undefined) indexShape.units = keys.maxIndexNum;
   return { layout, keys, indexShape };
 }
 
-/** @throws CliError CLI_USAGE for a topic whose messages the doctor cannot give out. */
+/** @throws CliError CLI_USAGE for a topic whose records may hold several messages each. */
 export function needOrdinaryQueues({ batchTopics }: StoreLayout, topic: string): void {
   if (!batchTopics.has(topic)) return;
-  const message = `topic ${topic} has batch queues (queue.type=BatchCQ), which are not read`;
+  const message = `topic ${topic} has batch queues (queue.type=BatchCQ): an export has no form for inner batches`;
   throw new CliError('CLI_USAGE', message, { topic });
 }
 

@@ -5,7 +5,7 @@ import { CliError } from '../../errors.ts';
 import { EXIT_OK } from '../../exit-codes.ts';
 import { timeOf } from '../../input/time.ts';
 import { print } from '../../output/print.ts';
-import { EXIT_FAULTS, lookAt, needOrdinaryQueues, type StoreOptions, time } from './common.ts';
+import { EXIT_FAULTS, lookAt, type StoreOptions, time } from './common.ts';
 
 export interface DumpOptions extends StoreOptions {
   topic?: string;
@@ -33,12 +33,6 @@ export async function dump(directory: string, options: DumpOptions): Promise<num
   }
   const { layout } = await lookAt(directory, options);
   if (options.raw) return await dumpRaw(options, await rawPieces(layout, options.at!, options.count ?? RAW_COUNT));
-  if (options.topic !== undefined) needOrdinaryQueues(layout, options.topic);
-  else if (layout.batchTopics.size > 0) {
-    process.stderr.write(
-      `left out, for they have batch queues, which are not read: ${[...layout.batchTopics].join(', ')}\n`,
-    );
-  }
   const selection = {
     topic: options.topic,
     queueId: options.queue,

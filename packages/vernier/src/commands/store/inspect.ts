@@ -88,8 +88,7 @@ export function inspectText(inspection: Inspection): string {
     ['page cache', ...cacheText(inspection)],
   ];
   if (checkpoint === undefined) rows.push(['', 'no checkpoint']);
-  if (layout.batchTopics.size > 0)
-    rows.push(['batch queues', `${[...layout.batchTopics].join(', ')} (not looked into)`]);
+  if (layout.batchTopics.size > 0) rows.push(['batch queues', [...layout.batchTopics].join(', ')]);
   if (layout.unread.length > 0) rows.push(['not looked into', layout.unread.join(', ')]);
   if (layout.quarantine.length > 0) rows.push(['quarantine', counted(layout.quarantine.length, 'file')]);
   rows.push(['a start would', ...forecastText(inspection)]);

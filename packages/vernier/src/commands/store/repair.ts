@@ -44,6 +44,7 @@ export async function repair(directory: string, options: RepairOptions): Promise
     const layout = lock === undefined ? opened.layout : await readLayout(root, { logPath, lockIsOurs: true });
     layout.logFileSize = opened.keys.mappedFileSizeCommitLog ?? layout.logFileSize;
     layout.queueFileSize = opened.keys.mappedFileSizeConsumeQueue ?? layout.queueFileSize;
+    layout.batchFileSize = opened.keys.mapperFileSizeBatchConsumeQueue ?? layout.batchFileSize;
     let plan = await planRepair(layout, { indexShape: opened.indexShape, onProgress });
     progress.clear();
     if (!options.json) await print(planText(plan));
@@ -71,6 +72,7 @@ export async function repair(directory: string, options: RepairOptions): Promise
       const again = await readLayout(root, { logPath, lockIsOurs: true });
       again.logFileSize = opened.keys.mappedFileSizeCommitLog ?? again.logFileSize;
       again.queueFileSize = opened.keys.mappedFileSizeConsumeQueue ?? again.queueFileSize;
+      again.batchFileSize = opened.keys.mapperFileSizeBatchConsumeQueue ?? again.batchFileSize;
       plan = await planRepair(again, { indexShape, onProgress });
       progress.clear();
       if (plan.steps.length === 0 || planText(plan) === before || round === ROUNDS_MAX) break;
