@@ -1,6 +1,7 @@
 /**
- * The JSON files beside the log, damaged: topics.json, subscriptionGroup.json, consumerOffset.json, brokerPort.json of a
- * broker and kvConfig.json of a nameserver. A start either works on what it found, and then its tables can be asked for
+ * The JSON files beside the log, damaged: topics.json, subscriptionGroup.json, consumerOffset.json, brokerPort.json,
+ * brokerSettings.json, followOffset.json, consumerOrderInfo.json, messageRequestMode.json of a broker and kvConfig.json of a
+ * nameserver. A start either works on what it found, and then its tables can be asked for
  * and a second start finds them again, or is refused with a code; with a sound previous copy a file that does not parse
  * is no reason to refuse.
  */
@@ -19,6 +20,9 @@ const FILES = [
   'consumerOffset.json',
   'brokerPort.json',
   'brokerSettings.json',
+  'consumerOrderInfo.json',
+  'messageRequestMode.json',
+  'followOffset.json',
 ] as const;
 const NAMES = [
   ...[
@@ -40,6 +44,18 @@ const NAMES = [
     'stateVersion',
     'fuzz-a@group-a',
     '__proto__',
+  ],
+  ...[
+    'table',
+    'popTime',
+    'cm',
+    'oc',
+    'ot',
+    'messageRequestModeMap',
+    'mode',
+    'popShareQueueNum',
+    'queueOffset',
+    'pop-offsets',
   ],
 ];
 const TABLE_REQUESTS = [
@@ -86,6 +102,12 @@ const SOUND: Record<(typeof FILES)[number] | 'kvConfig.json', string> = {
   'brokerPort.json': '{"listenPort":0}',
   'brokerSettings.json':
     '{"changes":{"brokerPermission":{"value":4,"over":6},"autoCreateTopicEnable":{"value":false,"over":true}}}',
+  'consumerOrderInfo.json':
+    '{"table":{"fuzz-a@group-a":{0:{"cm":1,"i":30000,"l":1790000000000,"o":[3,1],"oc":{3:1},"ot":{4:5},"popTime":1790000000000}}}}',
+  'messageRequestMode.json':
+    '{"messageRequestModeMap":{"fuzz-a":{"group-a":{"consumerGroup":"group-a","mode":"POP","popShareQueueNum":1,"topic":"fuzz-a"}}}}',
+  'followOffset.json':
+    '{"places":{"pop-offsets":{"queueOffset":0},"timer":{"queueOffset":3,"lastQueueOffset":2,"lastLogOffset":500}}}',
   'kvConfig.json': '{"configTable":{"ORDER_TOPIC_CONFIG":{"fuzz-a":"broker-a:4"}}}',
 };
 
