@@ -39,8 +39,9 @@ import { pullRequest, putResult, sendFields, withUniqKey } from './broker-reques
 import { GROUP, isQueueOf, queueName, watch } from './broker-watch.ts';
 import { type Front, type FrontMachine, type FrontOfHistory, Refused } from './front.ts';
 import { PopClients } from './pop-clients.ts';
-import { PopModel, popTopics } from './pop-model.ts';
-import { Random } from './random.ts';
+import { type PopHistory, popHistory } from './pop-history.ts';
+import { popTopics } from './pop-model.ts';
+import type { Random } from './random.ts';
 import type { SenderOptions } from './sent.ts';
 import { TIMER_PRECISION_MS, TIMER_ROLL_SLOTS, TIMER_SLOTS, TimerModel, TimerSenders, timerTopics } from './timers.ts';
 import {
@@ -59,6 +60,8 @@ const PORT = 10_911;
 const QUEUES = 4;
 /** What waits longest waits so long after its time: messages that could not be given on are tried again. */
 const SETTLED_AFTER_MS = 60_000;
+/** Half of it is more than any leap of the clock: what is overdue by more waits in a later slot, where no ack is looked for. */
+const POP_TIMER_SLOTS = 131_072;
 /** Of which it is said elsewhere what is in them. */
 const ownTopics: ReadonlySet<string> = new Set([...transactionTopics, ...timerTopics, ...popTopics]);
 const config: BrokerConfig = {
@@ -83,21 +86,6 @@ export interface BrokerFrontOptions {
   pop?: boolean;
   /** Of the lots that the broker draws for consumers that pop. */
   seed?: number;
-}
-
-/** As those of TortureRun. */
-const POP_SEED_MASK = 0x3c6e_f372;
-/** Share of the histories with POP in which somebody sets the clock, and in which operators do something. */
-const CLOCK_STEPS_RATE = 0.2;
-const OPERATED_RATE = 0.5;
-
-/** What is drawn for a history with POP. */
-interface PopHistory {
-  readonly model: PopModel;
-  readonly random: Random;
-  readonly config: Partial<BrokerConfig>;
-  readonly isOperated: boolean;
-  readonly stepsClock: boolean;
 }
 
 /** Who stands in front of the broker beside the workload, in all lives. */
@@ -147,22 +135,7 @@ export class BrokerFront implements FrontOfHistory {
     this.#models = {
       transactions: transactions ? new TransactionModel(options) : undefined,
       timers: timers ? new TimerModel(options) : undefined,
-      pops: pop ? this.#popHistory(options) : undefined,
-    };
-  }
-
-  #popHistory(options: SenderOptions): PopHistory {
-    const random = new Random((this.#options.seed ?? 0) ^ POP_SEED_MASK);
-    return {
-      ...{ model: new PopModel(options), random },
-      config: {
-        reviveQueueNum: random.integer(1, 3),
-        enableRetryTopicV2: random.chance(0.5),
-        popFromRetryProbability: random.pick([0, 20, 50, 100]),
-        popInFlightBytesMax: random.chance(0.1) ? 1 : defaultBrokerConfig.popInFlightBytesMax,
-      },
-      isOperated: random.chance(OPERATED_RATE),
-      stepsClock: random.chance(CLOCK_STEPS_RATE),
+      pops: pop ? popHistory(options, this.#options.seed ?? 0) : undefined,
     };
   }
 
@@ -184,7 +157,15 @@ export class BrokerFront implements FrontOfHistory {
     const { pops } = this.#models;
     const ownConfig = { ...config, ...pops?.config, timerWheelEnable: this.startsAlways };
     const context = createBrokerContext({
-      ...{ config: ownConfig, store, hosts, fileSystem, clock: scheduler, logger, timerSlots: TIMER_SLOTS },
+      ...{
+        config: ownConfig,
+        store,
+        hosts,
+        fileSystem,
+        clock: scheduler,
+        logger,
+        timerSlots: pops ? POP_TIMER_SLOTS : TIMER_SLOTS,
+      },
       ...(pops === undefined ? {} : { random: () => pops.random.fraction() }),
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
