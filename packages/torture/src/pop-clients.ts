@@ -151,7 +151,7 @@ export class PopClients {
         },
       };
       if (state.last !== undefined) model.redeliveredTotal++;
-      group.delivered(held, popTime, model.options.syncFlush);
+      group.delivered(held, model.now, model.options.syncFlush);
       model.deliveredTotal++;
       model.latest = Math.max(model.latest, held.until);
       all.push(held);
@@ -160,7 +160,7 @@ export class PopClients {
       for (const id of new Set(all.map((held) => held.queueId))) {
         const batch = all.filter((held) => held.queueId === id);
         const isGone = (sent: Held['sent']): boolean => !isWithin || model.isGone(sent);
-        group.gaveBatch(batch, popTime, model.sentTo(group.topic), isGone);
+        group.gaveBatch(batch, model.now, model.sentTo(group.topic), isGone);
       }
     }
     model.held.push(...all);

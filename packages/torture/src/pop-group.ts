@@ -96,8 +96,11 @@ export class PopGroup {
     }
   }
 
-  /** A message has come. `popTime`: Unix milliseconds, by the broker's clock. Throws a Violation. */
-  delivered(held: Held, popTime: number, acksOnDisk: boolean): void {
+  /**
+   * A message has come. `now`: Unix milliseconds, by the broker's clock; the pop may have begun before the message was free.
+   * Throws a Violation.
+   */
+  delivered(held: Held, now: number, acksOnDisk: boolean): void {
     const { sent } = held;
     const state = this.stateOf(sent.id);
     const { last } = state;
@@ -108,8 +111,8 @@ export class PopGroup {
     // In order a message that is acknowledged blocks nothing, and comes with one in front of it that is not.
     const isBlocking = !this.isOrdered || last?.isAckSent === false;
     const isHere = last?.life === held.life || (acksOnDisk && !this.isOrdered);
-    if (last !== undefined && isKnown && isHere && isBlocking && !state.isDoubled && popTime < last.until) {
-      throw new Violation(`${what} comes to ${this.name} at ${popTime}, somebody has it until ${last.until}`);
+    if (last !== undefined && isKnown && isHere && isBlocking && !state.isDoubled && now < last.until) {
+      throw new Violation(`${what} comes to ${this.name} at ${now}, somebody has it until ${last.until}`);
     }
     if (last !== undefined) state.hasExpired = true;
     // Nobody knows when its time was over.
@@ -159,12 +162,7 @@ export class PopGroup {
   }
 
   /** In order: one answer's messages of one queue. Throws a Violation. */
-  gaveBatch(
-    batch: readonly Held[],
-    popTime: number,
-    sentTo: Iterable<PopSent>,
-    isGone: (sent: PopSent) => boolean,
-  ): void {
+  gaveBatch(batch: readonly Held[], now: number, sentTo: Iterable<PopSent>, isGone: (sent: PopSent) => boolean): void {
     const [first] = batch as [Held];
     const { queueId, queueOffset, life, epoch } = first;
     for (const [i, held] of batch.entries()) {
@@ -181,8 +179,8 @@ export class PopGroup {
     for (const held of this.batches.get(queueId) ?? []) {
       const isKnown = held.isTimed && held.life === life && held.epoch === epoch && !held.isAckSent;
       const isOpen = held.generation === this.stateOf(held.sent.id).generation;
-      if (isKnown && isOpen && popTime < held.until) {
-        throw new Violation(`in order: queue ${queueId} is given at ${popTime}, and is blocked until ${held.until}`);
+      if (isKnown && isOpen && now < held.until) {
+        throw new Violation(`in order: queue ${queueId} is given at ${now}, and is blocked until ${held.until}`);
       }
     }
     this.batches.set(queueId, [...batch]);
