@@ -16,6 +16,7 @@ const SHARES = {
   streams: 10,
   settings: 4,
   metadata: 2,
+  pop: 3,
   timers: 2,
   selectors: 10,
   store: 1,

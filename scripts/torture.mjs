@@ -1,5 +1,5 @@
 // `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--broker] [--transactions] [--timers]
-// [--processes N] [--json]`: `vernier torture` in two processes, each with its own seeds, watched from outside: a history that hangs the
+// [--pop] [--processes N] [--json]`: `vernier torture` in two processes, each with its own seeds, watched from outside: a history that hangs the
 // process is a violation too.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     broker: { type: 'boolean', default: false },
     transactions: { type: 'boolean', default: false },
     timers: { type: 'boolean', default: false },
+    pop: { type: 'boolean', default: false },
     processes: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
   },
@@ -45,9 +46,7 @@ function worker(index) {
   const crashes = Math.min((to - from) * CRASHES_PER_SEED, rounds - (from - seed) * CRASHES_PER_SEED);
   const flags = ['torture', '--json', '--seed', String(from), '--rounds', String(crashes)];
   for (const name of ['minutes', 'engine']) if (values[name] !== undefined) flags.push(`--${name}`, values[name]);
-  if (values.broker) flags.push('--broker');
-  if (values.transactions) flags.push('--transactions');
-  if (values.timers) flags.push('--timers');
+  for (const name of ['broker', 'transactions', 'timers', 'pop']) if (values[name]) flags.push(`--${name}`);
   const child = fork(join(root, commandFile), flags, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

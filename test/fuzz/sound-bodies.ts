@@ -51,6 +51,24 @@ const route = {
   topicQueueMappingByBroker: { 'broker-a': { topic: 'fuzz-a' } },
 };
 
+const batchAck = {
+  acks: [
+    { b: 'Bw==', c: 'group-a', it: 30_000, pt: 1_700_000_000_000, q: 0, r: '0', rq: 0, so: 0, t: 'fuzz-a' },
+    { b: 'gA==', c: 'group-a', it: 30_000, pt: 1_700_000_000_000, q: 0, r: '1', rq: 999, so: 7, t: 'fuzz-a' },
+  ],
+  brokerName: 'broker-a',
+};
+
+const ofDelivery = { bn: 'broker-a', c: 'group-a', pt: 1_700_000_000_000, q: 0, so: 0, t: 'fuzz-a' };
+
+/** Of records in the revive topic of POP: a checkpoint, an ack, several acks in one. */
+export const checkPointBodies: readonly unknown[] = [
+  { ...ofDelivery, bm: 0, d: [0, 1, 2], it: 30_000, n: 3, reviveTime: 1_700_000_030_000, ro: 0 },
+  { ...ofDelivery, bm: 0, d: [], it: 30_000, n: 3, rp: '2' },
+  { ...ofDelivery, ao: 1 },
+  { ...ofDelivery, ao: -1, aol: [0, 1, 2] },
+];
+
 /** Of requests, by the kind of reader that they are for. */
 export const requestBodies: readonly unknown[] = [
   heartbeat,
@@ -71,6 +89,10 @@ export const requestBodies: readonly unknown[] = [
     ],
   },
   route,
+  batchAck,
+  { topic: 'fuzz-a', consumerGroup: 'group-a', clientId: 'fuzz@1', strategyName: 'AVG', messageModel: 'CLUSTERING' },
+  { topic: 'fuzz-a', consumerGroup: 'group-a', mode: 'POP', popShareQueueNum: 1 },
+  ...checkPointBodies,
 ];
 
 const offsets = { '{"brokerName":"broker-a","queueId":0,"topic":"fuzz-a"}': { minOffset: 1, maxOffset: 2 } };

@@ -4,6 +4,7 @@ import { frames } from './targets/frames.ts';
 import { headers } from './targets/headers.ts';
 import { requests, streams } from './targets/live.ts';
 import { metadata } from './targets/metadata.ts';
+import { pop } from './targets/pop.ts';
 import { selectors } from './targets/selectors.ts';
 import { settings } from './targets/settings.ts';
 import { store } from './targets/store.ts';
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   selectors,
   settings,
   metadata,
+  pop,
   timers,
   store,
 ];

@@ -1,4 +1,6 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
+
+export { Refusal } from './base/refusal.ts';
 export type { Client, TransactionCheck } from './clients/client.ts';
 export { type BrokerConfig, defaultBrokerConfig } from './config.ts';
 export { brokerKeys, roleKeys } from './config-keys.ts';

@@ -17,7 +17,6 @@ import {
   encodeBatchBody,
   encodeFrame,
   HeaderReader,
-  PullSysFlag,
   type RemotingCommand,
   type RemotingConnection,
   RequestCode,
@@ -35,29 +34,36 @@ import type {
 } from '@vernier/store';
 import { silentLogger } from '@vernier/store';
 import { decodeMessage, SCHEDULE_TOPIC } from '@vernier/store/internal';
-import { BrokerModel, NONE } from './broker-model.ts';
+import { BrokerModel } from './broker-model.ts';
+import { pullRequest, putResult, sendFields, withUniqKey } from './broker-requests.ts';
+import { GROUP, isQueueOf, queueName, watch } from './broker-watch.ts';
 import { type Front, type FrontMachine, type FrontOfHistory, Refused } from './front.ts';
+import { PopClients } from './pop-clients.ts';
+import { type PopHistory, popHistory } from './pop-history.ts';
+import { popTopics } from './pop-model.ts';
 import type { Random } from './random.ts';
+import type { SenderOptions } from './sent.ts';
 import { TIMER_PRECISION_MS, TIMER_ROLL_SLOTS, TIMER_SLOTS, TimerModel, TimerSenders, timerTopics } from './timers.ts';
 import {
   HALF_TOPIC,
   OP_TOPIC,
   PRODUCER_GROUP,
   TransactionModel,
-  type TransactionModelOptions,
   TransactionProducers,
   transactionTopics,
 } from './transactions.ts';
 import { Violation } from './violation.ts';
 
-const GROUP = 'torture';
 const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS';
-const PULL_NUMS = 32;
 const PORT = 10_911;
 /** Those that a topic has when its first message makes it; histories send to three of them. */
 const QUEUES = 4;
-/** A position in the log as message ids have it, behind the host. */
-const OFFSET_HEX_CHARS = 16;
+/** What waits longest waits so long after its time: messages that could not be given on are tried again. */
+const SETTLED_AFTER_MS = 60_000;
+/** Half of it is more than any leap of the clock: what is overdue by more waits in a later slot, where no ack is looked for. */
+const POP_TIMER_SLOTS = 131_072;
+/** Of which it is said elsewhere what is in them. */
+const ownTopics: ReadonlySet<string> = new Set([...transactionTopics, ...timerTopics, ...popTopics]);
 const config: BrokerConfig = {
   ...{ ...defaultBrokerConfig, flushConsumerOffsetInterval: 100, flushDelayOffsetInterval: 300 },
   // A history lasts some seconds; nothing is given up in it.
@@ -76,6 +82,17 @@ export interface BrokerFrontOptions {
   transactions?: boolean;
   /** Senders of timed messages, too. */
   timers?: boolean;
+  /** Consumers that pop, those who send to them, and operators who put them back and delete what they have. */
+  pop?: boolean;
+  /** Of the lots that the broker draws for consumers that pop. */
+  seed?: number;
+}
+
+/** Who stands in front of the broker beside the workload, in all lives. */
+interface Models {
+  readonly transactions: TransactionModel | undefined;
+  readonly timers: TimerModel | undefined;
+  readonly pops: PopHistory | undefined;
 }
 
 /**
@@ -87,26 +104,39 @@ export interface BrokerFrontOptions {
  */
 export class BrokerFront implements FrontOfHistory {
   readonly topics = ['A', 'B', 'Third_Topic-3'];
-  readonly delayedTopic = 'Delayed';
+  readonly delayedTopic?: string;
+  readonly producersMax?: number;
+  readonly actors?: number;
   readonly choosesDurability = false;
   readonly hasMetadata = true;
   readonly ownTopics: ReadonlySet<string>;
   readonly #model = new BrokerModel();
   readonly startsAlways: boolean;
-  readonly #hasTransactions: boolean;
-  #timers: TimerModel | undefined;
-  #transactions: TransactionModel | undefined;
+  readonly #options: BrokerFrontOptions;
+  #models: Models = { transactions: undefined, timers: undefined, pops: undefined };
   #endedCleanly = false;
 
-  constructor({ transactions = false, timers = false }: BrokerFrontOptions = {}) {
-    this.#hasTransactions = transactions;
-    this.startsAlways = timers;
-    this.ownTopics = new Set([...(transactions ? transactionTopics : []), ...(timers ? timerTopics : [])]);
+  constructor(options: BrokerFrontOptions = {}) {
+    const { transactions = false, timers = false, pop = false } = options;
+    this.#options = options;
+    this.startsAlways = timers || pop;
+    if (pop) Object.assign(this, { producersMax: 2, actors: 3 });
+    // The clock is set, and delays would not be what they are.
+    else this.delayedTopic = 'Delayed';
+    this.ownTopics = new Set([
+      ...(transactions ? transactionTopics : []),
+      ...(timers ? timerTopics : []),
+      ...(pop ? popTopics : []),
+    ]);
   }
 
-  begin(options: TransactionModelOptions): void {
-    if (this.#hasTransactions) this.#transactions = new TransactionModel(options);
-    if (this.startsAlways) this.#timers = new TimerModel(options);
+  begin(options: SenderOptions): void {
+    const { transactions, timers, pop } = this.#options;
+    this.#models = {
+      transactions: transactions ? new TransactionModel(options) : undefined,
+      timers: timers ? new TimerModel(options) : undefined,
+      pops: pop ? popHistory(options, this.#options.seed ?? 0) : undefined,
+    };
   }
 
   async open(store: MessageStore, machine: FrontMachine): Promise<BrokerUnderTorture> {
@@ -124,23 +154,36 @@ export class BrokerFront implements FrontOfHistory {
       },
     };
     // Without timed messages nobody follows their topic, and a seed means what it meant before there were any.
-    const ownConfig = { ...config, timerWheelEnable: this.startsAlways };
+    const { pops } = this.#models;
+    const ownConfig = { ...config, ...pops?.config, timerWheelEnable: this.startsAlways };
     const context = createBrokerContext({
-      ...{ config: ownConfig, store, hosts, fileSystem, clock: scheduler, logger, timerSlots: TIMER_SLOTS },
+      ...{
+        config: ownConfig,
+        store,
+        hosts,
+        fileSystem,
+        clock: scheduler,
+        logger,
+        timerSlots: pops ? POP_TIMER_SLOTS : TIMER_SLOTS,
+      },
+      ...(pops === undefined ? {} : { random: () => pops.random.fraction() }),
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
     await loadTables(context, fileSystem);
     this.#checkOffsets(context, isBackup);
     this.#model.groupFound(context.groups.has(GROUP), isBackup);
-    return new BrokerUnderTorture(context, this.#model, machine, this.#transactions, this.#timers);
+    pops?.model.startLife(scheduler, store);
+    return new BrokerUnderTorture(context, this.#model, machine, this.#models);
   }
 
   ended(clean: boolean): void {
     this.#endedCleanly = clean;
+    const { transactions, timers, pops } = this.#models;
+    pops?.model.ended(clean);
     if (!clean) return;
-    this.#transactions?.shutDownCleanly();
-    this.#timers?.shutDownCleanly();
+    transactions?.shutDownCleanly();
+    timers?.shutDownCleanly();
   }
 
   /** What a start found is what somebody committed, the last of it when everything was saved. */
@@ -168,22 +211,18 @@ class BrokerUnderTorture implements Front {
   readonly #connection: RemotingConnection;
   readonly #model: BrokerModel;
   readonly #machine: FrontMachine;
-  readonly #transactions: TransactionModel | undefined;
+  readonly #models: Models;
   readonly #producers: TransactionProducers | undefined;
-  readonly #timers: TimerModel | undefined;
-  /** Only where there are producers of transactions or senders of timed messages. */
+  readonly #pops: PopClients | undefined;
+  /** Where there are producers of transactions, senders of timed messages or consumers that pop. */
   readonly transact?: (random: Random) => Promise<void>;
   /** Told when the store begins to delete a topic. */
   readonly #onBegun = new Map<string, () => void>();
+  /** Requests whose answers are sent later, by their numbers. */
+  readonly #held = new Map<number, (answer: RemotingCommand) => void>();
   #isClosing = false;
 
-  constructor(
-    context: BrokerContext,
-    model: BrokerModel,
-    machine: FrontMachine,
-    transactions: TransactionModel | undefined,
-    timers: TimerModel | undefined,
-  ) {
+  constructor(context: BrokerContext, model: BrokerModel, machine: FrontMachine, models: Models) {
     this.#context = context;
     this.#model = model;
     this.#machine = machine;
@@ -194,72 +233,46 @@ class BrokerUnderTorture implements Front {
       // It reads whatever it is sent.
       reserve: () => undefined,
       unreserve: () => {},
+      send: (answer: RemotingCommand) => this.#held.get(answer.opaque)?.(answer),
     };
     this.#connection = connection as unknown as RemotingConnection;
-    this.#watch(context);
-    this.#transactions = transactions;
-    this.#timers = timers;
+    watch(context, { model, pops: models.pops?.model, machine, listeners: this.#onBegun });
+    this.#models = models;
+    const acts: ((random: Random) => Promise<void>)[] = [];
     const { scheduler, counters, isLookedAt } = machine;
     const request = (code: number, fields: ExtFields, body?: Buffer): Promise<RemotingCommand> =>
       this.#handle(createRequest(code, fields, body));
+    const { transactions, timers, pops } = models;
     if (timers !== undefined) {
       const senders = new TimerSenders(timers, scheduler, counters, request);
-      this.transact = (random) => senders.act(random);
+      acts.push((random) => senders.act(random));
     }
-    if (transactions === undefined) return;
-    const producers = new TransactionProducers(transactions, scheduler, counters, request);
-    this.#producers = producers;
-    const sends = this.transact;
-    this.transact = (random) => (sends !== undefined && random.chance(0.5) ? sends(random) : producers.act(random));
+    if (pops !== undefined) {
+      const clients = new PopClients({ ...pops, scheduler, counters, request });
+      this.#pops = clients;
+      acts.push((random) => clients.act(random));
+    }
+    if (transactions !== undefined) {
+      const producers = new TransactionProducers(transactions, scheduler, counters, request);
+      this.#producers = producers;
+      acts.push((random) => producers.act(random));
+      this.#takeChecks(producers);
+      context.store.on('arrived', ({ topic, queueId }) => context.follow.messageArrived(topic, queueId));
+      if (!isLookedAt) context.transactions.start();
+    }
+    if (acts.length > 0) this.transact = (random) => (acts.length === 1 ? acts[0]! : random.pick(acts))(random);
+  }
+
+  /** The producers are asked what is to become of their halves. */
+  #takeChecks(producers: TransactionProducers): void {
+    const { scheduler } = this.#machine;
     const asked = (check: TransactionCheck): boolean => producers.asked(check.record, check);
     const client = { isGone: false, signal: new AbortController().signal, checkTransactionState: asked };
-    context.producers.register(PRODUCER_GROUP, {
+    this.#context.producers.register(PRODUCER_GROUP, {
       client: client as unknown as Client,
       lastUpdateTimestamp: scheduler.now(),
       lastSeen: scheduler.monotonic(),
     });
-    context.store.on('arrived', ({ topic, queueId }) => context.follow.messageArrived(topic, queueId));
-    if (!isLookedAt) context.transactions.start();
-  }
-
-  /** In which turn of the event loop something is committed or taken back decides what a crash may leave. */
-  #watch({ store, offsets, groups }: BrokerContext): void {
-    const model = this.#model;
-    const { deleteTopic } = store;
-    store.deleteTopic = (topic, more) => {
-      this.#onBegun.get(topic)?.();
-      return deleteTopic.call(store, topic, more);
-    };
-    const { commit, removeTopic, removeGroup, assignResets } = offsets;
-    offsets.commit = (group, topic, queueId, offset) => {
-      const isKept = commit.call(offsets, group, topic, queueId, offset);
-      if (isKept) model.committed(queueName(topic, queueId), offset);
-      return isKept;
-    };
-    offsets.removeTopic = (topic) => {
-      removeTopic.call(offsets, topic);
-      model.takenBack((queue) => isQueueOf(queue, topic), NONE);
-    };
-    offsets.removeGroup = (group) => {
-      removeGroup.call(offsets, group);
-      model.takenBack(() => true, NONE);
-    };
-    offsets.assignResets = (group, topic, targets) => {
-      for (const [queueId, offset] of targets) {
-        const name = queueName(topic, queueId);
-        model.takenBack((queue) => queue === name, offset);
-      }
-      return assignResets.call(offsets, group, topic, targets);
-    };
-    const { update, delete: remove } = groups;
-    groups.update = (group) => {
-      model.groupUsed();
-      update.call(groups, group);
-    };
-    groups.delete = (group) => {
-      model.groupRemoved();
-      return remove.call(groups, group);
-    };
   }
 
   start(): void {
@@ -292,7 +305,7 @@ class BrokerUnderTorture implements Front {
   async operate(random: Random): Promise<void> {
     try {
       if (random.chance(0.5)) await this.#deleteGroup();
-      else await this.#setBack(random.pick(['A', 'B']), random.integer(0, 2));
+      else await this.#reset(random);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
     }
@@ -306,22 +319,37 @@ class BrokerUnderTorture implements Front {
     this.#machine.counters.groupsDeleted++;
   }
 
-  /** To the beginning of what there is. */
-  async #setBack(topic: string, queueId: number): Promise<void> {
-    const offset = String(this.#context.store.getMinOffsetInQueue(topic, queueId));
-    const fields = { topic, group: GROUP, queueId: String(queueId), offset, timestamp: '-1', isForce: 'true' };
-    await this.#demand(RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, fields);
+  /** To the beginning, the end or any message between. Its next pull is told where it goes on. */
+  async #reset(random: Random): Promise<void> {
+    const { store } = this.#context;
+    const topic = random.pick(['A', 'B']);
+    const queueId = random.integer(0, 2);
+    const [min, max] = [store.getMinOffsetInQueue(topic, queueId), store.getMaxOffsetInQueue(topic, queueId)];
+    const offset = random.pick([min, max, random.integer(min, Math.max(min, max))]);
+    const fields = { topic, group: GROUP, queueId: String(queueId), timestamp: '-1', isForce: 'true' };
+    await this.#demand(RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, { ...fields, offset: String(offset) });
     const name = queueName(topic, queueId);
     this.#model.answered((queue) => queue === name);
-    // The group's next pull learns of it.
-    this.#context.offsets.takeReset(GROUP, topic, queueId);
     this.#machine.counters.offsetsSetBack++;
+    const { code, extFields } = await this.#handle(pullRequest(topic, queueId, 0));
+    if (code === ResponseCode.PULL_OFFSET_MOVED && extFields?.nextBeginOffset === String(offset)) return;
+    // The topic has fewer queues, or is not there: nobody pulls from them.
+    if (code === ResponseCode.INVALID_PARAMETER || code === ResponseCode.TOPIC_NOT_EXIST) {
+      this.#context.offsets.takeReset(GROUP, topic, queueId);
+      return;
+    }
+    // Somebody else has reset it, or deleted topic or group meanwhile.
+    if (this.#model.current(name) !== offset) return;
+    throw new Violation(
+      `${name} was reset to ${offset}, and a pull is answered ${code}, ${extFields?.nextBeginOffset}`,
+    );
   }
 
   async #demand(code: number, fields: ExtFields): Promise<void> {
     const response = await this.#handle(createRequest(code, fields)).catch((error: Error) => {
-      // A table that could not be written: the connection would answer so.
-      if ((error as { code?: string }).code === 'BROKER_METADATA_WRITE_FAILED') throw new Refused(error.message);
+      // A table that could not be written, a store that has failed: the connection would answer so.
+      const { code: reason = '' } = error as { code?: string };
+      if (reason === 'BROKER_METADATA_WRITE_FAILED' || reason.startsWith('STORE_')) throw new Refused(error.message);
       throw error;
     });
     if (response.code !== ResponseCode.SUCCESS) throw new Refused(`${response.code}: ${response.remark}`);
@@ -356,6 +384,7 @@ class BrokerUnderTorture implements Front {
     const { holds, housekeeping, metadata, transactions, follow, timer, pop } = this.#context;
     this.#isClosing = true;
     this.#producers?.stop();
+    this.#pops?.stop();
     holds.stop();
     pop.stopPolling();
     await transactions.stop();
@@ -368,27 +397,40 @@ class BrokerUnderTorture implements Front {
   }
 
   get settledAt(): number {
-    return (this.#timers?.latest ?? 0) + 1_000;
+    const { timers, pops } = this.#models;
+    return Math.max(timers?.latest ?? 0, pops?.model.latest ?? 0) + SETTLED_AFTER_MS;
+  }
+
+  async settle(): Promise<void> {
+    await this.#pops?.settle();
   }
 
   checkSettled(messages: ReadonlyMap<string, readonly StoredMessage[]>): void {
-    this.#timers?.checkEnd(messages, this.#context.store.minPhyOffset);
-    this.#machine.counters.timersDelivered = this.#timers?.deliveredTotal ?? 0;
+    const { timers, pops } = this.#models;
+    const { counters } = this.#machine;
+    timers?.checkEnd(messages, this.#context.store.minPhyOffset);
+    counters.timersDelivered = timers?.deliveredTotal ?? 0;
+    if (pops === undefined) return;
+    pops.model.checkEnd();
+    counters.popDelivered = pops.model.deliveredTotal;
+    counters.popDeliveredAgain = pops.model.redeliveredTotal;
+    counters.popAcks = pops.model.endedTotal;
   }
 
   async check(messages: ReadonlyMap<string, readonly StoredMessage[]>, killed: boolean): Promise<void> {
     const { offsets, store } = this.#context;
-    this.#timers?.check({ messages, minPhyOffset: store.minPhyOffset, killed });
-    this.#transactions?.check({
-      messages,
+    const { timers, transactions, pops } = this.#models;
+    const found = { messages, minPhyOffset: store.minPhyOffset, killed };
+    timers?.check(found);
+    pops?.model.check(found);
+    transactions?.check({
+      ...found,
       halvesFrom: Math.max(0, offsets.query(TRANSACTION_GROUP, HALF_TOPIC, 0)),
       markersFrom: Math.max(0, offsets.query(TRANSACTION_GROUP, OP_TOPIC, 0)),
-      minPhyOffset: store.minPhyOffset,
-      killed,
     });
     for (const list of messages.values()) {
       const [first] = list;
-      if (first === undefined || transactionTopics.has(first.topic) || timerTopics.has(first.topic)) continue;
+      if (first === undefined || ownTopics.has(first.topic)) continue;
       const { topic, queueId } = first;
       const pulled = await this.#pullAll(topic, queueId, first.queueOffset, first.queueOffset + list.length);
       for (const [i, message] of list.entries()) {
@@ -403,12 +445,7 @@ class BrokerUnderTorture implements Front {
   async #pullAll(topic: string, queueId: number, from: number, end: number): Promise<MessageExt[]> {
     const pulled: MessageExt[] = [];
     for (let offset = from; offset < end; ) {
-      const fields = {
-        ...{ consumerGroup: GROUP, topic, subscription: '*', expressionType: 'TAG', subVersion: '0' },
-        ...{ queueId: String(queueId), queueOffset: String(offset), maxMsgNums: String(PULL_NUMS) },
-        ...{ sysFlag: String(PullSysFlag.SUBSCRIPTION), commitOffset: '0', suspendTimeoutMillis: '0' },
-      };
-      const response = await this.#handle(createRequest(RequestCode.PULL_MESSAGE, fields));
+      const response = await this.#handle(pullRequest(topic, queueId, offset));
       if (response.code !== ResponseCode.SUCCESS) {
         throw new Violation(`the pull of ${topic}-${queueId} at ${offset} of ${end} is refused: ${response.remark}`);
       }
@@ -428,57 +465,13 @@ class BrokerUnderTorture implements Front {
     // As over a socket: through the frame's bytes, so that the readers of bytes are part of every history.
     const frame = encodeFrame(request);
     const received = decodeFrame(frame, 4, frame.length, this.#reader);
+    const later = new Promise<RemotingCommand>((resolve) => this.#held.set(request.opaque, resolve));
     const response = await this.#handlers.get(request.code)!(received, this.#connection);
-    if (response === undefined) throw new Violation(`request ${request.code} has no response`);
-    return response;
+    if (response === undefined && request.code !== RequestCode.POP_MESSAGE) {
+      throw new Violation(`request ${request.code} has no response`);
+    }
+    const answer = response ?? (await later);
+    this.#held.delete(request.opaque);
+    return answer;
   }
-}
-
-const queueName = (topic: string, queueId: number): string => `${topic}@${queueId}`;
-const isQueueOf = (queue: string, topic: string): boolean => queue.startsWith(`${topic}@`);
-
-/** SEND_MESSAGE_V2's short names. */
-function sendFields(message: Omit<MessageExtBrokerInner, 'flag' | 'body' | 'propertiesString'>): ExtFields {
-  return {
-    a: 'producers',
-    b: message.topic,
-    c: 'TBW102',
-    d: '4',
-    e: String(message.queueId),
-    f: String(message.sysFlag),
-    g: String(message.bornTimestamp),
-    j: '0',
-    k: 'false',
-    m: 'false',
-  };
-}
-
-/** The broker would draw one, and the history would not be the same the next time. */
-function withUniqKey({ propertiesString, body }: MessageExtBrokerInner): string {
-  const id = Buffer.from(body).readUInt32BE(0).toString(16).toUpperCase().padStart(32, '0');
-  return `${propertiesString}UNIQ_KEY\u0001${id}\u0002`;
-}
-
-/** What a producer learns. The first four codes mean stored, and the id says where. */
-function putResult(response: RemotingCommand, messageCount: number): PutMessageResult {
-  const { code, extFields, remark } = response;
-  const status =
-    code === ResponseCode.SUCCESS
-      ? 'PUT_OK'
-      : code === ResponseCode.FLUSH_DISK_TIMEOUT
-        ? 'FLUSH_DISK_TIMEOUT'
-        : undefined;
-  const base = { wroteBytes: 0, storeTimestamp: 0, messageCount };
-  if (status === undefined) {
-    return { ...base, status: 'UNKNOWN_ERROR', wroteOffset: -1, queueOffset: -1, reason: remark ?? String(code) };
-  }
-  const batchOffsets = extFields!.msgId!.split(',').map((id) => Number.parseInt(id.slice(-OFFSET_HEX_CHARS), 16));
-  const result: PutMessageResult = {
-    ...base,
-    status,
-    wroteOffset: batchOffsets[0]!,
-    queueOffset: Number(extFields!.queueOffset),
-  };
-  if (messageCount > 1) result.batchOffsets = batchOffsets;
-  return result;
 }

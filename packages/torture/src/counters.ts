@@ -39,6 +39,14 @@ export interface RunCounters {
   timers: number;
   timersRecalled: number;
   timersDelivered: number;
+  /** Through a broker: messages sent to consumers that pop, their pops, how many messages these gave, and gave again. */
+  popSent: number;
+  pops: number;
+  popDelivered: number;
+  popDeliveredAgain: number;
+  /** Acks after which a message must not come again, and changes of the time. */
+  popAcks: number;
+  popChanges: number;
   events: number;
 }
 
@@ -72,6 +80,12 @@ export function emptyCounters(): RunCounters {
     timers: 0,
     timersRecalled: 0,
     timersDelivered: 0,
+    popSent: 0,
+    pops: 0,
+    popDelivered: 0,
+    popDeliveredAgain: 0,
+    popAcks: 0,
+    popChanges: 0,
     events: 0,
   };
 }

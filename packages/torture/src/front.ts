@@ -7,6 +7,7 @@ import type {
   StoredMessage,
 } from '@vernier/store';
 import type { RunCounters } from './counters.ts';
+import type { Deletion } from './model.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { SimulatedFileSystem } from './simulation/simulated-file-system.ts';
@@ -36,6 +37,8 @@ export interface Front {
   consumed(topic: string, queueId: number, offset: number): void;
   /** How far the clock has to go until nothing waits any more, where something does: Unix milliseconds. */
   readonly settledAt?: number;
+  /** When everything that waited has had its time: consumers take what there is. Rejects with a Violation. */
+  settle?(): Promise<void>;
   /** Everything that waited has had its time, with every message of every queue. Throws a Violation. */
   checkSettled?(messages: ReadonlyMap<string, readonly StoredMessage[]>): void;
   /** In front of the store's shutdown. What it keeps is on disk when it resolves. */
@@ -47,12 +50,21 @@ export interface Front {
   check(messages: ReadonlyMap<string, readonly StoredMessage[]>, killed: boolean): Promise<void>;
 }
 
+/** Told of deletions of the front's own topics. */
+export interface DeletionNotes {
+  /** The log ends at `logEnd`, and the store begins in this turn of the event loop. */
+  deletionBegun(topic: string, logEnd: number): Deletion;
+  /** It holds. */
+  deletionAnswered(deletion: Deletion): void;
+}
+
 export interface FrontMachine {
   fileSystem: SimulatedFileSystem;
   scheduler: Scheduler;
   counters: RunCounters;
   /** Its disk is only looked at: nothing is to be written that no recovery writes. */
   isLookedAt: boolean;
+  deletions: DeletionNotes;
 }
 
 /** The same through all lives of a history. */
@@ -69,6 +81,9 @@ export interface FrontOfHistory {
   begin(options: { syncFlush: boolean; asyncInMemory: boolean }): void;
   /** What it does by itself runs in every life of the process, not only in histories with delay levels. */
   readonly startsAlways?: boolean;
+  /** Producers of the workload at most, and how many act at once of those that `transact` is; by default 6 and 1. */
+  readonly producersMax?: number;
+  readonly actors?: number;
   /** It writes files of its own, under config/. */
   readonly hasMetadata: boolean;
   /** The process has come up. Rejects when it cannot. */

@@ -1,9 +1,18 @@
-import { type ExtFields, type RemotingCommand, RequestCode, ResponseCode } from '@vernier/remoting';
+import { type ExtFields, type RemotingCommand, RequestCode } from '@vernier/remoting';
 import type { StoredMessage } from '@vernier/store';
 import type { RunCounters } from './counters.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
-import type { TransactionModelOptions } from './transactions.ts';
+import {
+  bodyOf,
+  idOfBody,
+  newSent,
+  noteAnswer,
+  type SenderOptions,
+  type Sent,
+  sendFieldsOf,
+  survives,
+} from './sent.ts';
 import { Violation } from './violation.ts';
 
 export const TIMED_TOPIC = 'Timed';
@@ -20,18 +29,9 @@ const DELAY_MS_MAX = 5_000;
 const QUEUES = 3;
 const RECALL_RATE = 0.15;
 
-interface Timed {
-  readonly id: number;
-  readonly queueId: number;
+interface Timed extends Sent {
   /** Unix milliseconds, by the clock of the broker. */
   readonly time: number;
-  /** Its record is there whatever happens: acknowledged as on disk, or a start has found it. */
-  isPromised: boolean;
-  /** Its record is in memory at least. */
-  isAppended: boolean;
-  /** Answered with SUCCESS: written at least, where anything is. */
-  isAcknowledged: boolean;
-  logOffset: number | undefined;
   handle: string | undefined;
   /** Somebody asked for it to be recalled: it may come or not. */
   isRecalled: boolean;
@@ -51,21 +51,21 @@ export interface FoundTimers {
  * at least once, unless its recall was sent: at the end of a history everything is delivered.
  */
 export class TimerModel {
-  readonly options: TransactionModelOptions;
+  readonly options: SenderOptions;
   readonly #timed = new Map<number, Timed>();
   deliveredTotal = 0;
   #nextId = 1;
   /** The latest time that somebody asked for. */
   latest = 0;
 
-  constructor(options: TransactionModelOptions) {
+  constructor(options: SenderOptions) {
     this.options = options;
   }
 
   begin(time: number, queueId: number): Timed {
     const timed: Timed = {
-      ...{ id: this.#nextId++, queueId, time, isPromised: false, isAppended: false, logOffset: undefined },
-      ...{ isAcknowledged: false, handle: undefined, isRecalled: false, isDelivered: false },
+      ...newSent(this.#nextId++, TIMED_TOPIC, queueId),
+      ...{ time, handle: undefined, isRecalled: false, isDelivered: false },
     };
     this.#timed.set(timed.id, timed);
     this.latest = Math.max(this.latest, time);
@@ -87,7 +87,8 @@ export class TimerModel {
   check({ messages, minPhyOffset, killed }: FoundTimers): void {
     const waiting = new Set<number>();
     for (const message of messages.get(`${TIMER_TOPIC}-0`) ?? []) {
-      if (message.properties.TIMER_DEL_UNIQKEY !== undefined) continue;
+      // Recalls, and what waits for another topic.
+      if (message.properties.TIMER_DEL_UNIQKEY !== undefined || message.properties.REAL_TOPIC !== TIMED_TOPIC) continue;
       const timed = this.#known(message);
       waiting.add(timed.id);
       timed.isPromised = true;
@@ -97,8 +98,8 @@ export class TimerModel {
     for (const timed of [...this.#timed.values()]) {
       if (timed.isDelivered || waiting.has(timed.id)) continue;
       const isExpired = minPhyOffset > 0 && (timed.logOffset === undefined || timed.logOffset < minPhyOffset);
-      const isKept = timed.isPromised || (killed && timed.isAcknowledged && !this.options.asyncInMemory);
-      if (isKept && !isExpired) throw new Violation(`timed message ${timed.id} was acknowledged and is gone`);
+      if (survives(timed, killed, this.options) && !isExpired)
+        throw new Violation(`timed message ${timed.id} was acknowledged and is gone`);
       this.#timed.delete(timed.id);
     }
   }
@@ -127,9 +128,8 @@ export class TimerModel {
   }
 
   #known({ body, commitLogOffset }: StoredMessage): Timed {
-    const id = body.length >= 4 ? body.readUInt32BE(0) : -1;
-    const timed = this.#timed.get(id);
-    if (timed === undefined || !body.subarray(4).every((byte) => byte === (id & 0xff))) {
+    const timed = this.#timed.get(idOfBody(body));
+    if (timed === undefined) {
       throw new Violation(`there is a timed message that nobody sent, at ${commitLogOffset} of the log`);
     }
     return timed;
@@ -167,21 +167,9 @@ export class TimerSenders {
   async #send(random: Random): Promise<void> {
     const time = this.#scheduler.now() + random.integer(1, random.pick([50, 500, DELAY_MS_MAX]));
     const timed = this.#model.begin(time, random.integer(0, QUEUES - 1));
-    const { id, queueId } = timed;
-    const body = Buffer.alloc(random.integer(4, 200), id & 0xff);
-    body.writeUInt32BE(id, 0);
     this.#counters.timers++;
-    const properties = `UNIQ_KEY\u0001${id.toString(16).padStart(32, '0')}\u0002TIMER_DELIVER_MS\u0001${time}\u0002`;
-    const fields = {
-      ...{ a: 'senders', b: TIMED_TOPIC, c: 'TBW102', d: '4', e: String(queueId), f: '0' },
-      ...{ g: String(this.#scheduler.now()), h: '0', i: properties, j: '0', k: 'false', m: 'false' },
-    };
-    const { code, extFields } = await this.#request(RequestCode.SEND_MESSAGE_V2, fields, body);
-    if (code !== ResponseCode.SUCCESS && code !== ResponseCode.FLUSH_DISK_TIMEOUT) return;
-    timed.isAppended = true;
-    timed.isAcknowledged = code === ResponseCode.SUCCESS;
-    timed.isPromised = timed.isAcknowledged && this.#model.options.syncFlush;
-    timed.logOffset = Number.parseInt(extFields!.msgId!.slice(-16), 16);
-    timed.handle = extFields!.recallHandle;
+    const fields = sendFieldsOf(timed, this.#scheduler.now(), `TIMER_DELIVER_MS\u0001${time}\u0002`);
+    const answer = await this.#request(RequestCode.SEND_MESSAGE_V2, fields, bodyOf(timed, random));
+    if (noteAnswer(timed, answer, this.#model.options)) timed.handle = answer.extFields!.recallHandle;
   }
 }

@@ -163,6 +163,7 @@ export class TortureRun {
     front.start?.();
     scheduler.stepWallClock(Math.max(0, (front.settledAt ?? 0) - scheduler.now()));
     await scheduler.complete(scheduler.delay(SETTLE_MS), 'what waits', EVENTS_MAX);
+    if (front.settle) await scheduler.complete(front.settle(), 'what consumers do at the end', EVENTS_MAX);
     const { messages } = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
     front.checkSettled?.(messages);
     this.#step('everything that waited has had its time');
@@ -230,10 +231,8 @@ export class TortureRun {
     const { fileSystem } = this.#machine;
     const store = await MessageStore.open(settings, { fileSystem, clock: scheduler, logger: this.#logger });
     try {
-      return {
-        store,
-        front: await this.#front.open(store, { fileSystem, scheduler, counters: this.counters, isLookedAt }),
-      };
+      const machine = { fileSystem, scheduler, counters: this.counters, isLookedAt, deletions: this.#model };
+      return { store, front: await this.#front.open(store, machine) };
     } catch (error) {
       await store.shutdown().catch(() => {});
       throw error;
@@ -245,7 +244,8 @@ export class TortureRun {
     const workload = new Workload(store, front, this.#model, scheduler, random.fork(), {
       topics: this.#front.topics,
       choosesDurability: this.#front.choosesDurability,
-      producers: random.integer(1, 6),
+      producers: random.integer(1, this.#front.producersMax ?? 6),
+      actors: this.#front.actors ?? 1,
       consumers: random.integer(0, 3),
       bodyBytesMax: Math.min(3_000, this.#store.mappedFileSizeCommitLog! / 3),
       isNarrow: this.#isNarrow,
@@ -454,7 +454,7 @@ export class TortureRun {
     const all = await scheduler.complete(readAll(store), 'reading all queues', EVENTS_MAX);
     const { messages } = all;
     const content = this.#judged(this.#delays?.without(all) ?? all);
-    this.#model.settleDeletions(content);
+    this.#model.settleDeletions(all);
     const delayOffsets = front.delayOffsets?.() ?? new Map<number, number>();
     const checks = async (): Promise<void> => {
       await checkLog(store, this.#machine.fileSystem, messages, (topic) => this.#model.deadBelow(topic));

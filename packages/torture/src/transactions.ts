@@ -4,6 +4,7 @@ import { decodeMessage } from '@vernier/store/internal';
 import type { RunCounters } from './counters.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { SenderOptions } from './sent.ts';
 import { Violation } from './violation.ts';
 
 export const TRANSACTION_TOPIC = 'Transactions';
@@ -50,12 +51,6 @@ export interface FoundTransactions {
   killed: boolean;
 }
 
-export interface TransactionModelOptions {
-  syncFlush: boolean;
-  /** An acknowledgement of ASYNC_FLUSH means a buffer in memory. */
-  asyncInMemory: boolean;
-}
-
 /**
  * What the producers of transactions know: what they sent, what they said, and what they were told. A message is there once
  * when its commit was acknowledged, never twice, and never when its producer rolled it back or said nothing. A half of
@@ -63,11 +58,11 @@ export interface TransactionModelOptions {
  */
 export class TransactionModel {
   readonly #transactions = new Map<number, Transaction>();
-  readonly options: TransactionModelOptions;
+  readonly options: SenderOptions;
   committedTotal = 0;
   #nextId = 1;
 
-  constructor(options: TransactionModelOptions) {
+  constructor(options: SenderOptions) {
     this.options = options;
   }
 

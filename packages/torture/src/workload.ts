@@ -22,6 +22,8 @@ export interface WorkloadOptions {
   topics: readonly string[];
   choosesDurability: boolean;
   producers: number;
+  /** Those that do what the front has beside producers and consumers. */
+  actors: number;
   consumers: number;
   bodyBytesMax: number;
   /** One queue gets all messages, short ones. */
@@ -72,7 +74,10 @@ export class Workload {
     const { operator, delayed } = this.#options;
     if (operator !== undefined) this.#operate(operator).catch(failed);
     if (delayed !== undefined) this.#produceDelayed(delayed.model, delayed.random).catch(failed);
-    if (this.#front.transact !== undefined) this.#transact(this.#front.transact, this.#random.fork()).catch(failed);
+    const { transact } = this.#front;
+    for (let i = 0; i < this.#options.actors && transact !== undefined; i++) {
+      this.#transact(transact, this.#random.fork()).catch(failed);
+    }
   }
 
   /** Producers begin nothing new. */

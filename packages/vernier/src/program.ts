@@ -75,6 +75,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--broker', 'through the requests of a broker, whose tables lie on the same disk')
     .option('--transactions', 'the same, with producers of transactions beside the others')
     .option('--timers', 'the same, with senders of timed messages beside the others')
+    .option('--pop', 'the same, with consumers that pop beside the others')
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),

@@ -29,6 +29,7 @@ import type { Random } from '../random.ts';
 import { requestBodies } from '../sound-bodies.ts';
 import { Find, type Session, type Target, within } from '../target.ts';
 import { someCommand } from './frames.ts';
+import { FIELD_VALUES, HOLDS } from './live-fields.ts';
 
 // What a handler keeps beyond its call is rubbish at once, and shows in what is stored or answered.
 overwriteReads();
@@ -41,94 +42,6 @@ const GROWTH_MAX = 900 * 1024 * 1024;
 
 const canaryBody = (index: number): Buffer => Buffer.alloc(200 + index, `canary ${index} `);
 
-/** Names that requests here know, so that many of them get past the first check. */
-const TOPICS = ['fuzz-a', '%LMQ%a', 'fuzz-b', 'TBW102', '%RETRY%group-a', 'broker-a', 'DefaultCluster'];
-const PROPERTY_NAMES = [
-  ...['KEYS', 'UNIQ_KEY', 'WAIT', 'DELAY', 'TRAN_MSG', 'x', '_SYS_MSG_PRIORITY_', '__LITE_TOPIC'],
-  ...['INNER_MULTI_DISPATCH', 'INNER_MULTI_QUEUE_OFFSET'],
-];
-const PROPERTY_VALUES = [
-  '1',
-  '7',
-  '-1',
-  '%LMQ%a,%LMQ%b',
-  '%LMQ%$fuzz-a$l',
-  '%LMQ%a,%LMQ%a',
-  'l',
-  '3,4',
-  ',',
-  '%LMQ%../x',
-];
-const FIELD_VALUES: Record<string, (random: Random) => string> = {
-  topic: (random) => random.pick(TOPICS),
-  b: (random) => random.pick(TOPICS),
-  defaultTopic: () => 'TBW102',
-  c: () => 'TBW102',
-  queueId: (random) => String(random.below(5) - 1),
-  e: (random) => String(random.below(5) - 1),
-  group: () => 'group-a',
-  a: () => 'group-a',
-  consumerGroup: () => 'group-a',
-  producerGroup: () => 'group-a',
-  groupName: () => 'group-a',
-  originMsgId: () => '7F00000100002A9F0000000000000000',
-  offset: (random) => String(random.below(5_000)),
-  queueOffset: (random) => String(random.below(60) - 5),
-  commitOffset: (random) => String(random.below(60) - 5),
-  maxMsgNums: (random) => String(random.below(70)),
-  sysFlag: (random) => String(random.below(64)),
-  d: (random) => String(random.below(9)),
-  f: (random) => String(random.below(64)),
-  g: () => '1700000000000',
-  h: () => '0',
-  i: (random) =>
-    `TAGS\u0001${someText(random)}\u0002${random.pick(PROPERTY_NAMES)}\u0001${random.chance(0.5) ? someText(random) : random.pick(PROPERTY_VALUES)}\u0002`,
-  j: (random) => String(random.below(20)),
-  k: (random) => random.pick(['true', 'false']),
-  m: (random) => random.pick(['true', 'false']),
-  properties: (random) => `TAGS\u0001${someText(random)}\u0002`,
-  flag: () => '0',
-  bornTimestamp: () => '1700000000000',
-  reconsumeTimes: () => '0',
-  batch: (random) => random.pick(['true', 'false']),
-  subscription: (random) => random.pick(['*', 'a||b', 'a || b', '||', 'a > 3']),
-  subVersion: () => '1',
-  expressionType: (random) => random.pick(['TAG', 'SQL92', '']),
-  suspendTimeoutMillis: (random) => String(random.below(50)),
-  clientID: () => 'fuzz@1',
-  clientId: () => 'fuzz@1',
-  brokerName: () => 'broker-b',
-  brokerAddr: () => '127.0.0.1:1',
-  clusterName: () => 'FuzzCluster',
-  haServerAddr: () => '127.0.0.1:2',
-  brokerId: (random) => String(random.below(3)),
-  bodyCrc32: () => '0',
-  compressed: (random) => random.pick(['true', 'false']),
-  namespace: () => 'ORDER_TOPIC_CONFIG',
-  key: () => 'fuzz-a',
-  value: (random) => someText(random),
-  readQueueNums: (random) => String(random.below(9)),
-  writeQueueNums: (random) => String(random.below(9)),
-  perm: (random) => String(random.below(8)),
-  topicFilterType: () => 'SINGLE_TAG',
-  topicSysFlag: () => '0',
-  order: (random) => random.pick(['true', 'false']),
-  attributes: (random) =>
-    random.pick(['', '+message.type=NORMAL', '+message.type=LITE', '+message.type=PRIORITY', '-a', '+=', '+a=b,+a=c']),
-  timestamp: () => String(1_700_000_000_000),
-  maxNum: (random) => String(random.below(70)),
-  beginTimestamp: () => '0',
-  endTimestamp: () => '9223372036854775807',
-  delayLevel: (random) => String(random.below(20) - 1),
-  isForce: () => 'true',
-  parentTopic: () => 'fuzz-a',
-  liteTopic: (random) => random.pick(['', 'l', 'l', '$', 'x'.repeat(200)]),
-  maxMsgNum: (random) => String(random.below(40)),
-  invisibleTime: (random) => String(random.below(2_000)),
-  pollTime: () => '0',
-  extraInfo: (random) => `0 1700000000000 1000 ${random.pick([0, 999])} 0 broker-a 0 ${random.below(9)}`,
-  topK: (random) => String(random.below(9) - 1),
-};
 const FIELDS = Object.keys(FIELD_VALUES);
 const JSON_NAMES = [
   ...['clientID', 'producerDataSet', 'consumerDataSet', 'groupName', 'subscriptionDataSet', 'topic', 'subString'],
@@ -148,6 +61,16 @@ const JSON_NAMES = [
 const CODES = Object.values(RequestCode);
 /** Codes that are meant to end or change what the oracle itself relies on. */
 const NOT_SENT = new Set<number>([RequestCode.UPDATE_BROKER_CONFIG, RequestCode.WIPE_WRITE_PERM_OF_BROKER]);
+
+const HELD_CODES = new Set<number>([
+  ...[RequestCode.PULL_MESSAGE, RequestCode.LITE_PULL_MESSAGE, RequestCode.POP_MESSAGE, RequestCode.NOTIFICATION],
+  RequestCode.POP_LITE_MESSAGE,
+]);
+/** Requests that stand in front of one another in the life of a message that is popped. */
+const POP_CODES = [
+  ...[RequestCode.POP_MESSAGE, RequestCode.POP_MESSAGE, RequestCode.ACK_MESSAGE, RequestCode.BATCH_ACK_MESSAGE],
+  ...[RequestCode.CHANGE_MESSAGE_INVISIBLETIME, RequestCode.NOTIFICATION, RequestCode.PEEK_MESSAGE],
+];
 
 function someBody(random: Random): Buffer | undefined {
   // What its code reads is one of these; which one, the code decides.
@@ -183,19 +106,13 @@ function someBody(random: Random): Buffer | undefined {
   }
 }
 
-const POPS: ReadonlySet<number> = new Set([
-  RequestCode.POP_MESSAGE,
-  RequestCode.POP_LITE_MESSAGE,
-  RequestCode.NOTIFICATION,
-]);
-const WAITING: ReadonlySet<number> = new Set([...POPS, RequestCode.PULL_MESSAGE, RequestCode.LITE_PULL_MESSAGE]);
-
 /** A request of any code; half of its fields hold what is expected there, the others anything. */
 function someRequest(random: Random): RemotingCommand {
   let code: number = random.chance(0.95) ? random.pick(CODES) : random.below(70_000) - 2_000;
   if (NOT_SENT.has(code)) code = RequestCode.SEND_MESSAGE_V2;
   if (random.chance(0.15))
     code = random.pick([RequestCode.SEND_MESSAGE_V2, RequestCode.SEND_BATCH_MESSAGE, RequestCode.PULL_MESSAGE]);
+  if (random.chance(0.1)) code = random.pick(POP_CODES);
   const request = someCommand(random, code, someBody(random));
   request.flag = random.chance(0.05) ? 2 : 0;
   if (code < -32_768 || code > 32_767) request.serializeType = 0;
@@ -204,9 +121,9 @@ function someRequest(random: Random): RemotingCommand {
     request.extFields = {};
     for (const name of FIELDS) {
       if (random.chance(0.1)) continue;
-      request.extFields[name] = random.chance(strange) ? someText(random).slice(0, 2_000) : FIELD_VALUES[name]!(random);
+      const isStrange = !HOLDS.has(name) && random.chance(strange);
+      request.extFields[name] = isStrange ? someText(random).slice(0, 2_000) : FIELD_VALUES[name]!(random);
     }
-    if (POPS.has(code)) request.extFields.pollTime = '0';
   }
   return request;
 }
@@ -219,10 +136,9 @@ function hostileRequest(random: Random, opaque: number): { bytes: Buffer; isAnsw
     ...{ remark: 'r', serializeTypeCurrentRPC: 'JSON' },
   };
   const { text, touched } = withHostileMembers(random, header);
-  // A pull may ask to be held for an hour.
-  const isPull = WAITING.has(request.code);
-  const isAnswerable =
-    !['', 'opaque', 'flag'].some((name) => touched.has(name)) && !(isPull && touched.has('extFields'));
+  // It may ask to be held for an hour.
+  const mayBeHeld = HELD_CODES.has(request.code) && touched.has('extFields');
+  const isAnswerable = !['', 'opaque', 'flag'].some((name) => touched.has(name)) && !mayBeHeld;
   return { bytes: frameOf(text, request.body), isAnswerable };
 }
 

@@ -1,6 +1,7 @@
 /**
  * The JSON files beside the log, damaged: topics.json, subscriptionGroup.json, consumerOffset.json, brokerPort.json,
- * topicQueueMapping.json of a broker and kvConfig.json of a nameserver. A start either works on what it found, and then its tables can be asked for
+ * brokerSettings.json, followOffset.json, consumerOrderInfo.json, messageRequestMode.json, topicQueueMapping.json of a broker
+ * and kvConfig.json of a nameserver. A start either works on what it found, and then its tables can be asked for
  * and a second start finds them again, or is refused with a code; with a sound previous copy a file that does not parse
  * is no reason to refuse.
  */
@@ -21,6 +22,9 @@ const FILES = [
   'brokerPort.json',
   'brokerSettings.json',
   'topicQueueMapping.json',
+  'consumerOrderInfo.json',
+  'messageRequestMode.json',
+  'followOffset.json',
 ] as const;
 const NAMES = [
   ...[
@@ -53,6 +57,16 @@ const NAMES = [
     'startOffset',
     'queueId',
     'gen',
+    'table',
+    'popTime',
+    'cm',
+    'oc',
+    'ot',
+    'messageRequestModeMap',
+    'mode',
+    'popShareQueueNum',
+    'queueOffset',
+    'pop-offsets',
   ],
 ];
 const TABLE_REQUESTS = [
@@ -105,6 +119,12 @@ const SOUND: Record<(typeof FILES)[number] | 'kvConfig.json', string> = {
     '{"dataVersion":{"counter":2,"stateVersion":0,"timestamp":1700000000000},"topicQueueMappingInfoMap":{"fuzz-a":{"bname":"broker-a",' +
     '"currIdMap":{},"dirty":false,"epoch":1700000000000,"hostedQueues":{0:[{"bname":"broker-a","endOffset":-1,"gen":0,"logicOffset":0,' +
     '"queueId":1,"startOffset":0,"timeOfEnd":-1,"timeOfStart":-1}]},"scope":"__global__","topic":"fuzz-a","totalQueues":1}}}',
+  'consumerOrderInfo.json':
+    '{"table":{"fuzz-a@group-a":{0:{"cm":1,"i":30000,"l":1790000000000,"o":[3,1],"oc":{3:1},"ot":{4:5},"popTime":1790000000000}}}}',
+  'messageRequestMode.json':
+    '{"messageRequestModeMap":{"fuzz-a":{"group-a":{"consumerGroup":"group-a","mode":"POP","popShareQueueNum":1,"topic":"fuzz-a"}}}}',
+  'followOffset.json':
+    '{"places":{"pop-offsets":{"queueOffset":0},"timer":{"queueOffset":3,"lastQueueOffset":2,"lastLogOffset":500}}}',
   'kvConfig.json': '{"configTable":{"ORDER_TOPIC_CONFIG":{"fuzz-a":"broker-a:4"}}}',
 };
 

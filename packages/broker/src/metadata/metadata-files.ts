@@ -159,12 +159,13 @@ const tableNames = [
   'mappings',
   'groups',
   'offsets',
-  'settings',
   'places',
   'delays',
   'timers',
   'orders',
   'modes',
+  // What it changes saves other tables: a start that is refused for one of those changes no file.
+  'settings',
 ] as const;
 
 export type MetadataTables = Readonly<Record<(typeof tableNames)[number], SavedTable>>;

@@ -58,7 +58,9 @@ export class AckService {
    */
   async ackBatch(batches: readonly DeliveredBatch[]): Promise<Refusal | undefined> {
     const acks = batches.map(async (batch) => {
-      if (this.queueRefusal(batch) !== undefined) return undefined;
+      const refusal = this.queueRefusal(batch);
+      // A deletion that fails, or that a crash undoes, leaves the topic, and its messages come again.
+      if (refusal !== undefined) return this.#parts.topics.isBeingDeleted(batch.topic) ? refusal : undefined;
       const queueOffsets = batch.queueOffsets.filter(
         (queueOffset) => this.#offsetRefusal({ ...batch, queueOffset }) === undefined,
       );

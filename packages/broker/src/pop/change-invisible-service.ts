@@ -4,7 +4,7 @@ import { Refusal } from '../base/refusal.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { AckService, Delivered } from './ack-service.ts';
-import type { PopCheckPoint } from './check-point.ts';
+import { type PopCheckPoint, reviveTimeOf } from './check-point.ts';
 import { ORDER_REVIVE_QUEUE, TIME_MAX } from './handle.ts';
 import type { InFlightTable } from './in-flight.ts';
 import type { OrderInfos } from './order-infos.ts';
@@ -20,7 +20,7 @@ export interface ChangedDelivery {
 }
 
 export interface ChangeInvisibleServiceParts {
-  readonly store: Pick<MessageStore, 'getMinOffsetInQueue' | 'getMaxOffsetInQueue'>;
+  readonly store: Pick<MessageStore, 'getMinOffsetInQueue' | 'getMaxOffsetInQueue' | 'queueEntries'>;
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
   readonly acks: AckService;
@@ -85,7 +85,7 @@ export class ChangeInvisibleService {
     const { startOffset, reviveQueueId, brokerName } = handle;
     const now = clock.now();
     if (handle.popTime + handle.invisibleMs <= now) return { popTime: now, invisibleMs, reviveQueueId };
-    const point = this.#claim(delivered, invisibleMs, now);
+    const point = this.#claim(delivered, invisibleMs, now, await this.#logOffset(delivered));
     if (point instanceof Refusal) return point;
     const logEnd = await log.putCheckPoint(point, reviveQueueId).finally(() => inFlight.unclaim(point));
     if (logEnd instanceof Refusal) return logEnd;
@@ -103,11 +103,27 @@ export class ChangeInvisibleService {
     return refusal ?? { popTime: point.popTime, invisibleMs, reviveQueueId };
   }
 
+  /** Of the message, or of one behind it that was given with it. */
+  async #logOffset({ group, topic, queueId, queueOffset, handle }: Delivered): Promise<number | undefined> {
+    const { inFlight, store } = this.#parts;
+    const key = { ...handle, group, topic, queueId };
+    for (const { point } of inFlight.of(key, reviveTimeOf(handle))) {
+      if (point.logOffset !== undefined) return point.logOffset;
+    }
+    const entries = await store.queueEntries(topic, queueId, queueOffset, 1);
+    return entries?.[0]?.commitLogOffset;
+  }
+
   /**
    * A checkpoint from now on whose key nothing else has: with the key of the old one, the ack of that would end it; with the
    * key of another change in this millisecond, one handle would be two deliveries.
    */
-  #claim(delivered: Delivered, invisibleMs: number, now: number): PopCheckPoint | Refusal {
+  #claim(
+    delivered: Delivered,
+    invisibleMs: number,
+    now: number,
+    logOffset: number | undefined,
+  ): PopCheckPoint | Refusal {
     const { group, topic, queueId, queueOffset, handle } = delivered;
     const { brokerName } = handle;
     // Behind the delivery that is changed, and so behind those that it comes from, which memory may not know; but not in an
@@ -117,7 +133,7 @@ export class ChangeInvisibleService {
     for (let popTime = first; popTime < first + CHANGES_AT_ONCE; popTime++) {
       const point: PopCheckPoint = {
         ...{ topic, group, queueId, startOffset: queueOffset, diffs: [0], popTime, invisibleMs, brokerName },
-        rePutTimes: 0,
+        ...{ rePutTimes: 0, logOffset },
       };
       if (this.#parts.inFlight.claim(point)) return point;
     }

@@ -17,6 +17,11 @@ export interface PopCheckPoint {
   readonly brokerName: string;
   /** How often it was put again because a message could not be given on. */
   readonly rePutTimes: number;
+  /**
+   * Where the last of its messages lies in the log, when that is known; a property of our records. Of a topic that was
+   * deleted behind it nothing comes again: the queue has other messages at these offsets when it is made once more.
+   */
+  readonly logOffset?: number | undefined;
 }
 
 /** Acks of messages of one checkpoint (RocketMQ AckMsg, BatchAckMsg). */
@@ -114,7 +119,9 @@ export function decodeCheckPoint(body: Uint8Array, brokerName: string): PopCheck
     given.length > 0 ? given.map(numberOf) : Array.from({ length: Math.min(count, MESSAGES_MAX) }, (_, i) => i);
   if (invisibleMs === undefined || diffs.length > MESSAGES_MAX) return undefined;
   if (!diffs.every((diff): diff is number => diff !== undefined && diff >= 0)) return undefined;
-  const rePutTimes = object.rp === undefined || object.rp === null ? 0 : Number(object.rp);
+  const { rp = null } = object;
+  const isNumber = typeof rp === 'string' || typeof rp === 'number';
+  const rePutTimes = rp === null ? 0 : isNumber ? Number(rp) : Number.NaN;
   return { ...key, invisibleMs, diffs, rePutTimes: Number.isSafeInteger(rePutTimes) ? Math.max(0, rePutTimes) : 127 };
 }
 

@@ -132,15 +132,17 @@ export class PopServices {
 
   /**
    * Saves offsets that an operator has set or deleted. When it resolves they are on disk, and no start puts them where a
-   * checkpoint or a batch from before says. Rejects BROKER_METADATA_WRITE_FAILED, STORE_CLOSED.
+   * checkpoint or a batch from before says. Rejects BROKER_METADATA_WRITE_FAILED, STORE_CLOSED, and with the store's
+   * failure: places are not saved any more then, and the next start would go by the one before.
    */
   async saveOffsets(): Promise<void> {
-    const { ordersFile, offsetsFile, placesFile } = this.#parts;
+    const { ordersFile, offsetsFile, placesFile, store } = this.#parts;
     await this.popped.settled();
     if (this.#hasLostBatches) await ordersFile.save();
     this.#hasLostBatches = false;
     await offsetsFile.save();
     await placesFile.save();
+    if (store.failure !== undefined) throw store.failure;
   }
 
   /** A message can be read. */

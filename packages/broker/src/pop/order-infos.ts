@@ -104,11 +104,20 @@ export class OrderInfos {
     return true;
   }
 
-  /** `popTime` says which pop the consumer has it from. */
-  ack(topic: string, group: string, queueId: number, queueOffset: number, popTime: number): OrderedAck {
+  /** `popTime` says which pop the consumer has it from, `committed` where the group is. */
+  ack(
+    topic: string,
+    group: string,
+    queueId: number,
+    queueOffset: number,
+    popTime: number,
+    committed: number,
+  ): OrderedAck {
     const info = this.get(topic, group, queueId);
-    // Its batch was forgotten: RocketMQ believes the consumer.
-    if (info === undefined) return { kind: 'committed', nextOffset: queueOffset + 1 };
+    if (info === undefined) {
+      // Its batch was forgotten, by a kill or with its topic. To go on behind it would leave out what stands in front of it.
+      return queueOffset === committed ? { kind: 'committed', nextOffset: queueOffset + 1 } : { kind: 'unknown' };
+    }
     if (popTime !== info.popTime) return { kind: 'stale' };
     const index = info.queueOffsets.indexOf(queueOffset);
     if (index < 0) return { kind: 'unknown' };

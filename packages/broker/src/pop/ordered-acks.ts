@@ -8,7 +8,7 @@ import type { PopPolling } from './pop-polling.ts';
 import { type QueueLocks, queueKeyOf } from './queue-locks.ts';
 
 export interface OrderedAcksParts {
-  readonly store: Pick<MessageStore, 'config'>;
+  readonly store: Pick<MessageStore, 'config' | 'failure'>;
   readonly offsets: ConsumerOffsetManager;
   readonly orders: OrderInfos;
   readonly locks: QueueLocks;
@@ -43,6 +43,12 @@ export class OrderedAcks {
     const outcome = await locks.run(key, () => this.#commit(group, topic, queueId, queueOffsets, popTime));
     if (store.config.flushDiskType !== 'SYNC_FLUSH') return outcome.refusal;
     if (outcome.isCommitted) await (outcome.isInOrderInfo ? ordersFile : offsetsFile).save();
+    // Batches are not saved any more then.
+    const { failure } = store;
+    if (outcome.isCommitted && failure !== undefined) {
+      const remark = `the ack is not on disk, the store is read-only: ${failure.message}`;
+      return outcome.refusal ?? new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, remark);
+    }
     return outcome.refusal;
   }
 
@@ -60,7 +66,7 @@ export class OrderedAcks {
     for (const queueOffset of queueOffsets) {
       const committed = offsets.query(group, topic, queueId);
       if (queueOffset < committed) continue;
-      const ack = orders.ack(topic, group, queueId, queueOffset, popTime);
+      const ack = orders.ack(topic, group, queueId, queueOffset, popTime, committed);
       if (ack.kind === 'unknown') {
         const remark = `offset is illegal, key:${topic}@${group}@${queueId}, old:${committed}, commit:${queueOffset}, the last batch has no such message`;
         refusal ??= new Refusal(ResponseCode.MESSAGE_ILLEGAL, remark);

@@ -16,7 +16,7 @@ import type { PopRequest } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
 import type { PoppedOffsets } from './popped-offsets.ts';
 import type { QueueLocks } from './queue-locks.ts';
-import { queueOffsetOf, retryRecord } from './retry-record.ts';
+import { logOffsetOf, queueOffsetOf, retryRecord } from './retry-record.ts';
 import type { ReviveLog } from './revive-log.ts';
 
 interface LookOptions {
@@ -177,6 +177,7 @@ export class PopQueues {
       diffs: queueOffsets.map((queueOffset) => queueOffset - from),
       brokerName: config.brokerName,
       rePutTimes: 0,
+      logOffset: logOffsetOf(found.records.at(-1) as Buffer),
     };
     // A reset in this millisecond: the handles of the two pops would be the same.
     if (!inFlight.claim(point)) {

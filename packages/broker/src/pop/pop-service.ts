@@ -171,18 +171,16 @@ export class PopService {
     const draw = Math.floor(random() * 100);
     const reviveQueueId = isOrdered ? ORDER_REVIVE_QUEUE : this.#popCount++ % config.reviveQueueNum;
     const look = new PopLook({ request, caller, filter, reviveQueueId, popTime: clock.now(), bytesMax: POP_BYTES });
-    // Of the retry topics of both versions only one has a place in the answer's header. Without version 2 there is one.
-    const isV2 = config.enableRetryTopicV2 && !(config.retrieveMessageFromPopRetryTopicV1 && draw % 2 === 0);
-    const retryTopic = popRetryTopicOf(topic, group, isV2);
+    const retryTopics = this.#retryTopics(request, draw);
     const topicConfig = topics.select(topic);
     const byPriority =
       !isOrdered && topicConfig !== undefined && goesByPriority(topicConfig, groups.table.get(group), draw);
     const from = byPriority ? undefined : draw;
     const retriesFirst =
       draw < (byPriority ? config.popFromRetryProbabilityForPriority : config.popFromRetryProbability);
-    if (!isOrdered && retriesFirst) await this.#lookAt(look, retryTopic, -1, from);
+    if (!isOrdered && retriesFirst) await this.#lookAtRetries(look, retryTopics, from);
     await this.#lookAt(look, topic, request.queueId, from);
-    if (!isOrdered && !retriesFirst && !look.isFull) await this.#lookAt(look, retryTopic, -1, from);
+    if (!isOrdered && !retriesFirst && !look.isFull) await this.#lookAtRetries(look, retryTopics, from);
     // Somebody was at these. Their messages may come back, or others may be there that nobody announces.
     for (const { topic: name, queueId } of look.busy) {
       if (look.records.length > 0 || caller.isGone) break;
@@ -192,6 +190,25 @@ export class PopService {
       look.refusal ??= new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
     }
     return look;
+  }
+
+  /** Of both versions, in a drawn order; without version 2 there is one. */
+  #retryTopics({ group, topic }: PopRequest, draw: number): string[] {
+    const { enableRetryTopicV2, retrieveMessageFromPopRetryTopicV1 } = this.#parts.config;
+    const v1 = popRetryTopicOf(topic, group, false);
+    if (!enableRetryTopicV2) return [v1];
+    const v2 = popRetryTopicOf(topic, group, true);
+    if (!retrieveMessageFromPopRetryTopicV1) return [v2];
+    return draw % 2 === 0 ? [v1, v2] : [v2, v1];
+  }
+
+  /** Only one of them has a place in the answer's header: the second is for when the first has nothing. */
+  async #lookAtRetries(look: PopLook, retryTopics: readonly string[], draw: number | undefined): Promise<void> {
+    const before = look.records.length;
+    for (const retryTopic of retryTopics) {
+      await this.#lookAt(look, retryTopic, -1, draw);
+      if (look.records.length > before) return;
+    }
   }
 
   /** `queueId`: -1 is each one, from a drawn one on or, without `draw`, by priority. */

@@ -6,10 +6,7 @@ import type { PlaceTable } from '../follow/follow-places.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { CK_TAG, decodeCheckPoint } from './check-point.ts';
-import type { ReviveLog } from './revive-log.ts';
-
-/** Property of a checkpoint of ours: where the group goes on in the queue. RocketMQ does not know it and leaves it alone. */
-export const POP_NEXT = 'POP_NEXT';
+import { logOffsetIn, POP_NEXT, type ReviveLog } from './revive-log.ts';
 
 /** Under which name the place is kept in followOffset.json. */
 const PLACE = 'pop-offsets';
@@ -102,10 +99,26 @@ export class PoppedOffsets {
       places.set(PLACE, { queueOffset: store.maxPhyOffset, last: undefined });
       return true;
     }
+    this.#dropDeleted(from);
     let count = await this.#read(TIMER_TOPIC, 0, from);
     for (let queueId = 0; queueId < log.queueCount; queueId++) count += await this.#read(log.topic, queueId, from);
     if (count > 0) logger.info({ from, count }, 'offsets of pops that were not saved are taken from their checkpoints');
     return false;
+  }
+
+  /**
+   * A crash between the deletion of a topic in the store and the save of the offsets without it leaves offsets of messages
+   * that are gone: a group would miss as many of those that are there now. The table is younger than the deletion when its
+   * place in the log is.
+   */
+  #dropDeleted(savedTo: number): void {
+    const { offsets, store, logger } = this.#parts;
+    for (const topic of new Set([...offsets.topicsByGroup().values()].flat())) {
+      const deletedBelow = store.deletedBelow(topic);
+      if (deletedBelow === 0 || deletedBelow < savedTo) continue;
+      logger.info({ topic, deletedBelow, savedTo }, 'the offsets of a deleted topic are dropped');
+      offsets.removeTopic(topic);
+    }
   }
 
   /** Checkpoints of pops in this queue whose records are not below `from`. */
@@ -138,7 +151,7 @@ export class PoppedOffsets {
   }
 
   #take(record: Buffer, topic: string): boolean {
-    const { offsets, topics, config, log } = this.#parts;
+    const { offsets, topics, config, log, store } = this.#parts;
     const message = decodeMessage(record);
     const next = Number(message?.properties.get(POP_NEXT) ?? Number.NaN);
     if (message === undefined || message.properties.get('TAGS') !== CK_TAG || !Number.isSafeInteger(next)) return false;
@@ -147,6 +160,8 @@ export class PoppedOffsets {
     if (topic === TIMER_TOPIC ? realTopic !== log.topic : realTopic !== undefined) return false;
     const point = decodeCheckPoint(message.body, config.brokerName);
     if (point === undefined || topics.select(point.topic) === undefined) return false;
+    // Of a topic that was deleted and made again: it says nothing of the messages that are there now.
+    if ((logOffsetIn(message) ?? Number.POSITIVE_INFINITY) < store.deletedBelow(point.topic)) return false;
     if (offsets.query(point.group, point.topic, point.queueId) >= next) return false;
     return offsets.commit(point.group, point.topic, point.queueId, next);
   }

@@ -44,5 +44,8 @@ export function retryRecord(record: Buffer, topic: string, handle: string): Buff
   return changed;
 }
 
+/** Where a record lies in the log. */
+export const logOffsetOf = (record: Buffer): number => Number(record.readBigInt64BE(28));
+
 /** Entry number of a record in its queue. */
 export const queueOffsetOf = (record: Buffer): number => Number(record.readBigInt64BE(20));

@@ -1,5 +1,5 @@
 import { ResponseCode } from '@vernier/remoting';
-import type { Clock } from '@vernier/store';
+import type { Clock, MessageExt } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
 import { reviveTopicOf } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -20,7 +20,17 @@ import {
   type PopCheckPoint,
   reviveTimeOf,
 } from './check-point.ts';
-import { POP_NEXT } from './popped-offsets.ts';
+
+/** Property of a checkpoint of ours: where the group goes on in the queue. RocketMQ does not know it and leaves it alone. */
+export const POP_NEXT = 'POP_NEXT';
+/** The same, see PopCheckPoint.logOffset. */
+const POP_LOG_OFFSET = 'POP_LOG_OFFSET';
+
+/** Of a checkpoint's record; undefined in those of RocketMQ. */
+export function logOffsetIn({ properties }: Pick<MessageExt, 'properties'>): number | undefined {
+  const text = properties.get(POP_LOG_OFFSET);
+  return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+}
 
 export interface ReviveLogParts {
   readonly config: BrokerConfig;
@@ -56,7 +66,9 @@ export class ReviveLog {
    */
   putCheckPoint(point: PopCheckPoint, reviveQueueId: number, next?: number): Promise<number | Refusal> {
     const deliverTime = reviveTimeOf(point) - CHECK_POINT_EARLY_MS;
-    const more = next === undefined ? '' : propertyEntry(POP_NEXT, String(next));
+    const more =
+      (next === undefined ? '' : propertyEntry(POP_NEXT, String(next))) +
+      (point.logOffset === undefined ? '' : propertyEntry(POP_LOG_OFFSET, String(point.logOffset)));
     return this.#put(encodeCheckPoint(point), CK_TAG, checkPointKey(point), reviveQueueId, deliverTime, more);
   }
 

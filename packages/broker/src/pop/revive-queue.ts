@@ -17,7 +17,7 @@ import {
 } from './check-point.ts';
 import type { DurableOffsets } from './durable-offsets.ts';
 import type { InFlight, InFlightTable } from './in-flight.ts';
-import type { ReviveLog } from './revive-log.ts';
+import { logOffsetIn, type ReviveLog } from './revive-log.ts';
 import type { ReviveRetries } from './revive-retries.ts';
 
 /** How far timed messages have come. */
@@ -203,11 +203,12 @@ export class ReviveQueue {
     }
     if (tag !== CK_TAG) return true;
     const { inFlight, config, clock } = this.#parts;
-    const point = decodeCheckPoint(message.body, config.brokerName);
-    if (point === undefined) {
+    const decoded = decodeCheckPoint(message.body, config.brokerName);
+    if (decoded === undefined) {
       this.#bad(message, 'no checkpoint');
       return true;
     }
+    const point = { ...decoded, logOffset: logOffsetIn(message) };
     if (this.#pending.length >= PENDING_MAX) return false;
     const entry = inFlight.read(point, this.#queueId, this.#pending.length < PENDING_ANYWAY);
     if (entry === undefined) return false;

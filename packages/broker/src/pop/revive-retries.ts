@@ -71,9 +71,13 @@ export class ReviveRetries {
     return logEnd;
   }
 
-  /** Topic and group are still there; a group may have been made by the pop, and not be saved. */
-  #isWanted({ topic, group }: PopCheckPoint): boolean {
-    const { topics, groups } = this.#parts;
+  /**
+   * Topic and group are still there; a group may have been made by the pop, and not be saved. A topic that was deleted and
+   * made again has other messages at these offsets.
+   */
+  #isWanted({ topic, group, logOffset }: PopCheckPoint): boolean {
+    const { topics, groups, store } = this.#parts;
+    if (logOffset !== undefined && logOffset < store.deletedBelow(topic)) return false;
     return topics.select(normalTopicOf(topic, group)) !== undefined && groups.find(group) !== undefined;
   }
 
@@ -82,7 +86,7 @@ export class ReviveRetries {
     try {
       const message = await this.#message(point, queueOffset);
       // It has expired, or was deleted with its topic.
-      if (message === undefined) return 0;
+      if (message === undefined || !this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
       const stored = await this.#putCopy(point, message);
       if (!(stored instanceof Refusal)) {
         this.#revivedTotal++;

@@ -40,6 +40,13 @@ test('checkpoint: RocketMQ’s texts, of the last version and of older ones', ()
   assert.deepEqual(decodeAck(Buffer.from(oldAck), 'own')?.queueOffsets, [9]);
 });
 
+test('checkpoint: a count of tries that is no number is taken for many', () => {
+  for (const rp of ['{"toString":null}', '[[{"toString":{}}]]', 'true', '"x"', '1e999']) {
+    const text = encodeCheckPoint(point).toString().replace('"rp":"3"', `"rp":${rp}`);
+    assert.equal(decodeCheckPoint(Buffer.from(text), 'own')?.rePutTimes, 127, rp);
+  }
+});
+
 test('checkpoint: what is none is none', () => {
   const bad = [
     ...['', 'x', 'null', '[]', '{}', '"text"', '{"t":1}', '{"t":"T","c":"g","q":-1,"so":0,"pt":1,"it":1,"n":1}'],

@@ -1,6 +1,7 @@
 // A broker on a simulated machine whose consumers pop.
 import assert from 'node:assert/strict';
 import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
+import { handleOf, realTopicOf } from '../../../torture/src/pop-handles.ts';
 import { Machine } from '../../../torture/test/machine.ts';
 import { Refusal } from '../../src/base/refusal.ts';
 import type { BrokerConfig } from '../../src/config.ts';
@@ -148,26 +149,17 @@ export class PopMachine {
     return (await this.pop(more)).map(({ body }) => body);
   }
 
-  /** As RocketMQ's client makes handles of an answer (MQClientAPIImpl.processPopResponse). */
+  /** With the handles that a client makes of an answer. */
   popped(answer: PopResult, { group, topic }: PopRequest): Popped[] {
     const { infos, popTime, invisibleMs, reviveQueueId } = answer;
-    const starts = new Map(
-      infos.startOffsetInfo.split(';').map((text) => {
-        const [mark, queueId, offset] = text.split(' ');
-        return [`${mark} ${queueId}`, offset] as const;
-      }),
-    );
+    const { startOffsetInfo } = infos;
     return answer.records.map((record) => {
       const message = decodeRecord(record);
       const { queueId, queueOffset } = message;
-      const stored = message.properties.get('POP_CK');
-      const start = starts.get(`0 ${queueId}`);
-      const extraInfo =
-        stored ?? `${start} ${popTime} ${invisibleMs} ${reviveQueueId} 0 broker-a ${queueId} ${queueOffset}`;
+      const extraInfo = handleOf(message, { startOffsetInfo, popTime, invisibleMs, reviveQueueId });
       const handle = parseHandle(extraInfo);
       assert.ok(typeof handle !== 'string', String(handle));
-      const mark = extraInfo.split(' ')[4];
-      const real = mark === '0' ? topic : `%RETRY%${group}${mark === '1' ? '_' : '+'}${topic}`;
+      const real = realTopicOf(extraInfo, group, topic);
       return { group, topic: real, queueId, queueOffset, handle, body: message.body.toString(), message, extraInfo };
     });
   }

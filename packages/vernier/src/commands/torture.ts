@@ -15,6 +15,8 @@ export interface TortureCommandOptions {
   transactions?: boolean;
   /** Through a broker, with senders of timed messages. */
   timers?: boolean;
+  /** Through a broker, with consumers that pop. */
+  pop?: boolean;
   json?: boolean;
 }
 
@@ -23,27 +25,34 @@ export interface TortureCommandOptions {
  * a check after each crash of everything that was promised. The same seed gives the same history, on any machine.
  */
 export async function torture(options: TortureCommandOptions): Promise<number> {
-  const { seed, rounds, engine, transactions = false, timers = false, json = false } = options;
-  const broker = transactions || timers || options.broker === true;
+  const { seed, rounds, engine, transactions = false, timers = false, pop = false, json = false } = options;
+  const broker = transactions || timers || pop || options.broker === true;
   const flags = [
-    ...(broker && !transactions && !timers ? ['--broker'] : []),
+    ...(broker && !transactions && !timers && !pop ? ['--broker'] : []),
     ...(transactions ? ['--transactions'] : []),
     ...(timers ? ['--timers'] : []),
+    ...(pop ? ['--pop'] : []),
   ];
   const progress = new Progress();
   const controller = new AbortController();
   const stop = (): void => controller.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  if (!json)
-    process.stdout.write(
-      `seed ${seed}, ${grouped(rounds)} crashes, ${engine ?? 'engine by seed'}${broker ? ', through a broker' : ''}${transactions ? ', transactions' : ''}${timers ? ', timed messages' : ''}\n`,
-    );
+  if (!json) {
+    const what = [
+      ...[`seed ${seed}`, `${grouped(rounds)} crashes`, engine ?? 'engine by seed'],
+      ...(broker ? ['through a broker'] : []),
+      ...(transactions ? ['transactions'] : []),
+      ...(timers ? ['timed messages'] : []),
+      ...(pop ? ['consumers that pop'] : []),
+    ];
+    process.stdout.write(`${what.join(', ')}\n`);
+  }
   const result = await run({
     seed,
     rounds,
     engine,
-    front: broker ? () => new BrokerFront({ transactions, timers }) : undefined,
+    front: broker ? (seed) => new BrokerFront({ transactions, timers, pop, seed }) : undefined,
     timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
     signal: controller.signal,
     onHistory: (last, counters) => {
@@ -118,6 +127,12 @@ function summary(counters: RunCounters, histories: number, elapsedMs: number): s
       row('timed messages', counters.timers),
       row('of them recalled', counters.timersRecalled),
       row('of them delivered', counters.timersDelivered),
+      row('messages to pop', counters.popSent),
+      row('pops', counters.pops),
+      row('given by them', counters.popDelivered),
+      row('given again', counters.popDeliveredAgain),
+      row('acks that hold', counters.popAcks),
+      row('times changed', counters.popChanges),
       row('events', counters.events),
     ],
     '',
