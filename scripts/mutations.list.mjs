@@ -987,4 +987,26 @@ export const mutations = [
       name: 'lite expiry: a message that comes as the lite topic is deleted',
     },
   },
+  {
+    name: 'lite: an ack of a batch that nobody knows passes over the messages before it',
+    package: 'broker',
+    file: 'lite/create-lite.ts',
+    from: 'queueOffset === committed && popTime < startedAt',
+    to: 'popTime < startedAt',
+    test: {
+      file: 'packages/broker/test/lite/lite-acks.test.ts',
+      name: 'lite ack: after a restart one of a later message',
+    },
+  },
+  {
+    name: 'lite: an ack of this process is believed when its batch is unknown',
+    package: 'broker',
+    file: 'lite/create-lite.ts',
+    from: 'queueOffset === committed && popTime < startedAt && store.deletedBelow(topic) === 0',
+    to: 'queueOffset === committed',
+    test: {
+      file: 'packages/broker/test/lite/lite-acks.test.ts',
+      name: 'lite ack: one of a lite topic that has expired',
+    },
+  },
 ];
