@@ -1009,4 +1009,48 @@ export const mutations = [
       name: 'lite ack: one of a lite topic that has expired',
     },
   },
+  {
+    name: 'offsets: a topic is taken for one whose name goes on behind an @',
+    package: 'broker',
+    file: 'offsets/consumer-offset-manager.ts',
+    from: 'key.lastIndexOf(SEPARATOR) === topic.length;',
+    to: 'key[topic.length] === SEPARATOR;',
+    test: {
+      file: 'packages/broker/test/offsets/consumer-offset-manager.test.ts',
+      name: 'offsets: a topic is not taken for one',
+    },
+  },
+  {
+    name: 'lite: offsets of an expired lite topic stay on disk',
+    package: 'broker',
+    file: 'lite/lite-expiry.ts',
+    from: 'if (groups.length > 0) await offsetsFile.save();',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/lite-expiry.test.ts',
+      name: 'lite expiry: a kill right behind it',
+    },
+  },
+  {
+    name: 'lite: offsets of a deleted lite topic are taken over by the next process',
+    package: 'broker',
+    file: 'lite/lite-expiry.ts',
+    from: '    this.#forgetDeleted();\n',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/lite-expiry.test.ts',
+      name: 'lite expiry: a kill between the deletion',
+    },
+  },
+  {
+    name: 'lite: a lite topic expires by a time that cannot be read',
+    package: 'broker',
+    file: 'lite/lite-expiry.ts',
+    from: 'if (storedAt < 0 && store.getMinOffsetInQueue(lmq, 0) < end) return false;',
+    to: '',
+    test: {
+      file: 'packages/broker/test/lite/lite-expiry.test.ts',
+      name: 'lite expiry: a last message whose time',
+    },
+  },
 ];
