@@ -181,8 +181,8 @@ export class PopLiteService {
       while (look.records.length < maxMessages && look.bytesLeft > 0 && !caller.isGone) {
         const lmq = events.next(clientId);
         if (lmq === undefined) break;
-        // Told of it again meanwhile: the look behind the loop decides.
-        if (seen.has(lmq)) continue;
+        // It stayed free, or was freed meanwhile: the look behind the loop decides, and the next pop takes it.
+        if (seen.has(lmq)) break;
         seen.add(lmq);
         await locks.run(queueKeyOf(lmq, group, 0), () => this.#popQueue(look, lmq, caller));
       }
