@@ -1053,4 +1053,48 @@ export const mutations = [
       name: 'lite expiry: a last message whose time',
     },
   },
+  {
+    name: 'lite: a pop looks at a lite topic that stays free for ever',
+    package: 'broker',
+    file: 'lite/pop-lite-service.ts',
+    from: 'if (seen.has(lmq)) break;',
+    to: 'if (seen.has(lmq)) continue;',
+    test: {
+      file: 'packages/broker/test/lite/pop-lite-service.test.ts',
+      name: 'lite pop: lite topics that stay free are looked at once',
+    },
+  },
+  {
+    name: 'lite: what a client that is gone lacked is lacking for ever',
+    package: 'broker',
+    file: 'lite/lite-events.ts',
+    from: 'if (!events.lacksSome) return;',
+    to: 'return;',
+    test: {
+      file: 'packages/broker/test/lite/lite-subscriptions.test.ts',
+      name: 'lite subscriptions: what did not fit the events',
+    },
+  },
+  {
+    name: 'lite: what a silent client lacked is lacking for ever',
+    package: 'broker',
+    file: 'lite/lite-events.ts',
+    from: 'if (events.lacksSome && !events.isLeftToOthers) {',
+    to: 'if (false) {',
+    test: {
+      file: 'packages/broker/test/lite/lite-subscriptions.test.ts',
+      name: 'lite subscriptions: what did not fit the events',
+    },
+  },
+  {
+    name: 'lite: lite topics that always have messages keep out the others',
+    package: 'broker',
+    file: 'lite/lite-events.ts',
+    from: 'return !events.lacksSome && events',
+    to: 'return events',
+    test: {
+      file: 'packages/broker/test/lite/lite-subscriptions.test.ts',
+      name: 'lite subscriptions: lite topics that always have messages',
+    },
+  },
 ];
