@@ -1097,4 +1097,14 @@ export const mutations = [
       name: 'lite subscriptions: lite topics that always have messages',
     },
   },
+  {
+    name: 'light queues: messages that waited make more of them than there may be',
+    file: 'log/multi-dispatch.ts',
+    from: 'if (full !== undefined) return full;',
+    to: '',
+    test: {
+      file: 'packages/store/test/log/multi-dispatch.test.ts',
+      name: 'light queues: neither messages that waited',
+    },
+  },
 ];

@@ -236,6 +236,7 @@ export class CommitLog implements FlushListener {
     const queueOffset = takesQueueOffset ? this.#queueOffsets.currentOffset(message.topic, message.queueId) : -1;
     const storeTimestamp = this.#storeTime.next();
     const assigned = this.#multiDispatch?.assign(message, given);
+    if (assigned !== undefined && 'status' in assigned) return refused(assigned);
     const parts = assigned?.parts ?? given;
     for (let attempt = 0; attempt < 2; attempt++) {
       const file = this.mappedFileQueue.tryGetLastMappedFile();
@@ -300,6 +301,7 @@ export class CommitLog implements FlushListener {
     waitStoreMsgOK: boolean,
     durability: Durability | undefined,
   ): Promise<PutMessageResult> {
+    if (result.wroteOffset < 0) return Promise.resolve(result);
     if (durability === 'group' && this.#context.config.flushDiskType === 'ASYNC_FLUSH') {
       void this.flushManager.submitFlushRequest({ ...result }, false, undefined);
       const flushed = this.whenFlushed(result.wroteOffset + result.wroteBytes);
