@@ -1107,4 +1107,15 @@ export const mutations = [
       name: 'light queues: neither messages that waited',
     },
   },
+  {
+    name: 'pop: a message of a light queue has the number of the topic that it was sent to',
+    package: 'broker',
+    file: 'pop/retry-record.ts',
+    from: 'if (!isLmq(topic)) return own;',
+    to: 'return own;',
+    test: {
+      file: 'packages/broker/test/pop/light-queues.test.ts',
+      name: 'pop: of a light queue messages have the numbers',
+    },
+  },
 ];
