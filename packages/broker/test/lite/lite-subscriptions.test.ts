@@ -54,6 +54,15 @@ test('lite subscriptions: an offset option sets where the group goes on', async 
   assert.deepEqual(await from({ kind: 'TIMESTAMP', value: 1 }), ['3'], 'not made in RocketMQ either');
 });
 
+test('lite subscriptions: an offset option behind the end hides no message that comes', async () => {
+  const machine = await LiteMachine.start();
+  await machine.send('a', '0');
+  machine.subscribe('c1', ['a'], { start: { kind: 'OFFSET', value: 99 } });
+  await machine.send('a', '1', '2');
+  assert.deepEqual(await machine.bodies('c1'), ['1', '2']);
+  await machine.stop();
+});
+
 test('lite subscriptions: an exclusive group has one subscriber of a lite topic: the last one, and the other is told', async () => {
   const machine = await LiteMachine.start({}, { 'lite.sub.model': 'Exclusive' });
   const [one, two] = [new Told(), new Told()];
