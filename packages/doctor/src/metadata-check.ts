@@ -115,11 +115,11 @@ export function checkConsumerOffsets(
     if (name !== 'consumerOffset.json' && name !== 'lmqConsumerOffset.json') continue;
     const tables = value as OffsetTables | undefined;
     for (const [key, offsets] of Object.entries(tables?.offsetTable ?? {})) {
-      const topic = key.slice(0, key.indexOf('@'));
+      const topic = key.slice(0, key.lastIndexOf('@'));
       for (const [queueId, offset] of Object.entries(offsets ?? {})) check(name, key, topic, Number(queueId), offset);
     }
     for (const [key, offset] of Object.entries(tables?.lmqOffsetTable ?? {})) {
-      check(name, key, key.slice(0, key.indexOf('@')), 0, offset);
+      check(name, key, key.slice(0, key.lastIndexOf('@')), 0, offset);
     }
   }
 
@@ -133,7 +133,7 @@ export function checkConsumerOffsets(
       length: 0,
       expected: `at most ${max}`,
       found: String(offset),
-      message: `group ${key.slice(key.indexOf('@') + 1)} is ahead of ${topic}/${queueId}`,
+      message: `group ${key.slice(key.lastIndexOf('@') + 1)} is ahead of ${topic}/${queueId}`,
       topic,
       queueId,
     });

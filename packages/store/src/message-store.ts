@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import {
   argumentError,
+  checkFunction,
   checkInteger,
   checkNumber,
   checkOptions,
@@ -350,13 +351,16 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
 
   /**
    * As deleteTopic, when `end` is still the number that the next message of its queue 0 gets as the deletion begins: no message
-   * goes that whoever decided on it did not know of. Resolves with whether it was.
+   * goes that whoever decided on it did not know of. `beforeNext` is called in the turn in which the topic is gone, and its
+   * next messages wait until that has resolved: what is known of the deleted ones must not be taken for theirs after a crash.
+   * What it rejects with is logged. Resolves with whether it was.
    */
-  async deleteTopicEndingAt(topic: string, end: number): Promise<boolean> {
+  async deleteTopicEndingAt(topic: string, end: number, beforeNext?: () => Promise<void>): Promise<boolean> {
     this.#checkOpen();
     checkText('deleteTopicEndingAt', 'topic', topic);
     checkInteger('deleteTopicEndingAt', 'end', end);
-    return this.#parts.deleteTopic(topic, { isRecorded: false, endsAt: end });
+    checkFunction('deleteTopicEndingAt', 'beforeNext', beforeNext);
+    return this.#parts.deleteTopic(topic, { isRecorded: false, endsAt: end, beforeNext });
   }
 
   /** Records of the topic that start below this offset of the log were deleted with it; 0 when there are none. */

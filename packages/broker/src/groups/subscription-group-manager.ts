@@ -100,7 +100,8 @@ export class SubscriptionGroupManager {
   }
 
   #isLmqGroup(group: string): boolean {
-    return this.#deps.hasLmqs === true && isLmq(group);
+    // Tables of offsets have topics and groups in one name, with an @ between them.
+    return this.#deps.hasLmqs === true && isLmq(group) && !group.includes('@');
   }
 
   #mayMake(group: string): boolean {

@@ -93,8 +93,13 @@ export class LiteServices {
       forget() {},
     };
     const start = new PopStart({ ...parts, orders, durable });
+    const startedAt = clock.now();
     const ordered = new OrderedAcks({
       ...{ store, offsets, orders, locks, offsetsFile: parts.offsetsFile },
+      // Batches of an earlier process are unknown: an ack of a later message must not pass over those before it. One of this
+      // process that is unknown is acknowledged or was given up, and numbers begin anew in a lite topic that was deleted.
+      believes: ({ topic, queueOffset, committed, popTime }) =>
+        queueOffset === committed && popTime < startedAt && store.deletedBelow(topic) === 0,
       // Batches are in memory only: what an ack means over a restart is the group's offset.
       ordersFile: parts.offsetsFile,
       polling: { notify: (group, lmq) => this.#freed(group, lmq) },

@@ -11,6 +11,10 @@ interface ClientEvents {
   readonly lmqs: Set<string>;
   /** There was no room for all of them: the client's lite topics are looked through when these are taken. */
   lacksSome: boolean;
+  /** Others of the group were told to look for what is lacking, since the client asked last. */
+  isLeftToOthers: boolean;
+  /** The lite topic that was found last when they were looked through; the next look begins behind it. */
+  foundLast: string | undefined;
   /** Monotonic milliseconds. */
   accessedAt: number;
   consumedAt: number;
@@ -46,6 +50,8 @@ const DRAWN_FROM = 16;
 export class LiteEvents {
   readonly #parts: LiteEventsParts;
   readonly #clients = new Map<string, ClientEvents>();
+  /** Groups whose clients look through what they subscribe to: one of them is gone, or silent, and lacked some. */
+  readonly #searching = new Set<string>();
   #timer: unknown;
 
   constructor(parts: LiteEventsParts) {
@@ -116,7 +122,9 @@ export class LiteEvents {
 
   #hasRoom(clientId: string, group: string): boolean {
     const events = this.#clients.get(clientId);
-    return events === undefined || events.lmqs.size < (this.#parts.groupOf(group)?.eventsMax ?? 1);
+    if (events === undefined) return true;
+    // What comes meanwhile is found in its turn, or lite topics that always have messages would keep out the others.
+    return !events.lacksSome && events.lmqs.size < (this.#parts.groupOf(group)?.eventsMax ?? 1);
   }
 
   #add(clientId: string, group: string, lmq: string): boolean {
@@ -127,15 +135,20 @@ export class LiteEvents {
       return false;
     }
     events.lmqs.add(lmq);
-    this.#timer ??= this.#parts.clock.setTimer(this.#tick, this.#parts.config.liteEventCheckInterval);
+    this.#arm();
     return true;
+  }
+
+  #arm(): void {
+    this.#timer ??= this.#parts.clock.setTimer(this.#tick, this.#parts.config.liteEventCheckInterval);
   }
 
   #eventsOf(clientId: string, group: string): ClientEvents {
     let events = this.#clients.get(clientId);
     if (events === undefined) {
       const now = this.#parts.clock.monotonic();
-      events = { group, lmqs: new Set(), lacksSome: false, accessedAt: now, consumedAt: now };
+      const nothing = { lmqs: new Set<string>(), lacksSome: false, isLeftToOthers: false, foundLast: undefined };
+      events = { group, ...nothing, accessedAt: now, consumedAt: now };
       this.#clients.set(clientId, events);
     }
     return events;
@@ -147,6 +160,7 @@ export class LiteEvents {
     if (subscription === undefined) return undefined;
     const events = this.#eventsOf(clientId, subscription.group);
     events.accessedAt = this.#parts.clock.monotonic();
+    events.isLeftToOthers = false;
     if (events.lmqs.size === 0 && events.lacksSome) this.fill(subscription);
     for (const lmq of events.lmqs) {
       events.lmqs.delete(lmq);
@@ -167,9 +181,13 @@ export class LiteEvents {
     const { clientId, group } = subscription;
     const events = this.#eventsOf(clientId, group);
     events.lacksSome = false;
-    for (const lmq of this.#lmqsOf(subscription)) {
+    const lmqs = [...this.#lmqsOf(subscription)];
+    const from = events.foundLast === undefined ? 0 : lmqs.indexOf(events.foundLast) + 1;
+    for (let i = 0; i < lmqs.length; i++) {
+      const lmq = lmqs[(from + i) % lmqs.length]!;
       if (!this.hasMessages(group, lmq) || this.#parts.isBlocked(group, lmq)) continue;
       if (!this.#add(clientId, group, lmq)) break;
+      events.foundLast = lmq;
     }
     if (events.lmqs.size > 0) this.#parts.wake(group, clientId);
   }
@@ -192,26 +210,46 @@ export class LiteEvents {
     if (events === undefined) return;
     this.#clients.delete(clientId);
     for (const lmq of events.lmqs) this.offer(events.group, lmq, clientId);
+    if (!events.lacksSome) return;
+    this.#searching.add(events.group);
+    this.#arm();
   }
 
   stop(): void {
     if (this.#timer !== undefined) this.#parts.clock.clearTimer(this.#timer);
     this.#timer = undefined;
     this.#clients.clear();
+    this.#searching.clear();
   }
 
   readonly #tick = (): void => {
     this.#timer = undefined;
     let isAnyLeft = false;
     for (const [clientId, events] of [...this.#clients]) {
-      if (events.lmqs.size > 0 && !this.#isActive(clientId)) this.#leave(clientId, events);
-      if (events.lmqs.size > 0) isAnyLeft = true;
+      if (!this.#isActive(clientId)) this.#leave(clientId, events);
+      if (events.lmqs.size > 0 || (events.lacksSome && !events.isLeftToOthers)) isAnyLeft = true;
     }
-    if (isAnyLeft) this.#timer ??= this.#parts.clock.setTimer(this.#tick, this.#parts.config.liteEventCheckInterval);
+    this.#search();
+    if (isAnyLeft) this.#arm();
   };
 
+  #search(): void {
+    if (this.#searching.size === 0) return;
+    for (const { clientId, group } of this.#parts.subscriptions.clients()) {
+      if (!this.#searching.has(group)) continue;
+      this.#eventsOf(clientId, group).lacksSome = true;
+      this.#parts.wake(group, clientId);
+    }
+    this.#searching.clear();
+  }
+
   /** To others of the group, where there are some. */
-  #leave(clientId: string, { group, lmqs }: ClientEvents): void {
+  #leave(clientId: string, events: ClientEvents): void {
+    const { group, lmqs } = events;
+    if (events.lacksSome && !events.isLeftToOthers) {
+      events.isLeftToOthers = true;
+      this.#searching.add(group);
+    }
     for (const lmq of [...lmqs]) {
       const clientIds = this.#parts.subscriptions.subscribersOf(lmq, group);
       if (clientIds.size === 0) lmqs.delete(lmq);

@@ -190,8 +190,10 @@ export class LiteSubscriptionService {
     const current = offsets.query(group, lmq, 0);
     let target: number | undefined;
     if (kind === 'POLICY' && value === POLICY_MIN) target = 0;
-    if (kind === 'POLICY' && value === POLICY_MAX) target = store.getMaxOffsetInQueue(lmq, 0);
-    if (kind === 'OFFSET') target = value;
+    const end = store.getMaxOffsetInQueue(lmq, 0);
+    if (kind === 'POLICY' && value === POLICY_MAX) target = end;
+    // A group behind the end would not be told of messages before it gets there.
+    if (kind === 'OFFSET') target = Math.min(value, end);
     if (kind === 'TAIL_N' && current >= 0) target = Math.max(0, current - value);
     if (target !== undefined && target !== current) this.#reset(group, lmq, target);
   }

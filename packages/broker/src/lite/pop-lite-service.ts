@@ -1,6 +1,5 @@
 import { ResponseCode } from '@vernier/remoting';
 import type { Clock, GetMessageResult, MessageStore } from '@vernier/store';
-import { checkMessageAndReturnSize, lmqPlacesOf, propertiesStringOf } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -14,7 +13,7 @@ import type { PopPolling } from '../pop/pop-polling.ts';
 import type { PopAsker } from '../pop/pop-service.ts';
 import type { PopStart } from '../pop/pop-start.ts';
 import { type QueueLocks, queueKeyOf } from '../pop/queue-locks.ts';
-import { queueOffsetOf } from '../pop/retry-record.ts';
+import { queueOffsetIn } from '../pop/retry-record.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { LiteEvents } from './lite-events.ts';
@@ -181,8 +180,8 @@ export class PopLiteService {
       while (look.records.length < maxMessages && look.bytesLeft > 0 && !caller.isGone) {
         const lmq = events.next(clientId);
         if (lmq === undefined) break;
-        // Told of it again meanwhile: the look behind the loop decides.
-        if (seen.has(lmq)) continue;
+        // It stayed free, or was freed meanwhile: the look behind the loop decides, and the next pop takes it.
+        if (seen.has(lmq)) break;
         seen.add(lmq);
         await locks.run(queueKeyOf(lmq, group, 0), () => this.#popQueue(look, lmq, caller));
       }
@@ -208,7 +207,7 @@ export class PopLiteService {
     }
     const { found, from } = await this.#read(look, lmq, offset);
     if (caller.isGone || found.messageCount === 0) return;
-    const queueOffsets = found.records.map((record) => numberIn(record, lmq));
+    const queueOffsets = found.records.map((record) => queueOffsetIn(record, lmq));
     const batch = { topic: lmq, group, queueId: 0, attemptId, popTime: look.popTime, invisibleMs, queueOffsets };
     const counts = orders.popped(batch);
     if (counts === undefined) {
@@ -241,15 +240,6 @@ export class PopLiteService {
   #result(code: number, { request, popTime, records, counts }: Look): PopLiteResult {
     return { code, popTime, invisibleMs: request.invisibleMs, records, counts };
   }
-}
-
-/** The number of a record in a light queue that gave it. */
-function numberIn(record: Buffer, lmq: string): number {
-  const layout = checkMessageAndReturnSize(record, 0);
-  if (layout.kind !== 'record') return queueOffsetOf(record);
-  const topic = record.toString('utf8', layout.topicAt, layout.topicAt + layout.topicLength);
-  const places = topic === lmq ? undefined : lmqPlacesOf(topic, propertiesStringOf(record, layout));
-  return places?.find(({ name }) => name === lmq)?.queueOffset ?? queueOffsetOf(record);
 }
 
 function faultOf({ clientId, maxMessages, invisibleMs, pollMs, attemptId }: PopLiteRequest): string | undefined {

@@ -20,6 +20,10 @@ const rowBytes = (key: string, queueCount: number): number => keyBytes(key) + qu
 /** Light queues have one queue, and so has the table of their groups. */
 const isOfLmqGroup = (key: string): boolean => isLmq(key.slice(key.lastIndexOf(SEPARATOR) + 1));
 
+/** Names of light queues may have an @, those of groups have none. */
+const isOfTopic = (key: string, topic: string): boolean =>
+  key.startsWith(topic) && key.lastIndexOf(SEPARATOR) === topic.length;
+
 /** A queue's number as a member's name. */
 const QUEUE_ID = /^\d{1,10}$/;
 
@@ -169,8 +173,7 @@ export class ConsumerOffsetManager {
   }
 
   groupsOfTopic(topic: string): string[] {
-    const prefix = `${topic}${SEPARATOR}`;
-    return [...this.#offsets.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+    return [...this.#offsets.keys()].filter((key) => isOfTopic(key, topic)).map((key) => key.slice(topic.length + 1));
   }
 
   topicsOfGroup(group: string): string[] {
@@ -228,23 +231,34 @@ export class ConsumerOffsetManager {
   }
 
   removeTopic(topic: string): void {
-    this.#remove((key) => key.startsWith(`${topic}${SEPARATOR}`));
+    this.#remove((key) => isOfTopic(key, topic));
   }
 
   removeGroup(group: string): void {
     this.#remove((key) => key.endsWith(`${SEPARATOR}${group}`));
   }
 
+  /** The group's offsets in the topic. */
+  remove(group: string, topic: string): void {
+    for (const table of this.#tables()) this.#removeKey(table, keyOf(topic, group));
+  }
+
   #remove(matches: (key: string) => boolean): void {
-    for (const table of [this.#offsets, this.#pullOffsets, this.#resetOffsets]) {
-      for (const key of [...table.keys()]) {
-        if (!matches(key)) continue;
-        this.#forget(table, key);
-        const at = key.lastIndexOf(SEPARATOR);
-        this.onRemoved(key.slice(at + 1), key.slice(0, at));
-        this.#changed();
-      }
+    for (const table of this.#tables()) {
+      for (const key of [...table.keys()]) if (matches(key)) this.#removeKey(table, key);
     }
+  }
+
+  #removeKey(table: OffsetTable, key: string): void {
+    if (!table.has(key)) return;
+    this.#forget(table, key);
+    const at = key.lastIndexOf(SEPARATOR);
+    this.onRemoved(key.slice(at + 1), key.slice(0, at));
+    this.#changed();
+  }
+
+  #tables(): readonly OffsetTable[] {
+    return [this.#offsets, this.#pullOffsets, this.#resetOffsets];
   }
 
   #forget(table: OffsetTable, key: string): void {

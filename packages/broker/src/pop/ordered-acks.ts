@@ -15,6 +15,19 @@ export interface OrderedAcksParts {
   readonly polling: Pick<PopPolling, 'notify'>;
   readonly ordersFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  /** Whether an ack of a message whose batch nobody knows counts. Without it: yes, as RocketMQ has it. */
+  believes?(ack: UnknownAck): boolean;
+}
+
+/** An ack of a message of a batch that nobody knows any more. */
+export interface UnknownAck {
+  readonly group: string;
+  readonly topic: string;
+  readonly queueOffset: number;
+  /** Where the group is; -1: nowhere. */
+  readonly committed: number;
+  /** Unix milliseconds. */
+  readonly popTime: number;
 }
 
 /**
@@ -66,6 +79,9 @@ export class OrderedAcks {
     for (const queueOffset of queueOffsets) {
       const committed = offsets.query(group, topic, queueId);
       if (queueOffset < committed) continue;
+      const isBelieved =
+        isInOrderInfo || (this.#parts.believes?.({ group, topic, queueOffset, committed, popTime }) ?? true);
+      if (!isBelieved) continue;
       const ack = orders.ack(topic, group, queueId, queueOffset, popTime, committed);
       if (ack.kind === 'unknown') {
         const remark = `offset is illegal, key:${topic}@${group}@${queueId}, old:${committed}, commit:${queueOffset}, the last batch has no such message`;

@@ -16,7 +16,7 @@ import type { PopRequest } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
 import type { PoppedOffsets } from './popped-offsets.ts';
 import type { QueueLocks } from './queue-locks.ts';
-import { logOffsetOf, queueOffsetOf, retryRecord } from './retry-record.ts';
+import { logOffsetOf, queueOffsetIn, retryRecord } from './retry-record.ts';
 import type { ReviveLog } from './revive-log.ts';
 
 interface LookOptions {
@@ -171,7 +171,7 @@ export class PopQueues {
   async #take(look: PopLook, topic: string, queueId: number, from: number, found: GetMessageResult): Promise<boolean> {
     const { config, log, inFlight, popped } = this.#parts;
     const { group, invisibleMs } = look.request;
-    const queueOffsets = found.records.map(queueOffsetOf);
+    const queueOffsets = found.records.map((record) => queueOffsetIn(record, topic));
     const point: PopCheckPoint = {
       ...{ topic, group, queueId, startOffset: from, popTime: look.popTime, invisibleMs },
       diffs: queueOffsets.map((queueOffset) => queueOffset - from),
@@ -208,7 +208,7 @@ export class PopQueues {
     const { orders, offsets } = this.#parts;
     const { group, attemptId, invisibleMs } = look.request;
     const { popTime, infos } = look;
-    const queueOffsets = found.records.map(queueOffsetOf);
+    const queueOffsets = found.records.map((record) => queueOffsetIn(record, topic));
     const counts = orders.popped({ topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets });
     if (counts === undefined) {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, 'there is no room for more batches in order');

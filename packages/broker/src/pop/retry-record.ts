@@ -1,9 +1,12 @@
 import {
   checkMessageAndReturnSize,
+  isLmq,
+  lmqPlacesOf,
   MESSAGE_MAGIC_CODE,
   MESSAGE_MAGIC_CODE_V2,
   PROPERTIES_BYTES_MAX,
   PROPERTY_CRC32,
+  propertiesStringOf,
   propertyOf,
   removeProperties,
 } from '@vernier/store/internal';
@@ -47,5 +50,13 @@ export function retryRecord(record: Buffer, topic: string, handle: string): Buff
 /** Where a record lies in the log. */
 export const logOffsetOf = (record: Buffer): number => Number(record.readBigInt64BE(28));
 
-/** Entry number of a record in its queue. */
-export const queueOffsetOf = (record: Buffer): number => Number(record.readBigInt64BE(20));
+/** Entry number of a record in a queue of the topic that gave it; a light queue gives records of other topics. */
+export function queueOffsetIn(record: Buffer, topic: string): number {
+  const own = Number(record.readBigInt64BE(20));
+  if (!isLmq(topic)) return own;
+  const layout = checkMessageAndReturnSize(record, 0);
+  if (layout.kind !== 'record') return own;
+  const name = record.toString('utf8', layout.topicAt, layout.topicAt + layout.topicLength);
+  const places = name === topic ? undefined : lmqPlacesOf(name, propertiesStringOf(record, layout));
+  return places?.find((place) => place.name === topic)?.queueOffset ?? own;
+}

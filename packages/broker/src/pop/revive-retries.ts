@@ -13,6 +13,7 @@ import type { PutOutcome, PutService } from '../put/put-service.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { PopCheckPoint } from './check-point.ts';
 import type { InFlight } from './in-flight.ts';
+import { queueOffsetIn } from './retry-record.ts';
 import type { ReviveLog } from './revive-log.ts';
 
 export interface ReviveRetriesParts {
@@ -109,8 +110,8 @@ export class ReviveRetries {
       return undefined;
     }
     const { records } = await store.getMessage(group, topic, queueId, queueOffset, 1);
-    const message = records[0] === undefined ? undefined : decodeMessage(records[0]);
-    return message?.queueOffset === queueOffset ? message : undefined;
+    const [record] = records;
+    return record !== undefined && queueOffsetIn(record, topic) === queueOffset ? decodeMessage(record) : undefined;
   }
 
   async #putCopy(point: PopCheckPoint, message: MessageExt): Promise<number | Refusal> {

@@ -61,6 +61,63 @@ test('lite expiry: a message that comes as the lite topic is deleted is not lost
   await machine.stop();
 });
 
+test('lite expiry: a kill right behind it leaves no offset of the old messages that hides a new one', async () => {
+  const machine = await LiteMachine.start();
+  machine.subscribe('c1', ['a']);
+  await machine.send('a', 'old');
+  await machine.ack(...(await machine.pop('c1')));
+  await machine.advance(30 * MINUTE);
+  for (let i = 0; machine.broker.store.getMaxOffsetInQueue(lmq('a'), 0) > 0; i++) {
+    assert.ok(i < 60_000, 'it never expires');
+    await machine.advance(5);
+  }
+  await machine.send('a', 'new');
+  await machine.kill();
+  machine.subscribe('c1', ['a']);
+  assert.deepEqual(await machine.bodies('c1'), ['new']);
+  await machine.stop();
+});
+
+test('lite expiry: a kill between the deletion and what follows it hides no message either', async () => {
+  const machine = await LiteMachine.start();
+  machine.subscribe('c1', ['a']);
+  await machine.send('a', 'old', 'old2');
+  await machine.ack(...(await machine.pop('c1')));
+  // As the deletion is on disk, and nothing else.
+  await machine.broker.machine.until(machine.broker.store.deleteTopicEndingAt(lmq('a'), 2), 'deletion');
+  await machine.kill();
+  assert.equal(machine.context.offsets.query('g', lmq('a'), 0), -1, 'its groups begin anew');
+  machine.subscribe('c1', ['a']);
+  await machine.send('a', 'new');
+  assert.deepEqual(await machine.bodies('c1'), ['new']);
+  await machine.stop();
+});
+
+test('lite expiry: another lite topic whose name goes on behind an @ keeps its groups', async () => {
+  const machine = await LiteMachine.start();
+  machine.subscribe('c1', ['user', 'user@home']);
+  await machine.send('user', '0');
+  await machine.ack(...(await machine.pop('c1')));
+  await machine.advance(20 * MINUTE);
+  machine.subscribe('c1', ['user', 'user@home']);
+  await machine.send('user@home', '0', '1', '2');
+  await machine.ack(...(await machine.pop('c1', { maxMessages: 1 })));
+  await machine.advance(13 * MINUTE);
+  assert.equal(machine.broker.store.getMaxOffsetInQueue(lmq('user'), 0), 0, 'it has expired');
+  assert.equal(machine.context.offsets.query('g', lmq('user@home'), 0), 1);
+  await machine.stop();
+});
+
+test('lite expiry: a last message whose time cannot be read takes no others with it', async () => {
+  const machine = await LiteMachine.start();
+  await machine.send('a', '0', '1');
+  const { store } = machine.broker;
+  store.getMessageStoreTimeStamp = () => Promise.resolve(-1);
+  await machine.advance(40 * MINUTE);
+  assert.equal(store.getMaxOffsetInQueue(lmq('a'), 0), 2);
+  await machine.stop();
+});
+
 test('lite topics go with their topic', async () => {
   const machine = await LiteMachine.start();
   await machine.send('a', '0');

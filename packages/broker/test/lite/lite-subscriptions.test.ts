@@ -54,6 +54,15 @@ test('lite subscriptions: an offset option sets where the group goes on', async 
   assert.deepEqual(await from({ kind: 'TIMESTAMP', value: 1 }), ['3'], 'not made in RocketMQ either');
 });
 
+test('lite subscriptions: an offset option behind the end hides no message that comes', async () => {
+  const machine = await LiteMachine.start();
+  await machine.send('a', '0');
+  machine.subscribe('c1', ['a'], { start: { kind: 'OFFSET', value: 99 } });
+  await machine.send('a', '1', '2');
+  assert.deepEqual(await machine.bodies('c1'), ['1', '2']);
+  await machine.stop();
+});
+
 test('lite subscriptions: an exclusive group has one subscriber of a lite topic: the last one, and the other is told', async () => {
   const machine = await LiteMachine.start({}, { 'lite.sub.model': 'Exclusive' });
   const [one, two] = [new Told(), new Told()];
@@ -220,5 +229,41 @@ test('lite admin: what operators see', async () => {
   );
   assert.equal(admin.trigger('g', ''), undefined);
   assert.equal(admin.trigger('unbound', '')?.code, ResponseCode.INVALID_PARAMETER);
+  await machine.stop();
+});
+
+test('lite subscriptions: what did not fit the events of a client that is gone comes to others', async () => {
+  for (const isSilent of [false, true]) {
+    const machine = await LiteMachine.start({}, { 'lite.sub.client.max.event.cnt': '1' });
+    machine.subscribe('c1', ['a', 'b', 'c']);
+    machine.subscribe('c2', ['a', 'b', 'c']);
+    await machine.bodies('c1');
+    await machine.bodies('c2');
+    for (const lite of ['a', 'b', 'c']) await machine.send(lite, lite);
+    const got = await machine.bodies('c1', { maxMessages: 1 });
+    if (!isSilent) machine.subscribe('c2', [], { action: 'COMPLETE_REMOVE' });
+    for (let second = 0; second < 30; second++) {
+      await machine.advance(SECOND);
+      for (const popped of await machine.pop('c1', { maxMessages: 1 })) {
+        got.push(popped.body);
+        await machine.ack(popped);
+      }
+    }
+    assert.deepEqual([...new Set(got)].sort(), ['a', 'b', 'c'], isSilent ? 'c2 is silent' : 'c2 is gone');
+    await machine.stop();
+  }
+});
+
+test('lite subscriptions: lite topics that always have messages keep nobody from the others', async () => {
+  const machine = await LiteMachine.start({}, { 'lite.sub.client.max.event.cnt': '1' });
+  machine.subscribe('c1', ['a', 'b', 'c']);
+  for (const lite of ['a', 'b', 'c']) await machine.send(lite, ...Array.from({ length: 8 }, (_, i) => `${lite}${i}`));
+  const got: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const popped = await machine.pop('c1', { maxMessages: 1 });
+    got.push(...popped.map(({ lite }) => lite));
+    await machine.ack(...popped);
+  }
+  assert.deepEqual([...new Set(got)].sort(), ['a', 'b', 'c']);
   await machine.stop();
 });

@@ -255,3 +255,23 @@ test('lite pop: a clock that is set back keeps nobody waiting for what is out', 
   );
   await machine.stop();
 });
+
+test('lite pop: lite topics that stay free are looked at once a pop (invisible for no time, no room for batches)', async () => {
+  const events = { 'lite.sub.client.max.event.cnt': '1' };
+  const machine = await LiteMachine.start({}, events);
+  machine.subscribe('c1', ['a', 'b', 'c']);
+  for (const lite of ['a', 'b', 'c']) await machine.send(lite, lite);
+  const got = new Set<string>();
+  for (let i = 0; i < 4; i++) {
+    const bodies = await machine.bodies('c1', { invisibleMs: 0 });
+    assert.equal(new Set(bodies).size, bodies.length, 'none twice in one pop');
+    for (const body of bodies) got.add(body);
+  }
+  assert.deepEqual([...got].sort(), ['a', 'b', 'c']);
+  await machine.stop();
+  const full = await LiteMachine.start({ popOrderBytesMax: 0 }, events);
+  full.subscribe('c1', ['a', 'b']);
+  for (const lite of ['a', 'b']) await full.send(lite, lite);
+  assert.equal((await full.refusal('c1')).code, ResponseCode.SYSTEM_BUSY);
+  await full.stop();
+});

@@ -34,7 +34,8 @@ test('lite: histories of sends, pops, acks and kills give each message in order,
     /** Of a batch the first ones: what is acknowledged out of order counts when those before it are. */
     const ack = async (each: PoppedLite): Promise<void> => {
       await machine.ack(each);
-      const committed = machine.context.offsets.query('g', lmq(each.lite), 0);
+      // A group whose place was not on disk begins anew.
+      const committed = Math.max(0, machine.context.offsets.query('g', lmq(each.lite), 0));
       assert.ok(committed >= ackedBelow.get(each.lite)!, `seed ${seed}: ${each.lite} went back`);
       ackedBelow.set(each.lite, committed);
     };

@@ -286,3 +286,13 @@ test('offsets: a table of many is written in pieces of one group and topic each'
   assert.ok(!rest.join('').includes('"T@g500"'), 'what goes while it is written is not in it');
   assert.equal(rest.length, 999);
 });
+
+test('offsets: a topic is not taken for one whose name goes on behind an @', () => {
+  const { offsets } = open();
+  offsets.commit('g', '%LMQ%a', 0, 1);
+  offsets.commit('g', '%LMQ%a@b', 0, 2);
+  assert.deepEqual(offsets.groupsOfTopic('%LMQ%a'), ['g']);
+  offsets.removeTopic('%LMQ%a');
+  assert.equal(offsets.query('g', '%LMQ%a', 0), -1);
+  assert.equal(offsets.query('g', '%LMQ%a@b', 0), 2);
+});

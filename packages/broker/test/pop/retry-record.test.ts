@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { decodeRecord } from '@vernier/remoting';
 import { Machine } from '../../../torture/test/machine.ts';
-import { queueOffsetOf, retryRecord } from '../../src/pop/retry-record.ts';
+import { queueOffsetIn, retryRecord } from '../../src/pop/retry-record.ts';
 import { property } from '../harness.ts';
 import { MachineBroker } from '../machine-broker.ts';
 
@@ -21,7 +21,7 @@ test('retry record: another topic and a handle, the rest as it is', async () => 
   for (const topic of ['%RETRY%g_T', `%RETRY%g_${'T'.repeat(120)}`]) {
     const record = await recordOf(topic, property('KEYS', 'k') + property('TAGS', 't').slice(0, -1));
     const before = decodeRecord(record);
-    assert.equal(queueOffsetOf(record), 1);
+    assert.equal(queueOffsetIn(record, 'T'), 1);
     const after = decodeRecord(retryRecord(record, 'T', 'the handle'));
     assert.equal(after.topic, 'T');
     assert.deepEqual(after.properties, new Map([...before.properties, ['POP_CK', 'the handle']]));

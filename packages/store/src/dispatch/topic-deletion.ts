@@ -6,6 +6,8 @@ export interface DeletionOptions {
   readonly isRecorded: boolean;
   /** Only when queue 0 still ends there. */
   readonly endsAt?: number | undefined;
+  /** Begins in the turn in which the topic is gone; appends to it wait until it resolves. */
+  readonly beforeNext?: (() => Promise<void>) | undefined;
 }
 
 export interface TopicDeletionParts {
@@ -62,7 +64,8 @@ export class TopicDeletion {
    * record: then the topic is as it was, though a crash may still bring the deletion into force. A topic without queue
    * costs nothing, unless its deletion `isRecorded` in any case. False: queue 0 did not end at `endsAt`, and nothing was done.
    */
-  delete(topic: string, { isRecorded, endsAt }: DeletionOptions = { isRecorded: false }): Promise<boolean> {
+  delete(topic: string, options: DeletionOptions = { isRecorded: false }): Promise<boolean> {
+    const { isRecorded, endsAt, beforeNext } = options;
     const { context, log, queues } = this.#parts;
     if (context.failure) return Promise.reject(context.failure);
     log.hold(topic);
@@ -75,7 +78,7 @@ export class TopicDeletion {
       .then(async () => {
         // Appends wait from here on, so the end stays where it is.
         if (endsAt !== undefined && queues.nextNumber(topic) !== endsAt) return false;
-        if (isRecorded || queues.has(topic)) await this.#delete(topic, release);
+        if (isRecorded || queues.has(topic)) await this.#delete(topic, release, beforeNext);
         return true;
       })
       .finally(release);
@@ -91,12 +94,18 @@ export class TopicDeletion {
     return this.#last;
   }
 
-  async #delete(topic: string, release: () => void): Promise<void> {
+  async #delete(topic: string, release: () => void, beforeNext: DeletionOptions['beforeNext']): Promise<void> {
     const { context, deletions, log, queues } = this.#parts;
     const deadBelow = log.maxOffset();
     await log.flushTo(deadBelow);
     await deletions.record(topic, deadBelow, log.minOffset());
     queues.forget(topic);
+    try {
+      await beforeNext?.();
+    } catch (error) {
+      const message = `${topic} is deleted, what belongs to it could not be: ${(error as Error).message}`;
+      context.logger.warn({ topic, err: error }, message);
+    }
     release();
     try {
       await queues.removeFiles();

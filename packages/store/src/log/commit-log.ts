@@ -244,6 +244,7 @@ export class CommitLog implements FlushListener {
     const innerCount = innerCountOfRecord(message.sysFlag, given[0]!.propertiesString);
     const storeTimestamp = this.#storeTime.next();
     const assigned = this.#multiDispatch?.assign(message, given);
+    if (assigned !== undefined && 'status' in assigned) return refused(assigned);
     let parts = assigned?.parts ?? given;
     if (innerCount !== undefined) parts = [withBase(parts[0]!, queueOffset)];
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -313,6 +314,7 @@ export class CommitLog implements FlushListener {
     waitStoreMsgOK: boolean,
     durability: Durability | undefined,
   ): Promise<PutMessageResult> {
+    if (result.wroteOffset < 0) return Promise.resolve(result);
     if (durability === 'group' && this.#context.config.flushDiskType === 'ASYNC_FLUSH') {
       void this.flushManager.submitFlushRequest({ ...result }, false, undefined);
       const flushed = this.whenFlushed(result.wroteOffset + result.wroteBytes);

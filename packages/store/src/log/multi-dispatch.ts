@@ -53,10 +53,8 @@ export class MultiDispatch {
 
   /** Why a message cannot be put into the light queues that it names; undefined when it can, and for all that name none. */
   fault(message: MessageExtBrokerInner): Refusal | undefined {
-    if (message.topic.charCodeAt(0) === LMQ_PREFIX.charCodeAt(0) && isLmq(message.topic)) {
-      const fault = this.#roomFault([message.topic]);
-      if (fault !== undefined) return fault;
-    }
+    const fault = this.#topicFault(message.topic);
+    if (fault !== undefined) return fault;
     const names = this.namesOf(message);
     if (names === undefined) return undefined;
     return listFault(message.topic, names) ?? this.#roomFault(names) ?? this.#formFault(message, names);
@@ -75,14 +73,19 @@ export class MultiDispatch {
 
   /**
    * The parts as they are to be written; undefined: as they are. Changes nothing: `taken` moves the counters when the record
-   * is appended. A batch is in no light queue.
+   * is appended. A batch is in no light queue, unless it is sent to one. A refusal when there is no room for one more light
+   * queue: others may have been made while the message waited.
    */
-  assign(message: MessageExtBrokerInner, parts: readonly EncodedPart[]): Assigned | undefined {
+  assign(message: MessageExtBrokerInner, parts: readonly EncodedPart[]): Assigned | Refusal | undefined {
+    const fault = this.#topicFault(message.topic);
+    if (fault !== undefined) return fault;
     if (!parts.some(({ propertiesString }) => propertiesString.includes(MULTI))) return undefined;
     const [first] = parts;
     // Of a batch the message itself has no properties.
     const isOne = parts.length === 1 && first!.propertiesString === message.propertiesString;
     const names = isOne ? this.namesOf(message) : undefined;
+    const full = names === undefined ? undefined : this.#roomFault(names);
+    if (full !== undefined) return full;
     const places = names?.map((name) => ({ name, queueOffset: this.#queueOffsets.currentOffset(name, 0) }));
     const written = parts.map(({ flag, body, propertiesString }) => ({
       flag,
@@ -94,6 +97,12 @@ export class MultiDispatch {
 
   taken(places: readonly LmqPlace[]): void {
     for (const { name } of places) this.#queueOffsets.increase(name, 0, 1);
+  }
+
+  /** Why a message cannot be sent to the topic, which may be a light queue itself. */
+  #topicFault(topic: string): Refusal | undefined {
+    const isOne = topic.charCodeAt(0) === LMQ_PREFIX.charCodeAt(0) && isLmq(topic);
+    return isOne ? this.#roomFault([topic]) : undefined;
   }
 
   /** What would not be found again under its name, or does not fit the record. */

@@ -322,3 +322,33 @@ test('light queues: an entry that leads to a record of another queue gives nothi
   assert.deepEqual(await bodies(next, again, A), ['a0', 'a1']);
   next.kill();
 });
+
+test('light queues: neither messages that waited for a deletion nor a batch make more of them than there may be', async () => {
+  const machine = new Machine({ ...LMQ, maxLmqConsumeQueueNum: 2 });
+  const store = await machine.open();
+  await stored(machine, store, 'x', []);
+  const deletion = store.deleteTopic('T');
+  const waiting = ['a', 'b', 'c', 'd'].map((name) =>
+    machine.begin(store, name, { properties: inQueues(`%LMQ%${name}`) }),
+  );
+  await machine.until(deletion, 'deletion');
+  const results = await machine.until(Promise.all(waiting), 'puts');
+  const full = 'LMQ_CONSUME_QUEUE_NUM_EXCEEDED';
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['PUT_OK', 'PUT_OK', full, full],
+  );
+  const host = { address: Uint8Array.of(127, 0, 0, 1), port: 1 };
+  const batch = {
+    ...{ topic: '%LMQ%e', queueId: 0, sysFlag: 0, bornTimestamp: 1, bornHost: host, storeHost: host },
+    ...{ reconsumeTimes: 0, preparedTransactionOffset: 0 },
+    messages: [{ flag: 0, body: Buffer.from('x'), propertiesString: '' }],
+  };
+  const { status, reason, wroteOffset } = await machine.until(store.asyncPutMessages(batch), 'batch');
+  assert.deepEqual([status, wroteOffset], [full, -1]);
+  assert.match(reason ?? '', /maxLmqConsumeQueueNum is 2/);
+  await machine.advance(100);
+  assert.deepEqual([...store.queuesByTopic().keys()].sort(), [A, B, 'T']);
+  assert.deepEqual(await bodies(machine, store, 'T'), ['a', 'b'], 'what is refused is not there');
+  machine.kill();
+});
