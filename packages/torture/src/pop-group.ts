@@ -115,6 +115,8 @@ export class PopGroup {
       throw new Violation(`${what} comes to ${this.name} at ${now}, somebody has it until ${last.until}`);
     }
     if (last !== undefined) state.hasExpired = true;
+    // A pop whose answer nobody got gave it before; over a crash its copy may have been put twice.
+    if (last === undefined && held.topic !== this.topic) state.isDoubled = !this.isOrdered;
     // Nobody knows when its time was over.
     if (last !== undefined && last.epoch !== held.epoch) state.isDoubled = !this.isOrdered;
     state.last = held;
