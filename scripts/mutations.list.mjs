@@ -1271,4 +1271,15 @@ export const mutations = [
       name: 'pop: of a light queue messages have the numbers',
     },
   },
+  {
+    name: 'a topic has messages again before groups have forgotten the deleted ones',
+    package: 'broker',
+    file: 'admin/topic-admin.ts',
+    from: ', beforeNext: forget });',
+    to: ' });',
+    test: {
+      file: 'packages/broker/test/pop/found-by-torture.test.ts',
+      name: 'found: groups have forgotten a deleted topic before it has messages again',
+    },
+  },
 ];

@@ -338,15 +338,21 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
    * way: then it waits for it. Resolves when that is *on disk*: no crash and no restart brings the messages back. Their
    * records stay in the log, unread, until its files expire. Batch queues go too. A `readQueue` that follows goes on with
    * the new messages. A topic that has no messages costs nothing; with `isRecorded` its deletion is put on record all the
-   * same (`deletedBelow`), for those who keep messages of it elsewhere.
+   * same (`deletedBelow`), for those who keep messages of it elsewhere. `beforeNext`: see deleteTopicEndingAt; it is not called
+   * for a topic that costs nothing.
    *
    * Rejects with the store's failure, STORE_DISK_FULL, STORE_WRITE_FAILED or STORE_DELETIONS_FULL when the deletion cannot
    * be put on record. The messages are then still there; they may be gone after the next start.
    */
-  async deleteTopic(topic: string, { isRecorded = false }: { isRecorded?: boolean } = {}): Promise<void> {
+  async deleteTopic(
+    topic: string,
+    options: { isRecorded?: boolean; beforeNext?: () => Promise<void> } = {},
+  ): Promise<void> {
+    const { isRecorded = false, beforeNext } = options;
     this.#checkOpen();
     checkText('deleteTopic', 'topic', topic);
-    await this.#parts.deleteTopic(topic, { isRecorded });
+    checkFunction('deleteTopic', 'beforeNext', beforeNext);
+    await this.#parts.deleteTopic(topic, { isRecorded, beforeNext });
   }
 
   /**

@@ -149,11 +149,17 @@ export class TopicAdmin {
     try {
       await topicsFile.save();
       for (const name of names) {
-        // Delayed messages that are still to come were sent to the topic too.
-        await store.deleteTopic(name, { isRecorded: this.#parts.hasDelayed() });
-        left.delete(name);
-        await this.#parts.whenPopsEnd();
-        offsets.removeTopic(name);
+        let isForgotten = false;
+        const forget = async (): Promise<void> => {
+          left.delete(name);
+          await this.#parts.whenPopsEnd();
+          offsets.removeTopic(name);
+          isForgotten = true;
+        };
+        // Delayed messages that are still to come were sent to the topic too. Of those that come from now on none is to be
+        // taken for one that a group has had.
+        await store.deleteTopic(name, { isRecorded: this.#parts.hasDelayed(), beforeNext: forget });
+        if (!isForgotten) await forget();
         if (staticTopics.get(name) !== undefined) {
           staticTopics.delete(name);
           await mappingsFile.save();

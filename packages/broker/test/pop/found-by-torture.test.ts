@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ResponseCode } from '@vernier/remoting';
+import { Refusal } from '../../src/base/refusal.ts';
 import { PopMachine, SECOND } from './pop-machine.ts';
 
 const inOrder = { isOrdered: true };
@@ -98,6 +99,38 @@ test('found: a kill in the deletion of a topic leaves no offset that is ahead of
     assert.deepEqual(await pop.bodies({ isOrdered }), ['d', 'e'], `in order: ${isOrdered}`);
     await pop.broker.stop();
   }
+});
+
+test('found: groups have forgotten a deleted topic before it has messages again', async () => {
+  const pop = await PopMachine.start({ flushDiskType: 'ASYNC_FLUSH' });
+  await pop.send('T', 'a', 'b', 'c');
+  for (const each of await pop.pop(inOrder)) await pop.ack(each);
+  const { offsets, topicAdmin } = pop.context;
+  const forget = offsets.removeTopic.bind(offsets);
+  const ends: number[] = [];
+  offsets.removeTopic = (topic) => {
+    if (topic === 'T') ends.push(pop.broker.store.getMaxOffsetInQueue(topic, 0));
+    forget(topic);
+  };
+  // A pop that is under way takes a while.
+  pop.context.pop.popped.settled = () => pop.broker.machine.scheduler.delay(50);
+  const { store } = pop.broker;
+  const deleteInStore = store.deleteTopic.bind(store);
+  const sends: Promise<void>[] = [];
+  store.deleteTopic = (topic, options) => {
+    const deletion = deleteInStore(topic, options);
+    sends.push(sending());
+    return deletion;
+  };
+  const sending = async (): Promise<void> => {
+    // What was put into the topic as it was is refused, and its producer sends it again.
+    while ((await pop.broker.begin('T', 'd')) instanceof Refusal);
+  };
+  await pop.broker.machine.until(topicAdmin.delete('T'), 'deletion');
+  await pop.broker.machine.until(Promise.all(sends), 'sends');
+  assert.deepEqual(ends, [0], 'none of the new messages is there');
+  assert.deepEqual(await pop.bodies(inOrder), ['d']);
+  await pop.broker.stop();
 });
 
 test('found: a store that has failed refuses resets and acks in order, which no start would know of', async () => {
