@@ -664,14 +664,6 @@ export const mutations = [
     },
   },
   {
-    name: 'the offsets of a deleted topic are not saved before it is answered',
-    package: 'broker',
-    file: 'admin/topic-admin.ts',
-    from: 'await this.#parts.offsetsFile.save();\n    await this.#saved();\n    return undefined;\n  }\n\n  /**\n   * The table is on disk',
-    to: 'await this.#saved();\n    return undefined;\n  }\n\n  /**\n   * The table is on disk',
-    test: { file: 'packages/broker/test/accepted-is-kept.test.ts', name: 'no offset of a deleted topic comes back' },
-  },
-  {
     name: 'the name of the tables’ directory is not made durable',
     package: 'broker',
     file: 'create-context.ts',
