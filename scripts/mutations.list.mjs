@@ -1166,28 +1166,6 @@ export const mutations = [
     },
   },
   {
-    name: 'lite: offsets of an expired lite topic stay on disk',
-    package: 'broker',
-    file: 'lite/lite-expiry.ts',
-    from: 'if (groups.length > 0) await offsetsFile.save();',
-    to: '',
-    test: {
-      file: 'packages/broker/test/lite/lite-expiry.test.ts',
-      name: 'lite expiry: a kill right behind it',
-    },
-  },
-  {
-    name: 'lite: offsets of a deleted lite topic are taken over by the next process',
-    package: 'broker',
-    file: 'lite/lite-expiry.ts',
-    from: '    this.#forgetDeleted();\n',
-    to: '',
-    test: {
-      file: 'packages/broker/test/lite/lite-expiry.test.ts',
-      name: 'lite expiry: a kill between the deletion',
-    },
-  },
-  {
     name: 'lite: a lite topic expires by a time that cannot be read',
     package: 'broker',
     file: 'lite/lite-expiry.ts',
