@@ -265,7 +265,7 @@ export const mutations = [
   {
     name: 'half of a queue entry passes for a durable one',
     file: 'queue/consume-queue-recovery.ts',
-    from: 'const asked = crossesSector(where, fileSize) ? index + 1 : index;',
+    from: 'const asked = crossesSector(where, files) ? index + 1 : index;',
     to: 'const asked = where > 0 ? index : index + 1;',
     test: {
       file: 'packages/store/test/queue/consume-queue-recovery.test.ts',
@@ -548,8 +548,8 @@ export const mutations = [
   {
     name: 'records of a deleted life get entries in the next one',
     file: 'queue/consume-queue.ts',
-    from: ' || request.commitLogOffset < this.#life.deadBelow) return false;',
-    to: ') return false;',
+    from: 'return commitLogOffset + msgSize > this.#maxPhysicOffset && commitLogOffset >= this.#life.deadBelow;',
+    to: 'return commitLogOffset + msgSize > this.#maxPhysicOffset;',
     test: {
       file: 'packages/store/test/recovery/recovery.test.ts',
       name: 'lives: a queue whose messages the log has lost',
@@ -578,8 +578,8 @@ export const mutations = [
   {
     name: 'a put during the deletion of its topic does not wait for it',
     file: 'log/commit-log.ts',
-    from: 'if (this.#held.topicCount > 0 && this.#held.isHeld(message.topic)) {',
-    to: 'if (this.#held.topicCount < 0) {',
+    from: 'const heldTopic = this.#held.topicCount > 0 ? this.#heldTopicOf(message) : undefined;',
+    to: 'const heldTopic = this.#held.topicCount < 0 ? this.#heldTopicOf(message) : undefined;',
     seed: 1,
   },
   {
@@ -622,7 +622,7 @@ export const mutations = [
   {
     name: 'a number 0 is believed whatever follows',
     file: 'queue/queue-restarts.ts',
-    from: 'if (consumeQueueOffset === 1) this.#restart(queue, held);',
+    from: 'if (consumeQueueOffset === innerCountOf(held)) this.#restart(queue, held);',
     to: 'if (consumeQueueOffset > 0) this.#restart(queue, held);',
     test: { file: 'packages/store/test/recovery/recovery.test.ts', name: 'lives: one record whose number reads 0' },
   },
@@ -941,8 +941,8 @@ export const mutations = [
     name: 'light queues: they are adopted as topics',
     package: 'broker',
     file: 'topics/topic-config-manager.ts',
-    from: ' || isLmq(topic)) return;',
-    to: ') return;',
+    from: ' || isLmq(topic)) continue;',
+    to: ') continue;',
     test: {
       file: 'packages/broker/test/light-queues.test.ts',
       name: 'light queues: offsets are in lmqConsumerOffset.json',
