@@ -252,19 +252,7 @@ export function renderReport(results: BenchResults): string {
         'thread sends synchronously. The client itself takes a good part of the two cores, so the rates are its limit as ' +
         'much as the broker’s.',
     );
-    for (const flushDiskType of ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const) {
-      for (const workload of Object.keys(javaWorkloads)) {
-        const both = results.javaClient.filter(
-          (one) => one.flushDiskType === flushDiskType && one.workload === workload,
-        );
-        if (both.length === 0) continue;
-        parts.push(
-          `### ${flushDiskType}, ${workload}`,
-          table(seriesHead('Broker'), both.map(seriesRow)),
-          ...ratioLine(results.javaClient, flushDiskType, workload),
-        );
-      }
-    }
+    parts.push(...comparisons(results.javaClient, Object.keys(javaWorkloads)));
   }
   if (results.kinds.length > 0) {
     parts.push(
@@ -275,17 +263,7 @@ export function renderReport(results: BenchResults): string {
         'Transactions: 20,000 times a half and its commit, each answered. Pop and ack: pops of 32, each message acknowledged by ' +
         'itself. SQL92: messages looked at, of which half match. Latencies are of single requests.',
     );
-    for (const flushDiskType of ['SYNC_FLUSH', 'ASYNC_FLUSH'] as const) {
-      for (const workload of Object.keys(kindWorkloads)) {
-        const both = results.kinds.filter((one) => one.flushDiskType === flushDiskType && one.workload === workload);
-        if (both.length === 0) continue;
-        parts.push(
-          `### ${flushDiskType}, ${workload}`,
-          table(seriesHead('Broker'), both.map(seriesRow)),
-          ...ratioLine(results.kinds, flushDiskType, workload),
-        );
-      }
-    }
+    parts.push(...comparisons(results.kinds, Object.keys(kindWorkloads)));
   }
   if (results.engines.length > 0) {
     parts.push(
@@ -300,6 +278,18 @@ export function renderReport(results: BenchResults): string {
   }
   parts.push(...aloneParts(results));
   return `${parts.join('\n\n')}\n`;
+}
+
+/** A heading, a table and a ratio for each workload that was measured. */
+function comparisons(series: readonly Series[], workloads: readonly string[]): string[] {
+  return (['SYNC_FLUSH', 'ASYNC_FLUSH'] as const).flatMap((flushDiskType) =>
+    workloads.flatMap((workload) => {
+      const both = series.filter((one) => one.flushDiskType === flushDiskType && one.workload === workload);
+      if (both.length === 0) return [];
+      const head = `### ${flushDiskType}, ${workload}`;
+      return [head, table(seriesHead('Broker'), both.map(seriesRow)), ...ratioLine(series, flushDiskType, workload)];
+    }),
+  );
 }
 
 function aloneParts({ startup, idle, waiting, delivery, memory, restart }: BenchResults): string[] {

@@ -1,7 +1,7 @@
 import { createRequest, RemotingClient, RequestCode } from '@vernier/remoting';
 import { type BenchBroker, type FlushMode, startVernier } from './brokers.ts';
 import { LatencyHistogram } from './load/histogram.ts';
-import { createTopic } from './load/requests.ts';
+import { createTopic, pullFields, sendFields } from './load/requests.ts';
 import { cpuMs, memory } from './process-stats.ts';
 import type { BenchResults } from './results.ts';
 
@@ -29,21 +29,15 @@ class Asker {
   }
 
   async send(connection: number, topic: string, queueId: number): Promise<void> {
-    const fields = {
-      ...{ a: 'waiting', b: topic, c: 'TBW102', d: '4', e: String(queueId), f: '0', g: String(Date.now()), h: '0' },
-      ...{ i: '', j: '0', k: 'false', m: 'false' },
-    };
+    const fields = sendFields(topic, queueId);
     const answer = await this.ask(connection, RequestCode.SEND_MESSAGE_V2, fields, Buffer.alloc(1024));
     if (answer.code !== 0) throw new Error(`a message was answered with ${answer.code} ${answer.remark}`);
   }
 
   pull(connection: number, topic: string, queueId: number, offset: number) {
-    const fields = {
-      ...{ consumerGroup: 'waiting', topic, queueId: String(queueId), queueOffset: String(offset), maxMsgNums: '32' },
-      // Bits 1 and 2: it may be held, and the subscription travels in the request.
-      ...{ sysFlag: '6', commitOffset: '0', suspendTimeoutMillis: String(HOLD_MS), subVersion: '0' },
-      ...{ subscription: '*', expressionType: 'TAG' },
-    };
+    // Bits 1 and 2: it may be held, and the subscription travels in the request.
+    const held = { sysFlag: '6', suspendTimeoutMillis: String(HOLD_MS) };
+    const fields = pullFields(topic, queueId, offset, held);
     return this.ask(connection, RequestCode.PULL_MESSAGE, fields, undefined, HOLD_MS);
   }
 

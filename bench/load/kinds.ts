@@ -19,7 +19,7 @@ import {
 import { cpuTimesMs, memory } from '../process-stats.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { KindJob, KindResult } from './kind-job.ts';
-import { createTopic, queueRange } from './requests.ts';
+import { createTopic, pullFields, queueRange, sendFields } from './requests.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Response codes of a pull or pop that found nothing. */
@@ -48,18 +48,9 @@ function expectSuccess(answer: RemotingCommand, what: string): void {
 
 /** Sends message number `index`. */
 async function send(connection: number, index: number, properties: string, sysFlag = 0): Promise<RemotingCommand> {
-  const fields = {
-    ...{
-      a: 'bench_producer',
-      b: job.topic,
-      c: 'TBW102',
-      d: '4',
-      e: String(index % job.queueCount),
-      f: String(sysFlag),
-    },
-    ...{ g: String(Date.now()), h: '0', j: '0', k: 'false', m: 'false' },
-    i: `UNIQ_KEY\u0001${runId}${index.toString(16).padStart(8, '0')}\u0002WAIT\u0001true\u0002${properties}`,
-  };
+  const key = `${runId}${index.toString(16).padStart(8, '0')}`;
+  const text = `UNIQ_KEY\u0001${key}\u0002WAIT\u0001true\u0002${properties}`;
+  const fields = sendFields(job.topic, index % job.queueCount, text, sysFlag);
   const answer = await ask(connection, RequestCode.SEND_MESSAGE_V2, fields, body);
   expectSuccess(answer, `message ${index}`);
   return answer;
@@ -185,12 +176,9 @@ async function sqlPulls(rounds: number): Promise<number> {
   const readQueue = async (queueId: number): Promise<void> => {
     const { min, max } = await queueRange(job, job.topic, queueId);
     for (let offset = min; offset < max; ) {
-      const answer = await ask(queueId % job.connections, RequestCode.PULL_MESSAGE, {
-        ...{ consumerGroup: 'bench_sql', topic: job.topic, queueId: String(queueId), queueOffset: String(offset) },
-        // Bit 2: the subscription travels in the request.
-        ...{ maxMsgNums: '32', sysFlag: '4', commitOffset: '0', suspendTimeoutMillis: '0', subVersion: '1' },
-        ...{ subscription: 'amount BETWEEN 5 AND 9', expressionType: 'SQL92' },
-      });
+      const sql = { consumerGroup: 'bench_sql', subVersion: '1', subscription: 'amount BETWEEN 5 AND 9' };
+      const fields = pullFields(job.topic, queueId, offset, { ...sql, expressionType: 'SQL92' });
+      const answer = await ask(queueId % job.connections, RequestCode.PULL_MESSAGE, fields);
       if (answer.code !== PULL_RETRY_IMMEDIATELY) expectSuccess(answer, 'pull');
       if (answer.body) matched += decodeRecords(answer.body, false).length;
       offset = Number(answer.extFields?.nextBeginOffset);

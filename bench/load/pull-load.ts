@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { encodeFrame, FrameCutter, HeaderField, readInt32 } from './frames.ts';
 import { LatencyHistogram } from './histogram.ts';
-import { type BrokerAddress, requestHeader } from './requests.ts';
+import { type BrokerAddress, pullFields, requestHeader } from './requests.ts';
 
 export interface PullLoadOptions extends BrokerAddress {
   topic: string;
@@ -148,20 +148,9 @@ export class PullConnection {
   private pull(cursor: QueueCursor): void {
     cursor.sentAtMs = this.now;
     this.stats.inFlight += 1;
-    const header = requestHeader(11, cursor.queueId, {
-      consumerGroup: 'bench_consumer',
-      topic: this.options.topic,
-      queueId: String(cursor.queueId),
-      queueOffset: String(cursor.offset),
-      maxMsgNums: String(this.options.batchSize),
-      // Bit 2: the subscription travels in the request; no suspend, no offset commit.
-      sysFlag: '4',
-      commitOffset: '0',
-      suspendTimeoutMillis: '0',
-      subscription: '*',
-      subVersion: '0',
-      expressionType: 'TAG',
-    });
+    const { topic, batchSize } = this.options;
+    const fields = pullFields(topic, cursor.queueId, cursor.offset, { maxMsgNums: String(batchSize) });
+    const header = requestHeader(11, cursor.queueId, fields);
     this.outgoing.push(encodeFrame(header));
   }
 

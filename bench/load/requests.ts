@@ -10,6 +10,25 @@ export function requestHeader(code: number, opaque: number, extFields: Record<st
   return { code, extFields, flag: 0, language: 'JAVA', opaque, serializeTypeCurrentRPC: 'JSON', version: 513 };
 }
 
+/** Fields of SEND_MESSAGE_V2 (310) as the Java client writes them. `properties`: name \u0001 value \u0002. */
+export const sendFields = (topic: string, queueId: number, properties = '', sysFlag = 0): Record<string, string> => ({
+  ...{ a: 'bench_producer', b: topic, c: 'TBW102', d: '4', e: String(queueId), f: String(sysFlag) },
+  ...{ g: String(Date.now()), h: '0', i: properties, j: '0', k: 'false', m: 'false' },
+});
+
+/** Fields of PULL_MESSAGE (11) that brings its subscription: all tags, not held, unless `more` says otherwise. */
+export const pullFields = (
+  topic: string,
+  queueId: number,
+  queueOffset: number,
+  more: Record<string, string> = {},
+): Record<string, string> => ({
+  ...{ consumerGroup: 'bench_consumer', topic, queueId: String(queueId), queueOffset: String(queueOffset) },
+  // Bit 2: the subscription travels in the request; no offset commit.
+  ...{ maxMsgNums: '32', sysFlag: '4', commitOffset: '0', suspendTimeoutMillis: '0' },
+  ...{ subscription: '*', subVersion: '0', expressionType: 'TAG', ...more },
+});
+
 async function askOrThrow(broker: BrokerAddress, code: number, extFields: Record<string, string>) {
   const answer = await ask(`${broker.host}:${broker.port}`, code, extFields, undefined, 10_000);
   if (answer.code !== 0) {

@@ -1,25 +1,16 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { recoveryRows, testNames } from '../../../test/support/recovery-tables.ts';
 
-const page = new URL('../../../docs/design/recovery.md', import.meta.url);
 const folder = new URL('./', import.meta.url);
 
 test('docs/design/recovery.md: every row about the broker names a test that exists', async () => {
-  const rows: string[][] = [];
-  let isBrokerTable = false;
-  for (const line of (await readFile(page, 'utf8')).split('\n')) {
-    const cells = line.split('|').map((cell) => cell.trim());
-    if (!line.startsWith('|')) isBrokerTable = false;
-    else if (cells[4] === 'Test of the broker') isBrokerTable = true;
-    else if (isBrokerTable && !line.startsWith('|--')) rows.push(cells);
-  }
+  const rows = await recoveryRows('Test of the broker');
   assert.ok(rows.length >= 15, `${rows.length} rows`);
   const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.test.ts'));
   const sources = await Promise.all(files.map((file) => readFile(new URL(file, folder), 'utf8')));
-  const existing = new Set(
-    sources.flatMap((source) => [...source.matchAll(/^test\(\s*'([^']+)'/gm)].map(([, name]) => name)),
-  );
+  const existing = new Set(sources.flatMap(testNames));
   for (const cells of rows) {
     assert.ok(cells.slice(1, 4).every(Boolean), `a row with an empty cell: ${cells.join(' | ')}`);
     for (const name of cells[4]!.split('; ')) assert.ok(existing.has(name), `no test is named "${name}"`);

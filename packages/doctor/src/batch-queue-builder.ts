@@ -1,15 +1,5 @@
-import * as fs from 'node:fs/promises';
-import { join } from 'node:path';
-import {
-  BATCH_UNIT_SIZE,
-  batchUnits,
-  type DispatchRequest,
-  FILE_MODE,
-  innerCountOf,
-  makeDirectory,
-  offsetToFileName,
-} from '@vernier/store/internal';
-import { syncUpwards } from './durable-names.ts';
+import { BATCH_UNIT_SIZE, batchUnits, type DispatchRequest, innerCountOf } from '@vernier/store/internal';
+import { QueueFileWriter } from './queue-file-writer.ts';
 
 /** Entries gathered before they are written. */
 const GATHERED_UNITS = 1_024;
@@ -28,13 +18,14 @@ export class BatchQueueBuilder {
   #next = -1;
   /** A record with number 0 behind others. */
   #held: DispatchRequest | undefined;
-  readonly #paths = new Set<string>();
+  readonly #files: QueueFileWriter;
 
   constructor(topic: string, queueId: number, directory: string, fileSize: number) {
     this.topic = topic;
     this.queueId = queueId;
     this.directory = directory;
     this.#fileSize = fileSize;
+    this.#files = new QueueFileWriter(directory, fileSize);
   }
 
   /** Number behind the last message, -1 without an entry. */
@@ -55,11 +46,7 @@ export class BatchQueueBuilder {
   async finish(): Promise<void> {
     if (this.#held !== undefined) await this.#restart(this.#held);
     await this.#write();
-    for (const path of this.#paths) {
-      const file = await fs.open(path, 'r+');
-      await file.sync().finally(() => file.close());
-    }
-    if (this.#paths.size > 0) await syncUpwards(this.directory, 3);
+    await this.#files.sync();
   }
 
   async #put(request: DispatchRequest): Promise<void> {
@@ -73,17 +60,7 @@ export class BatchQueueBuilder {
   async #write(): Promise<void> {
     if (this.#count === 0) return;
     const bytes = this.#count * BATCH_UNIT_SIZE;
-    const from = this.#written - (this.#written % this.#fileSize);
-    const path = join(this.directory, offsetToFileName(from));
-    await makeDirectory(this.directory);
-    const file = await fs.open(path, this.#paths.has(path) ? 'r+' : 'w+', FILE_MODE);
-    try {
-      if (!this.#paths.has(path)) await file.truncate(this.#fileSize);
-      await file.write(this.#gathered, 0, bytes, this.#written - from);
-    } finally {
-      await file.close();
-    }
-    this.#paths.add(path);
+    await this.#files.write(this.#gathered.subarray(0, bytes), this.#written);
     this.#written += bytes;
     this.#count = 0;
   }
@@ -91,8 +68,7 @@ export class BatchQueueBuilder {
   async #restart(first: DispatchRequest): Promise<void> {
     this.#count = 0;
     this.#written = 0;
-    this.#paths.clear();
-    await fs.rm(this.directory, { recursive: true, force: true });
+    await this.#files.restart();
     await this.#put(first);
   }
 }

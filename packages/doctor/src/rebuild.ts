@@ -1,24 +1,20 @@
-import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger, systemClock } from '@vernier/store';
 import type { IndexShape } from '@vernier/store/internal';
 import {
   CQ_STORE_UNIT_SIZE,
   dispatchRequestOf,
-  FILE_MODE,
   hasQueueEntry,
   IndexService,
   keyHashesOf,
-  makeDirectory,
-  offsetToFileName,
   resolveConfig,
   type StoreContext,
   writeUnit,
 } from '@vernier/store/internal';
 import { BatchQueueBuilder } from './batch-queue-builder.ts';
-import { syncUpwards } from './durable-names.ts';
 import { LifeWatch } from './life-watch.ts';
 import { walkLog } from './log-walk.ts';
+import { QueueFileWriter } from './queue-file-writer.ts';
 import { isQueued } from './queue-kinds.ts';
 import { lmqsOf, type RecordFacts, RecordFactsReader, type TagsCodes, topicOf } from './record-facts.ts';
 import { type DataFile, doctorFileSystem } from './store-layout.ts';
@@ -37,7 +33,7 @@ export class QueueBuilder {
   #gathered: Buffer = Buffer.alloc(GATHERED_UNITS * CQ_STORE_UNIT_SIZE);
   #gatheredFrom = 0;
   #count = 0;
-  #paths = new Set<string>();
+  readonly #files: QueueFileWriter;
   readonly #watch = new LifeWatch();
   #held: { phyOffset: number; size: number; tagsCode: number } | undefined;
 
@@ -46,6 +42,7 @@ export class QueueBuilder {
     this.queueId = queueId;
     this.directory = directory;
     this.#fileSize = fileSize;
+    this.#files = new QueueFileWriter(directory, fileSize);
   }
 
   /** Number behind the last entry, -1 without one. */
@@ -71,11 +68,7 @@ export class QueueBuilder {
   async finish(): Promise<void> {
     if (this.#watch.isHeld) await this.#restart();
     await this.#write();
-    for (const path of this.#paths) {
-      const file = await fs.open(path, 'r+');
-      await file.sync().finally(() => file.close());
-    }
-    if (this.#paths.size > 0) await syncUpwards(this.directory, 3);
+    await this.#files.sync();
   }
 
   async #put(index: number, phyOffset: number, size: number, tagsCode: number): Promise<void> {
@@ -92,26 +85,15 @@ export class QueueBuilder {
 
   async #write(): Promise<void> {
     if (this.#count === 0) return;
-    const where = this.#gatheredFrom * CQ_STORE_UNIT_SIZE;
-    const from = where - (where % this.#fileSize);
-    const path = join(this.directory, offsetToFileName(from));
-    await makeDirectory(this.directory);
-    const file = await fs.open(path, this.#paths.has(path) ? 'r+' : 'w+', FILE_MODE);
-    try {
-      if (!this.#paths.has(path)) await file.truncate(this.#fileSize);
-      await file.write(this.#gathered, 0, this.#count * CQ_STORE_UNIT_SIZE, where - from);
-    } finally {
-      await file.close();
-    }
-    this.#paths.add(path);
+    const bytes = this.#gathered.subarray(0, this.#count * CQ_STORE_UNIT_SIZE);
+    await this.#files.write(bytes, this.#gatheredFrom * CQ_STORE_UNIT_SIZE);
     this.#count = 0;
   }
 
   async #restart(): Promise<void> {
     this.#count = 0;
     this.#next = -1;
-    this.#paths = new Set();
-    await fs.rm(this.directory, { recursive: true, force: true });
+    await this.#files.restart();
     const { phyOffset, size, tagsCode } = this.#held!;
     this.#next = 0;
     await this.#put(0, phyOffset, size, tagsCode);

@@ -110,8 +110,8 @@ export class TopicAdmin {
   }
 
   /**
-   * Deletes a topic, its queues, its offsets, its lite topics, and the retry topics of its POP consumers. The records stay in the log until
-   * their files expire. Resolves when the tables are on disk and announced.
+   * Deletes a topic, its queues, its offsets, its lite topics, and the retry topics of its POP consumers. The records stay in
+   * the log until their files expire. Resolves when the tables are on disk and announced.
    */
   async delete(topic: string): Promise<Refusal | undefined> {
     const refusal = this.#nameRefusal(topic);

@@ -9,6 +9,7 @@ import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.t
 import { MESSAGES_MAX } from '../pop/check-point.ts';
 import { TIME_MAX } from '../pop/handle.ts';
 import type { OrderInfos } from '../pop/order-infos.ts';
+import { waitsUntil } from '../pop/poll-time.ts';
 import type { PopPolling } from '../pop/pop-polling.ts';
 import type { PopAsker } from '../pop/pop-service.ts';
 import type { PopStart } from '../pop/pop-start.ts';
@@ -71,10 +72,6 @@ export interface PopLiteServiceParts {
 
 /** Room for the records of one pop. The first record of a lite topic may be larger. */
 const POP_BYTES = 512 * 1024;
-const CLOCK_SKEW_MS = 1_000;
-/** A request that is so much older than it was to wait is answered by nobody any more. */
-const TOO_LATE_MS = 500;
-const POLL_MS_MAX = 3_600_000;
 /** Looks at places where messages were: files that have expired, and what a repair left. */
 const LOOKS_MAX = 16;
 
@@ -104,13 +101,9 @@ export class PopLiteService {
     const { clock, polling, events } = this.#parts;
     const refusal = this.#refusal(request);
     if (refusal !== undefined) return refusal;
-    const now = clock.now();
-    const bornTime = Math.abs(now - request.bornTime) <= CLOCK_SKEW_MS ? request.bornTime : now;
-    if (now - bornTime - request.pollMs > TOO_LATE_MS) {
-      return new Refusal(ResponseCode.POLLING_TIMEOUT, `the pop came ${now - bornTime} ms after it was sent`);
-    }
+    const until = waitsUntil(request, clock);
+    if (until instanceof Refusal) return until;
     const { group, clientId } = request;
-    const waitsUntil = clock.monotonic() + Math.min(request.pollMs, POLL_MS_MAX) - (now - bornTime);
     for (;;) {
       if (caller.isGone) return undefined;
       let look: Look;
@@ -126,7 +119,7 @@ export class PopLiteService {
       asker.unreserve();
       if (caller.isGone) return undefined;
       if (look.refusal !== undefined) return look.refusal;
-      const left = waitsUntil - clock.monotonic();
+      const left = until - clock.monotonic();
       if (left <= 0) return this.#result(ResponseCode.POLLING_TIMEOUT, look);
       let wake = (): void => {};
       const wakes = new Promise<void>((resolve) => {

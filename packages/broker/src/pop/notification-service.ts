@@ -6,6 +6,7 @@ import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { OrderInfos } from './order-infos.ts';
+import { ageOf, POLL_MS_MAX } from './poll-time.ts';
 import type { PopPermission } from './pop-permission.ts';
 import type { PopPolling } from './pop-polling.ts';
 import type { QueueOfGroup } from './pop-request.ts';
@@ -37,9 +38,6 @@ export interface NotificationServiceParts {
   readonly clock: Clock;
 }
 
-const CLOCK_SKEW_MS = 1_000;
-const POLL_MS_MAX = 3_600_000;
-
 /** Tells a consumer that there is something to pop, and gives it nothing (RocketMQ NotificationProcessor). */
 export class NotificationService {
   readonly #parts: NotificationServiceParts;
@@ -62,7 +60,7 @@ export class NotificationService {
       return new Refusal(ResponseCode.INVALID_PARAMETER, `pollTime ${request.pollMs}: allowed are 0 and more ms`);
     }
     const now = clock.now();
-    const ageMs = Math.abs(now - request.bornTime) <= CLOCK_SKEW_MS ? now - request.bornTime : 0;
+    const ageMs = ageOf(request.bornTime, now);
     const waitsUntil = clock.monotonic() + Math.min(request.pollMs, POLL_MS_MAX) - ageMs;
     for (;;) {
       if (caller.isGone) return undefined;

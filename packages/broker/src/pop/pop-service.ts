@@ -9,6 +9,7 @@ import type { SubscriptionGroupManager } from '../groups/subscription-group-mana
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { MESSAGES_MAX } from './check-point.ts';
 import { ORDER_REVIVE_QUEUE, TIME_MAX } from './handle.ts';
+import { waitsUntil } from './poll-time.ts';
 import type { PopPermission } from './pop-permission.ts';
 import type { PopPolling } from './pop-polling.ts';
 import { PopLook, type PopQueues } from './pop-queues.ts';
@@ -46,11 +47,6 @@ export interface PopServiceParts {
 
 /** Room for the records of one pop. The first record of a queue may be larger, as in a pull. */
 const POP_BYTES = 512 * 1024;
-/** A consumer's clock is believed when it is no further off. */
-const CLOCK_SKEW_MS = 1_000;
-/** A request that is so much older than it was to wait is answered by nobody any more (RocketMQ isTimeoutTooMuch). */
-const TOO_LATE_MS = 500;
-const POLL_MS_MAX = 3_600_000;
 
 /** One pop under way: what is needed of it when it looks again. */
 interface Pop {
@@ -95,17 +91,13 @@ export class PopService {
     const { permission, clock } = this.#parts;
     const fault = faultOf(request);
     if (fault !== undefined) return new Refusal(ResponseCode.INVALID_PARAMETER, fault);
-    const now = clock.now();
-    const bornTime = Math.abs(now - request.bornTime) <= CLOCK_SKEW_MS ? request.bornTime : now;
-    if (now - bornTime - request.pollMs > TOO_LATE_MS) {
-      return new Refusal(ResponseCode.POLLING_TIMEOUT, `the pop came ${now - bornTime} ms after it was sent`);
-    }
+    const until = waitsUntil(request, clock);
+    if (until instanceof Refusal) return until;
     const topic = permission.topic(request, caller);
     if (topic instanceof Refusal) return topic;
     const filter = permission.filter(request);
     if (filter instanceof Refusal) return filter;
-    const waitsUntil = clock.monotonic() + Math.min(request.pollMs, POLL_MS_MAX) - (now - bornTime);
-    return this.#try({ request, caller, asker, filter, waitsUntil });
+    return this.#try({ request, caller, asker, filter, waitsUntil: until });
   }
 
   async #try(pop: Pop): Promise<PopResult | Refusal | undefined> {

@@ -20,7 +20,7 @@ import type { QueueOffsetOperator } from '../queue/queue-offset-operator.ts';
 import { MessageCheck, type Refusal } from '../record/check-message.ts';
 import { DelayLevels, SCHEDULE_TOPIC } from '../record/delay-levels.ts';
 import type { DispatchRequest } from '../record/dispatch-request.ts';
-import { innerCountOfRecord, withInnerBase } from '../record/inner-batch.ts';
+import { innerCountOfRecord } from '../record/inner-batch.ts';
 import { type EncodedPart, MessageEncoder } from '../record/message-encoder.ts';
 import type { LmqPlace } from '../record/multi-dispatch.ts';
 import { PROPERTY_WAIT_STORE_MSG_OK, propertyOf } from '../record/properties.ts';
@@ -32,7 +32,7 @@ import { MessageAppender } from './append-message.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { HeldAppends } from './held-appends.ts';
 import { MultiDispatch } from './multi-dispatch.ts';
-import { isShared, refused, withText } from './put-forms.ts';
+import { isShared, refused, withBase, withText } from './put-forms.ts';
 import { StalledAppends } from './stalled-appends.ts';
 import { StoreTime } from './store-time.ts';
 
@@ -504,9 +504,3 @@ export class CommitLog implements FlushListener {
     return this.#check.appendBytesMax;
   }
 }
-
-/** An inner batch as it is stored: with the number of its first message. */
-const withBase = (part: EncodedPart, queueOffset: number): EncodedPart => ({
-  ...{ body: part.body, flag: part.flag },
-  propertiesString: withInnerBase(part.propertiesString, queueOffset),
-});
