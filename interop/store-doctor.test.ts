@@ -3,7 +3,7 @@
  * property checksums. A sound store has no finding; single wrong bytes are reported where they are or do no harm; and what
  * a repair leaves is opened by both, with every message that was not damaged.
  *
- * `DOCTOR_SEED=N` replays the bytes of a run; `DOCTOR_DAMAGES=N` asks for more of them.
+ * `DOCTOR_SEED=N` replays the bytes of a run; `DOCTOR_DAMAGES=N` and `DOCTOR_REPAIRS=N` ask for more or fewer of them.
  */
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ import { note, skipUnless } from './peers/suite.ts';
 
 const MESSAGES = 100_000;
 const DAMAGES = Number(process.env.DOCTOR_DAMAGES ?? 200);
-const REPAIRS = 3;
+const REPAIRS = Number(process.env.DOCTOR_REPAIRS ?? 3);
 const DAMAGES_REPAIRED_AT_ONCE = 12;
 
 const sizes = {

@@ -1,7 +1,8 @@
 // `npm run interop [-- --only NAME] [--broker apache|vernier]`: the suites of interop/*.test.ts, in which other people's
 // clients, tools and stores meet Vernier. --only keeps the files whose name contains NAME; --broker apache runs the same
 // suites against Apache RocketMQ, which proves the suites and not Vernier. What is missing on this machine (Java, Maven,
-// Go) skips its suites with a reason, and fails them when CI is set.
+// Go) skips its suites with a reason, and fails them when CI is set. Most suites wait for a JVM or for a time to pass, so
+// two run side by side; those that use the machine up, or compare how fast something was, run before them and alone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +11,11 @@ import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 import { runTestFiles } from './test-files.mjs';
 
 const folder = join(root, 'interop');
-/** Of one file: the longest take three minutes on two idle cores, and the first one downloads what all need. */
+/** Of one file: the longest take three minutes on two idle cores. */
 const LIMIT_MS = 15 * 60_000;
+const SIDE_BY_SIDE = 2;
+/** Two brokers and a page of clients; two brokers compared by their speed; the page cache of the whole machine. */
+const ALONE = ['conformance.test.ts', 'rebalance.test.ts', 'apache-msync-fault.test.ts'];
 
 function usage(message) {
   process.stderr.write(`${message}\nusage: npm run interop -- [--only NAME] [--broker apache|vernier]\n`);
@@ -48,18 +52,31 @@ function ensurePeersInstalled() {
   }
 }
 
+/** What several suites download or compile, before two of them would do it at once. */
+function ensurePeersBuilt() {
+  const result = spawnSync(process.execPath, [...nodeArgs, join(folder, 'peers', 'prepare.ts')], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    timeout: LIMIT_MS,
+  });
+  if (result.status !== 0) {
+    process.stderr.write(`interop/peers/prepare.ts ended with ${result.status ?? result.error ?? result.signal}\n`);
+    process.exit(1);
+  }
+}
+
+const nodeArgs = ['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'];
 ensureInstalled();
 ensureBuilt();
 ensurePeersInstalled();
+if (files.length > 1) ensurePeersBuilt();
 process.stderr.write(`${files.length} suites against ${values.broker}: ${files.join(', ')}\n`);
-process.exitCode = await runTestFiles(
-  files.map((name) => join('interop', name)),
-  {
-    // One file at a time: each has JVMs of its own, and what is timed must not wait for another's.
-    concurrency: 1,
-    limitMs: () => LIMIT_MS,
-    nodeArgs: ['--import', 'tsx', '--conditions=@vernier/source', '--enable-source-maps'],
-    cwd: root,
-    env: { INTEROP_BROKER: values.broker },
-  },
-);
+const paths = (names) => names.map((name) => join('interop', name));
+process.exitCode = await runTestFiles(paths(files.filter((name) => !ALONE.includes(name))), {
+  alone: paths(files.filter((name) => ALONE.includes(name))),
+  concurrency: SIDE_BY_SIDE,
+  limitMs: () => LIMIT_MS,
+  nodeArgs,
+  cwd: root,
+  env: { INTEROP_BROKER: values.broker },
+});

@@ -96,11 +96,18 @@ function runFile(file, { limitMs, nodeArgs, cwd, env, live, write, scratch }) {
 }
 
 /**
- * Runs the files, `concurrency` at a time, and answers the exit code: 0 when every test of every file passed.
- * `limitMs(file)` is how long that file may take.
+ * Runs the files of `alone` one by one, then the others, `concurrency` at a time, and answers the exit code: 0 when every
+ * test of every file passed. `limitMs(file)` is how long that file may take.
  */
 export async function runTestFiles(files, options) {
-  const { concurrency, limitMs, nodeArgs = [], cwd, write = (chunk) => process.stdout.write(chunk) } = options;
+  const {
+    alone = [],
+    concurrency,
+    limitMs,
+    nodeArgs = [],
+    cwd,
+    write = (chunk) => process.stdout.write(chunk),
+  } = options;
   const { NODE_TEST_CONTEXT: _, ...env } = { ...process.env, ...options.env };
   // Piped, a file's process would not know that its output ends on a terminal.
   if (process.stdout.isTTY) env.FORCE_COLOR ??= '1';
@@ -117,14 +124,16 @@ export async function runTestFiles(files, options) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
   const began = performance.now();
   const results = [];
-  const waiting = [...files];
-  const worker = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const live = concurrency === 1;
-      results.push(await runFile(file, { limitMs: limitMs(file), nodeArgs, cwd, env, live, write, scratch }));
-    }
+  const run = async (waiting, sideBySide) => {
+    const live = sideBySide === 1;
+    const worker = async () => {
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+        results.push(await runFile(file, { limitMs: limitMs(file), nodeArgs, cwd, env, live, write, scratch }));
+    };
+    await Promise.all(Array.from({ length: sideBySide }, worker));
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, files.length) }, worker));
+  await run([...alone], 1);
+  await run([...files], Math.min(concurrency, files.length));
   process.off('exit', killAll);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, stop);
   killAll();
