@@ -14,8 +14,8 @@ const folder = join(root, 'interop');
 /** Of one file: the longest take three minutes on two idle cores. */
 const LIMIT_MS = 15 * 60_000;
 const SIDE_BY_SIDE = 2;
-/** Two brokers and a page of clients; two brokers compared by their speed; the page cache of the whole machine. */
-const ALONE = ['conformance.test.ts', 'rebalance.test.ts', 'apache-msync-fault.test.ts'];
+/** Those that start many clients at once, compare two brokers by their speed, or use the machine's whole page cache. */
+const ALONE = ['apache-msync-fault', 'client-programs', 'conformance', 'rebalance'].map((name) => `${name}.test.ts`);
 
 function usage(message) {
   process.stderr.write(`${message}\nusage: npm run interop -- [--only NAME] [--broker apache|vernier]\n`);
