@@ -261,7 +261,8 @@ export function renderReport(results: BenchResults): string {
         'broker does, so that the processor time of the broker says more than the rate. Delay levels and timed messages: ' +
         'from the first send until the last of 60,000 stands in its topic, the delay of 1 and 2 seconds included. ' +
         'Transactions: 20,000 times a half and its commit, each answered. Pop and ack: pops of 32, each message acknowledged by ' +
-        'itself. SQL92: messages looked at, of which half match. Latencies are of single requests.',
+        'itself. SQL92: messages looked at, of which half match. A request that the broker was too busy for is made again, 5 ms ' +
+        'later. Latencies are of single requests.',
     );
     parts.push(...comparisons(results.kinds, Object.keys(kindWorkloads)));
   }

@@ -156,7 +156,7 @@ async function measure(
     for (const [workload, { kind, count }] of Object.entries(kindWorkloads)) {
       const shape = { connections: 8, inFlight: 16, queueCount: QUEUE_COUNT, bodySize: BODY_SIZE };
       const result = await runKind(broker, { kind, topic: `bench-${kind}`, count, ...shape });
-      keep('kinds', workload, runOf({ ...result, refusals: {} }));
+      keep('kinds', workload, runOf({ ...result, refusals: { SYSTEM_BUSY: result.refused } }));
     }
   }
   if (parts.has('java-client')) {

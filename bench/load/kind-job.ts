@@ -23,6 +23,8 @@ export interface KindResult {
   brokerCpuUsPerMessage: number;
   loadCpuUsPerMessage: number;
   memory: ProcessMemory;
+  /** Requests that the broker was too busy for; each was made again until it was taken. */
+  refused: number;
   /** Of a request. */
   latency: LatencySummary;
 }
