@@ -330,7 +330,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
  * or STORE_TIMER_PRECISION_MISMATCH.
  */
 export async function loadTables(
-  { store, topics, metadata, pop, timer }: BrokerContext,
+  { store, topics, staticTopics, metadata, pop, timer, logger }: BrokerContext,
   fileSystem: FileSystem,
 ): Promise<void> {
   const root = store.config.storePathRootDir;
@@ -340,6 +340,9 @@ export async function loadTables(
   await metadata.load();
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
+  for (const topic of staticTopics.keepOnly((name) => topics.select(name) !== undefined)) {
+    logger.warn({ topic }, `topicQueueMapping.json names a topic that there is not: ${topic}; it is left out`);
+  }
   if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
