@@ -57,6 +57,13 @@ export const mutations = [
     test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: a kill between a deletion' },
   },
   {
+    name: 'files of a batch queue expire in any order of their directory',
+    file: 'queue/consume-queue.ts',
+    from: 'if (this.isBatch) await files.syncRemoved(this.topic, this.queueId);',
+    to: '',
+    test: { file: 'packages/store/test/queue/batch-queue.test.ts', name: 'batch queue: a power cut while files expire' },
+  },
+  {
     name: 'a queue of inner batches counts records and not messages',
     file: 'log/commit-log.ts',
     from: 'const count = innerCount ?? parts.length;',
