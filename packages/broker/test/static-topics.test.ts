@@ -312,7 +312,23 @@ test('static topics: what a mapping takes over from the one before has to go wit
     const outside = await make(broker, mapping({}, { epoch: 1_001 }), narrow);
     assert.match(outside.remark ?? '', /logical queue 7 of S is queue 2, the topic has 2 here/);
   }
+  const hosted = Object.fromEntries(Array.from({ length: 4_097 }, (_, id) => [id, [{ queueId: id }]]));
+  const wide = { readQueueNums: '5000', writeQueueNums: '5000', force: 'true' };
+  const many = await make(broker, mapping(hosted, { epoch: 1_001, totalQueues: 5_000 }), wide);
+  assert.match(many.remark ?? '', /logical queues of S on one broker, at most 4096/);
   assert.equal(broker.broker.context.staticTopics.get('S')?.epoch, 1_000, 'nothing was changed');
+});
+
+test('static topics: one that is made anew as an ordinary topic has no mapping in its route', async (t) => {
+  const broker = await staticBroker(t);
+  const mappings = () => broker.namesrv.routeOf('S')?.topicQueueMappingByBroker?.size ?? 0;
+  assert.equal(mappings(), 1);
+  await broker.invoke(RequestCode.DELETE_TOPIC_IN_BROKER, { topic: 'S' });
+  const fields = { topic: 'S', readQueueNums: '3', writeQueueNums: '3', perm: '6', topicFilterType: 'SINGLE_TAG' };
+  const made = await broker.invoke(RequestCode.UPDATE_AND_CREATE_TOPIC, fields);
+  assert.equal(made.code, ResponseCode.SUCCESS, made.remark);
+  assert.equal(mappings(), 0);
+  assert.equal(broker.namesrv.routeOf('S')?.queueDatas[0]?.readQueueNums, 3);
 });
 
 test('static topics: a priority does not take a message out of its logical queue', async (t) => {

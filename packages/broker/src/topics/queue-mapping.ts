@@ -37,6 +37,8 @@ const GLOBAL_SCOPE = '__global__';
 const TEXT_MAX = 255;
 /** A queue moves when an operator says so. */
 const ITEMS_MAX = 1_000;
+/** Nameservers are told of each; Vernier's take 64 KiB of a topic. */
+const HOSTED_MAX = 4_096;
 /** The numbers behind it, of more messages than a disk holds, are whole numbers too. */
 const LOGIC_OFFSET_MAX = 2 ** 52;
 
@@ -137,6 +139,9 @@ export function togetherFault(
   { topic, totalQueues, bname, hostedQueues }: QueueMapping,
   queueCount: number,
 ): string | undefined {
+  if (hostedQueues.size > HOSTED_MAX) {
+    return `${hostedQueues.size} logical queues of ${topic} on one broker, at most ${HOSTED_MAX} are allowed`;
+  }
   const taken = new Map<number, number>();
   for (const [globalId, items] of hostedQueues) {
     if (globalId >= totalQueues) return `logical queue ${globalId} of ${topic}: of ${totalQueues} queues`;
