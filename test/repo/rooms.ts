@@ -51,7 +51,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
     files: { 'config.ts': 'base', 'config-keys.ts': 'base', 'errors.ts': 'base', 'context.ts': 'context' },
     rooms: [
       room('base', '', 'configuration, errors, names, who calls (Caller), why not (Refusal)'),
-      room('stats', '', 'what the broker counts'),
+      room('stats', 'base', 'what the broker counts'),
       room('follow', '', 'the class that follows a queue'),
       room('long-answers', '', 'answers built in slices'),
       room('metadata', 'base', 'the files of the tables'),
@@ -75,7 +75,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       ),
       room(
         'lite',
-        'base stats metadata topics groups clients offsets pop',
+        'base stats metadata filter topics groups clients offsets pop',
         'lite topics: who subscribes to which, pop and ack in order, expiry',
       ),
       room('admin', 'base stats metadata topics groups clients offsets lite', 'what operators do across tables'),

@@ -250,11 +250,19 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
   requestModeBytesMax: bytes(8 * MiB, 'Modes of groups, PULL or POP, that operators set.'),
 
   clientTableBytesMax: bytes(64 * MiB, 'Clients, their groups and what they subscribe to, as heartbeats name them.'),
+  heldFilterBytesMax: bytes(64 * MiB, 'Filters of pulls and pops that wait, each counted once.'),
   queueLockBytesMax: bytes(16 * MiB, 'Locks of orderly consumers on queues, until their lease ends.'),
   consumerOffsetBytesMax: bytes(128 * MiB, 'Offsets of consumer groups.'),
   subscriptionGroupBytesMax: bytes(
     64 * MiB,
     'Consumer groups, which a heartbeat may make, and what they may not read.',
+  ),
+  statsBytesMax: integer(
+    [64 * 1024, Number.MAX_SAFE_INTEGER],
+    'bytes',
+    128 * MiB,
+    'Most memory for: Counters of topics, and of groups in them. Beyond it those go that counted nothing for an hour, then the oldest.',
+    { ...OWN, ...CHANGEABLE },
   ),
   topicTableBytesMax: bytes(128 * MiB, 'Topics, which a message may make.'),
 

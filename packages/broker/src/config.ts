@@ -98,9 +98,11 @@ export interface BrokerConfig {
 
   /** own. Memory of the tables whose names clients invent (base/budget.ts). What is there stays; more is refused. */
   clientTableBytesMax: number;
+  heldFilterBytesMax: number;
   queueLockBytesMax: number;
   consumerOffsetBytesMax: number;
   subscriptionGroupBytesMax: number;
+  statsBytesMax: number;
   topicTableBytesMax: number;
 
   rejectTransactionMessage: boolean;

@@ -25,6 +25,7 @@ import { DelayLevelHook } from './delay/delay-level-hook.ts';
 import { DelayOffsets } from './delay/delay-offsets.ts';
 import { DelayService } from './delay/delay-service.ts';
 import { DueDeliveries } from './delay/due-deliveries.ts';
+import { HeldFilters } from './filter/held-filters.ts';
 import { SqlFilters } from './filter/sql-filters.ts';
 import { FollowPlaces } from './follow/follow-places.ts';
 import { FollowService } from './follow/follow-service.ts';
@@ -102,6 +103,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     groups: budgetOf('subscriptionGroupBytesMax'),
     offsets: budgetOf('consumerOffsetBytesMax'),
     clients: budgetOf('clientTableBytesMax'),
+    filters: budgetOf('heldFilterBytesMax'),
     locks: budgetOf('queueLockBytesMax'),
     transactions: budgetOf('openTransactionBytesMax'),
     pops: budgetOf('popInFlightBytesMax'),
@@ -168,7 +170,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   });
   const producers = new ProducerManager(budgets.clients);
   const locks = new RebalanceLockManager(config.lockMaxLiveTime, () => clock.monotonic(), budgets.locks);
-  const stats = new BrokerStats(config.brokerClusterName, clock.now());
+  const stats = new BrokerStats(config.brokerClusterName, clock.now(), () => config.statsBytesMax);
   const levels = new DelayLevels(store.config.messageDelayLevel);
   const putHooks = [new DelayLevelHook(levels, store, logger), new TimerHook(config, store, clock)];
   const { host, storeHost, address } = hosts;
@@ -191,12 +193,13 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const sendBack = new SendBackService({ ...shared, groups, put, host });
   const reply = new ReplyService({ config, producers, admission, put, address, clock });
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
-  const holds = new PullRequestHoldService(clock);
+  const heldFilters = new HeldFilters(budgets.filters);
+  const holds = new PullRequestHoldService(clock, heldFilters);
   const sqlFilters = new SqlFilters(config, logger);
   const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host });
   const clients = { consumers, producers, housekeeping, budget: budgets.clients };
   const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });
-  const pull = new PullService({ config, store, permission, offsets, holds, stats, clock, logger });
+  const pull = new PullService({ config, store, permission, offsets, holds, heldFilters, stats, clock, logger });
   const follow = new FollowService({ store, places, clock, logger });
   const announce = (): Promise<void> => parts.announce();
   const caller = new CallerSession(hosts.host, storeHost);
@@ -225,6 +228,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
       groupOffsets,
       bounds: queueBounds,
       sqlFilters,
+      heldFilters,
       follow,
       put,
       places,
@@ -242,7 +246,18 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     ...{ caller, host, logger, routeOf: (topic: string) => parts.routeOf?.(topic) ?? Promise.resolve(undefined) },
   });
   const lite = new LiteServices({
-    ...{ ...shared, hasLmqs, groups, offsets, groupOffsets, bounds: queueBounds, offsetsFile, host, logger },
+    ...{
+      ...shared,
+      hasLmqs,
+      groups,
+      offsets,
+      groupOffsets,
+      bounds: queueBounds,
+      offsetsFile,
+      host,
+      logger,
+      heldFilters,
+    },
     ...{ subscriptionBudget: budgets.liteSubscriptions, orderBudget: budgets.orders },
   });
   offsets.onLowered = (group, topic, queueId) => {
@@ -318,7 +333,16 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
         ...timer.runtimeInfo(),
         ...pop.revive.runtimeInfo(),
       });
-      return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
+      return runtimeInfo({
+        config,
+        store,
+        stats,
+        clock,
+        startedAt,
+        heldPulls,
+        budgets: [...Object.values(budgets), stats.budget],
+        more,
+      });
     },
     announce,
   };
@@ -330,7 +354,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
  * or STORE_TIMER_PRECISION_MISMATCH.
  */
 export async function loadTables(
-  { store, topics, metadata, pop, timer }: BrokerContext,
+  { store, topics, staticTopics, metadata, pop, timer, logger }: BrokerContext,
   fileSystem: FileSystem,
 ): Promise<void> {
   const root = store.config.storePathRootDir;
@@ -340,6 +364,9 @@ export async function loadTables(
   await metadata.load();
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
+  for (const topic of staticTopics.keepOnly((name) => topics.select(name) !== undefined)) {
+    logger.warn({ topic }, `topicQueueMapping.json names a topic that there is not: ${topic}; it is left out`);
+  }
   if (await pop.popped.recover()) await metadata.places.save();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();

@@ -4,11 +4,18 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type ExtFields, parseJavaJson, RequestCode, ResponseCode } from '@vernier/remoting';
+import {
+  type ExtFields,
+  MessageSysFlag,
+  parseJavaJson,
+  parseOffsetMessageId,
+  RequestCode,
+  ResponseCode,
+} from '@vernier/remoting';
 import { decodeMessage } from '@vernier/store/internal';
 import { Machine } from '../../torture/test/machine.ts';
 import { type QueueMapping, queueMappingFromJson } from '../src/topics/queue-mapping.ts';
-import { pullFields, send, startBroker, type TestBroker } from './harness.ts';
+import { property, pullFields, send, sendFields, startBroker, type TestBroker } from './harness.ts';
 import { MachineBroker } from './machine-broker.ts';
 
 const BROKER = 'static';
@@ -204,6 +211,12 @@ test('static topics: what one broker cannot serve is refused with the reason, an
     ['not decided', mapping({ 0: [{ queueId: 0, logicOffset: -1 }] }), /logicOffset=-1/],
     ['ended', mapping({ 0: [{ queueId: 0, endOffset: 5 }] }), /endOffset=5/],
     ['a fraction', mapping({ 0: [{ queueId: 0.5 }] }), /queueId is no whole number/],
+    [
+      'numbers that would be rounded',
+      mapping({ 0: [{ queueId: 0, logicOffset: 2 ** 53 - 2 }] }),
+      /logicOffset=9007199254740990/,
+    ],
+    ['numbers below 0', mapping({ 0: [{ queueId: 0, startOffset: 50 }] }), /startOffset=50: allowed is 0/],
     ['beyond 2⁵³', mapping({ 0: [{ queueId: 0, logicOffset: 2 ** 60 }] }), /logicOffset is no whole number/],
     ['a name', mapping({}, { hostedQueues: { x: [] } }), /x is no number of a queue/],
     ['a list', '[]', /TopicQueueMappingDetail/],
@@ -234,10 +247,14 @@ test('static topics: a mapping is replaced by a later one that leaves queues whe
   assert.match(moved.remark ?? '', /logical queue 2 of S is already queue 1 from 0 on/);
   assert.deepEqual(broker.broker.context.staticTopics.get('S')?.epoch, 1_000, 'nothing was changed');
   const more = { ...three, 6: [{ queueId: 3 }] };
-  const wider = await make(broker, mapping(more, { epoch: 1_001 }), { readQueueNums: '4', writeQueueNums: '4' });
+  const wide = { readQueueNums: '4', writeQueueNums: '4' };
+  const wider = await make(broker, mapping(more, { epoch: 1_001 }), wide);
   assert.equal(wider.code, ResponseCode.SUCCESS, wider.remark);
   assert.equal((await send(broker, 'S', 'x', '', 6)).extFields?.queueOffset, '0');
-  const forced = await make(broker, mapping({ 5: [{ queueId: 0, logicOffset: 7 }] }, { epoch: 5 }), { force: 'true' });
+  const forced = await make(broker, mapping({ 5: [{ queueId: 0, logicOffset: 7 }] }, { epoch: 5 }), {
+    ...wide,
+    force: 'true',
+  });
   assert.equal(forced.code, ResponseCode.SUCCESS, forced.remark);
   assert.equal((await send(broker, 'S', 'x', '', 5)).extFields?.queueOffset, '7');
   assert.equal((await send(broker, 'S', 'x', '', 2)).code, ResponseCode.SUCCESS, 'what it does not name stays');
@@ -282,4 +299,98 @@ test('static topics: a mapping that was answered is there after a power cut, one
   await assert.rejects(machine.until(failing, 'update'), { code: 'BROKER_METADATA_WRITE_FAILED' });
   assert.equal(context.staticTopics.get('S'), undefined);
   assert.equal(context.topics.select('S'), undefined, 'no producer learns of it');
+});
+
+test('static topics: what a mapping takes over from the one before has to go with it, by force too', async (t) => {
+  const broker = await staticBroker(t);
+  for (const force of ['false', 'true']) {
+    const twice = await make(broker, mapping({ 3: [{ queueId: 0 }] }, { epoch: 1_001 }), { force });
+    assert.match(twice.remark ?? '', /logical queues 3 and 5 of S are both queue 0/);
+    const fewer = await make(broker, mapping({}, { epoch: 1_001, totalQueues: 5 }), { force });
+    assert.match(fewer.remark ?? '', /logical queue 5 of S: of 5 queues/);
+    const narrow = { readQueueNums: '2', writeQueueNums: '2', force };
+    const outside = await make(broker, mapping({}, { epoch: 1_001 }), narrow);
+    assert.match(outside.remark ?? '', /logical queue 7 of S is queue 2, the topic has 2 here/);
+  }
+  const hosted = Object.fromEntries(Array.from({ length: 4_097 }, (_, id) => [id, [{ queueId: id }]]));
+  const wide = { readQueueNums: '5000', writeQueueNums: '5000', force: 'true' };
+  const many = await make(broker, mapping(hosted, { epoch: 1_001, totalQueues: 5_000 }), wide);
+  assert.match(many.remark ?? '', /logical queues of S on one broker, at most 4096/);
+  assert.equal(broker.broker.context.staticTopics.get('S')?.epoch, 1_000, 'nothing was changed');
+});
+
+test('static topics: one that is made anew as an ordinary topic has no mapping in its route', async (t) => {
+  const broker = await staticBroker(t);
+  const mappings = () => broker.namesrv.routeOf('S')?.topicQueueMappingByBroker?.size ?? 0;
+  assert.equal(mappings(), 1);
+  await broker.invoke(RequestCode.DELETE_TOPIC_IN_BROKER, { topic: 'S' });
+  const fields = { topic: 'S', readQueueNums: '3', writeQueueNums: '3', perm: '6', topicFilterType: 'SINGLE_TAG' };
+  const made = await broker.invoke(RequestCode.UPDATE_AND_CREATE_TOPIC, fields);
+  assert.equal(made.code, ResponseCode.SUCCESS, made.remark);
+  assert.equal(mappings(), 0);
+  assert.equal(broker.namesrv.routeOf('S')?.queueDatas[0]?.readQueueNums, 3);
+});
+
+test('static topics: a priority does not take a message out of its logical queue', async (t) => {
+  const broker = await staticBroker(t);
+  const sent = await send(broker, 'S', 'x', property('_SYS_MSG_PRIORITY_', '0'), 7);
+  assert.deepEqual([sent.extFields?.queueId, sent.extFields?.queueOffset], ['7', '100']);
+  const ends = await Promise.all(
+    ['5', '7'].map((queueId) => broker.invoke(RequestCode.GET_MAX_OFFSET, { topic: 'S', queueId })),
+  );
+  assert.deepEqual(
+    ends.map(({ extFields }) => extFields?.offset),
+    ['0', '101'],
+  );
+});
+
+test('static topics: a producer commits its half by the number that it was told', async (t) => {
+  const broker = await staticBroker(t);
+  const properties = property('TRAN_MSG', 'true') + property('PGROUP', 'producers') + property('UNIQ_KEY', 'K');
+  const fields = sendFields('S', 7, { f: '4', i: properties });
+  const half = await broker.invoke(RequestCode.SEND_MESSAGE_V2, fields, 'x');
+  const { queueId, queueOffset, msgId } = half.extFields ?? {};
+  assert.deepEqual([queueId, queueOffset], ['7', '0']);
+  const ended = await broker.invoke(RequestCode.END_TRANSACTION, {
+    ...{ producerGroup: 'producers', tranStateTableOffset: queueOffset, msgId: 'K', fromTransactionCheck: 'false' },
+    commitLogOffset: String(parseOffsetMessageId(msgId!).commitLogOffset),
+    commitOrRollback: String(MessageSysFlag.TRANSACTION_COMMIT),
+  });
+  assert.equal(ended.code, ResponseCode.SUCCESS, ended.remark);
+  const end = await broker.invoke(RequestCode.GET_MAX_OFFSET, { topic: 'S', queueId: '7' });
+  assert.equal(end.extFields?.offset, '101');
+});
+
+test('static topics: a kill between a deletion and the save of the mappings leaves no mapping for a topic of that name', async () => {
+  const config = { brokerName: BROKER };
+  const broker = await MachineBroker.start({ config });
+  const { context, machine } = broker;
+  const topic = { ...context.topics.select('TBW102')!, topicName: 'S', perm: 6, readQueueNums: 3, writeQueueNums: 3 };
+  await machine.until(context.topicAdmin.updateStatic(topic, queueMappingFromJson(mapping(three)), false), 'update');
+  await broker.send('S', 'x');
+  machine.fileSystem.intercept = (_operation, path) => {
+    if (path.includes('topicQueueMapping')) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  };
+  await assert.rejects(machine.until(context.topicAdmin.delete('S'), 'deletion'));
+  const next = await MachineBroker.start({ config, machine: broker.kill() });
+  assert.equal(next.context.staticTopics.get('S'), undefined);
+  assert.match(next.lines.join(), /names a topic that there is not: S/);
+  const sent = await next.send('S', 'an ordinary one');
+  assert.equal(sent.code, ResponseCode.SUCCESS);
+  await next.machine.until(next.context.metadata.mappings.save(), 'save');
+  assert.doesNotMatch(next.file('topicQueueMapping.json') ?? '', /"S"/);
+});
+
+test('static topics: none is made while a topic of that name is being deleted', async () => {
+  const broker = await MachineBroker.start({ config: { brokerName: BROKER } });
+  const { context, machine } = broker;
+  const topic = { ...context.topics.select('TBW102')!, topicName: 'S', perm: 6, readQueueNums: 3, writeQueueNums: 3 };
+  const made = () => context.topicAdmin.updateStatic(topic, queueMappingFromJson(mapping(three)), false);
+  await machine.until(made(), 'update');
+  const deleting = context.topicAdmin.delete('S');
+  const refused = await machine.until(made(), 'update meanwhile');
+  assert.match(refused?.remark ?? '', /topic S is being deleted/);
+  await machine.until(deleting, 'deletion');
+  assert.equal(await machine.until(made(), 'update after it'), undefined);
+  assert.equal(context.staticTopics.get('S')?.hostedQueues.size, 3);
 });

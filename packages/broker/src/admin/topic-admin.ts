@@ -8,7 +8,13 @@ import { isLiteTopic } from '../lite/lite-rules.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
-import { type QueueMapping, queueMappingFault, replacementFault, withQueuesOf } from '../topics/queue-mapping.ts';
+import {
+  type QueueMapping,
+  queueMappingFault,
+  replacementFault,
+  togetherFault,
+  withQueuesOf,
+} from '../topics/queue-mapping.ts';
 import type { StaticTopics } from '../topics/static-topics.ts';
 import { alterAttributes, isBatchTopic } from '../topics/topic-attributes.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
@@ -86,12 +92,14 @@ export class TopicAdmin {
     const changed = this.#changed({ topic, attributes: undefined });
     if (changed instanceof Refusal) return changed;
     const old = staticTopics.get(topic.topicName);
+    const next = withQueuesOf(old, mapping);
     const fault =
+      // Its mapping would go with the topic that it was.
+      (topics.isBeingDeleted(topic.topicName) ? `topic ${topic.topicName} is being deleted` : undefined) ??
       queueMappingFault(mapping, topic.topicName, config.brokerName) ??
       (old === undefined || force ? undefined : replacementFault(old, mapping)) ??
-      outsideFault(mapping, topic);
+      togetherFault(next, Math.min(topic.readQueueNums, topic.writeQueueNums));
     if (fault !== undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, fault);
-    const next = withQueuesOf(old, mapping);
     if (!topics.hasRoomFor([changed]) || !staticTopics.hasRoomFor(next)) {
       return new Refusal(ResponseCode.SYSTEM_BUSY, `no topic was made or changed: ${staticTopics.noRoom}`);
     }
@@ -217,15 +225,4 @@ export class TopicAdmin {
     }
     return undefined;
   }
-}
-
-/** A queue that the topic does not have could be neither written nor read. */
-function outsideFault(mapping: QueueMapping, topic: TopicConfig): string | undefined {
-  const count = Math.min(topic.readQueueNums, topic.writeQueueNums);
-  for (const [globalId, [item]] of mapping.hostedQueues) {
-    if (item !== undefined && item.queueId >= count) {
-      return `logical queue ${globalId} of ${topic.topicName} is queue ${item.queueId}, the topic has ${count} here`;
-    }
-  }
-  return undefined;
 }

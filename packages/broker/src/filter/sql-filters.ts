@@ -1,14 +1,15 @@
-import type { MessageFilter, StoreLogger } from '@vernier/store';
+import type { StoreLogger } from '@vernier/store';
 import { checkMessageAndReturnSize, parseProperties, propertiesStringOf } from '@vernier/store/internal';
 import type { BrokerConfig } from '../config.ts';
+import type { SizedFilter } from './sized-filter.ts';
 import { compile, type Selector, SelectorError } from './sql92/index.ts';
 
 export const SQL92 = 'SQL92';
 
 /** Compiled expressions that are kept; the oldest goes. A broker has one or a few a group. */
 const SELECTORS_MAX = 1_000;
-/** Their texts together, UTF-16 units: what a stranger sends must not fill the memory. */
-const SELECTOR_CHARS_KEPT = 4 * 1024 * 1024;
+/** All of them together: what a stranger sends must not fill the memory. */
+const SELECTOR_BYTES_KEPT = 32 * 1024 * 1024;
 
 /**
  * Filters of SQL92 subscriptions, each expression compiled once (RocketMQ ConsumerFilterManager). A message is matched by
@@ -18,8 +19,8 @@ export class SqlFilters {
   readonly #config: BrokerConfig;
   readonly #logger: StoreLogger;
   /** By expression; a text says why it is none. Oldest first. */
-  readonly #known = new Map<string, MessageFilter | string>();
-  #chars = 0;
+  readonly #known = new Map<string, SizedFilter | string>();
+  #bytes = 0;
 
   constructor(config: BrokerConfig, logger: StoreLogger) {
     this.#config = config;
@@ -32,21 +33,21 @@ export class SqlFilters {
   }
 
   /** The filter, or what is wrong with the expression. */
-  of(expression: string): MessageFilter | string {
+  of(expression: string): SizedFilter | string {
     const known = this.#known.get(expression);
     if (known !== undefined) return known;
     const made = this.#make(expression);
     this.#known.set(expression, made);
-    this.#chars += expression.length;
-    for (const [oldest] of this.#known) {
-      if (this.#known.size <= SELECTORS_MAX && this.#chars <= SELECTOR_CHARS_KEPT) break;
+    this.#bytes += bytesOf(expression, made);
+    for (const [oldest, filter] of this.#known) {
+      if (this.#known.size <= SELECTORS_MAX && this.#bytes <= SELECTOR_BYTES_KEPT) break;
       this.#known.delete(oldest);
-      this.#chars -= oldest.length;
+      this.#bytes -= bytesOf(oldest, filter);
     }
     return made;
   }
 
-  #make(expression: string): MessageFilter | string {
+  #make(expression: string): SizedFilter | string {
     let selector: Selector;
     try {
       selector = compile(expression, this.#config.strictPropertyFilter);
@@ -62,11 +63,16 @@ export class SqlFilters {
       );
     }
     return {
+      bytes: selector.bytes,
       isMatchedByConsumeQueue: () => true,
       isMatchedByCommitLog: (record) => matchesRecord(selector, record),
     };
   }
 }
+
+/** What keeping it takes, or why it is none. */
+const bytesOf = (expression: string, made: SizedFilter | string): number =>
+  typeof made === 'string' ? 200 + 2 * (expression.length + made.length) : made.bytes;
 
 function matchesRecord(selector: Selector, record: Buffer): boolean {
   const layout = checkMessageAndReturnSize(record, 0);

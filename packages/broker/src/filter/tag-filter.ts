@@ -1,9 +1,12 @@
 import { ResponseCode, type SubscriptionData, tagSubscription } from '@vernier/remoting';
-import type { MessageFilter } from '@vernier/store';
 import { Refusal } from '../base/refusal.ts';
+import type { SizedFilter } from './sized-filter.ts';
 import { SQL92, type SqlFilters } from './sql-filters.ts';
 
 export const SUB_ALL = '*';
+
+/** A tag's code in a set, which has room for twice as many when it has just grown. */
+const CODE_BYTES = 56;
 
 export const isTagType = (expressionType: string | undefined): boolean =>
   expressionType === undefined || expressionType === '' || expressionType === 'TAG';
@@ -51,8 +54,8 @@ export const expressionRefusal = (expressionType: string | undefined): Refusal =
  * The filter a pull hands to the store; undefined when everything matches. Tags are compared by hash, so that two tags
  * of one hash both pass: the client compares the text again (RocketMQ ExpressionMessageFilter).
  */
-export function tagFilter(subscription: SubscriptionData): MessageFilter | undefined {
+export function tagFilter(subscription: SubscriptionData): SizedFilter | undefined {
   if (subscription.classFilterMode || subscription.subString === SUB_ALL) return undefined;
   const codes = new Set(subscription.codeSet);
-  return { isMatchedByConsumeQueue: (tagsCode) => codes.has(tagsCode) };
+  return { isMatchedByConsumeQueue: (tagsCode) => codes.has(tagsCode), bytes: 300 + CODE_BYTES * codes.size };
 }

@@ -2,6 +2,7 @@ import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { isLmq } from '@vernier/store/internal';
 import type { Budget } from '../base/budget.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { HeldFilters } from '../filter/held-filters.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { MetadataFile } from '../metadata/metadata-files.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
@@ -38,6 +39,7 @@ export interface LiteParts {
   readonly stats: BrokerStats;
   readonly subscriptionBudget: Budget;
   readonly orderBudget: Budget;
+  readonly heldFilters: HeldFilters;
   readonly host: string;
   readonly clock: Clock;
   readonly logger: StoreLogger;
@@ -61,7 +63,7 @@ export class LiteServices {
   constructor(parts: LiteParts) {
     const { config, clock, store, groups, offsets, topics } = parts;
     this.#hasLmqs = parts.hasLmqs;
-    const polling = new PopPolling(clock, config);
+    const polling = new PopPolling(clock, config, parts.heldFilters);
     const locks = new QueueLocks();
     const orders = new OrderInfos({
       ...{ now: () => clock.now(), changed: () => {}, putsOnDisk: () => Promise.resolve(true) },

@@ -280,6 +280,9 @@ export class RouteInfoManager {
       this.#topics.putConfig(brokerName, topic, permOf(topic, primeSlave && broker.enableActingMaster));
     }
     if (!first && !changed) return;
+    // A registration may be of some topics alone; of these it says all. A static topic that was made anew as an ordinary one
+    // would be sent to by numbers that its broker does not have.
+    for (const topic of topics.keys()) if (!mappings.has(topic)) this.#staticTopics.remove(topic, brokerName);
     for (const [topic, mapping] of mappings) {
       const fault = this.#staticTopics.put(topic, brokerName, mapping);
       if (fault !== undefined) leftOut.add(fault);

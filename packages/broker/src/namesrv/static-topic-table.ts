@@ -55,16 +55,19 @@ export class StaticTopicTable {
     return undefined;
   }
 
+  /** The broker has the topic, and no mapping of it any more. */
+  remove(topic: string, brokerName: string): void {
+    const mappings = this.#topics.get(topic);
+    const known = mappings?.get(brokerName);
+    if (mappings === undefined || known === undefined) return;
+    mappings.delete(brokerName);
+    this.#count--;
+    this.#bytes -= known.bytes;
+    if (mappings.size === 0) this.#topics.delete(topic);
+  }
+
   removeBroker(brokerName: string): void {
-    if (this.#count === 0) return;
-    for (const [topic, mappings] of this.#topics) {
-      const known = mappings.get(brokerName);
-      if (known === undefined) continue;
-      mappings.delete(brokerName);
-      this.#count--;
-      this.#bytes -= known.bytes;
-      if (mappings.size === 0) this.#topics.delete(topic);
-    }
+    for (const topic of this.#topics.keys()) this.remove(topic, brokerName);
   }
 }
 

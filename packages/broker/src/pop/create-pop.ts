@@ -4,6 +4,7 @@ import type { Budget } from '../base/budget.ts';
 import type { Caller } from '../base/caller.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { HeldFilters } from '../filter/held-filters.ts';
 import type { SqlFilters } from '../filter/sql-filters.ts';
 import type { PlaceTable } from '../follow/follow-places.ts';
 import type { FollowService } from '../follow/follow-service.ts';
@@ -47,6 +48,7 @@ export interface PopParts {
   readonly groupOffsets: GroupOffsets;
   readonly bounds: QueueBounds;
   readonly sqlFilters: SqlFilters;
+  readonly heldFilters: HeldFilters;
   readonly follow: FollowService;
   readonly put: PutService;
   readonly places: PlaceTable;
@@ -101,8 +103,8 @@ export class PopServices {
     this.popped = popped;
     this.#durable = durable;
     this.permission = new PopPermission(parts);
-    this.polling = new PopPolling(clock, config);
-    this.notificationPolling = new PopPolling(clock, config);
+    this.polling = new PopPolling(clock, config, parts.heldFilters);
+    this.notificationPolling = new PopPolling(clock, config, parts.heldFilters);
     const { permission, polling, notificationPolling } = this;
     const shared = { ...parts, permission, start, durable, popped, inFlight, locks, log, polling, orders };
     this.pop = new PopService({ ...shared, queues: new PopQueues(shared) });

@@ -9,7 +9,7 @@ import type { OrderInfos } from './order-infos.ts';
 import { ageOf, POLL_MS_MAX } from './poll-time.ts';
 import type { PopPermission } from './pop-permission.ts';
 import type { PopPolling } from './pop-polling.ts';
-import type { QueueOfGroup } from './pop-request.ts';
+import { ATTEMPT_ID_MAX, type QueueOfGroup } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
 
 export interface NotificationRequest extends QueueOfGroup {
@@ -58,6 +58,11 @@ export class NotificationService {
     const { permission, clock, polling } = this.#parts;
     if (request.pollMs < 0) {
       return new Refusal(ResponseCode.INVALID_PARAMETER, `pollTime ${request.pollMs}: allowed are 0 and more ms`);
+    }
+    const { attemptId } = request;
+    if ((attemptId?.length ?? 0) > ATTEMPT_ID_MAX) {
+      const remark = `attemptId has ${attemptId?.length} characters, at most ${ATTEMPT_ID_MAX}`;
+      return new Refusal(ResponseCode.INVALID_PARAMETER, remark);
     }
     const now = clock.now();
     const ageMs = ageOf(request.bornTime, now);

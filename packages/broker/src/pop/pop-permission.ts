@@ -1,10 +1,11 @@
 import { ResponseCode, type TopicConfig } from '@vernier/remoting';
-import type { MessageFilter, MessageStore } from '@vernier/store';
+import type { MessageStore } from '@vernier/store';
 import { BATCH_CQ, QUEUE_TYPE } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 import { SQL92, type SqlFilters } from '../filter/sql-filters.ts';
 import { buildSubscription, expressionRefusal, isTagType, tagFilter } from '../filter/tag-filter.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
@@ -70,7 +71,7 @@ export class PopPermission {
   }
 
   /** What the pop wants of the topic and of its retries; undefined: everything. */
-  filter({ topic, expression, expressionType }: PopRequest): MessageFilter | undefined | Refusal {
+  filter({ topic, expression, expressionType }: PopRequest): SizedFilter | undefined | Refusal {
     if (expression === undefined || expression === '') return undefined;
     const subscription = buildSubscription(topic, expression, expressionType, 0);
     if (subscription === undefined) return unparsable('it holds no tag');

@@ -1,7 +1,9 @@
-import type { Clock, MessageFilter } from '@vernier/store';
+import type { Clock } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
 import { popRetryTopicOf } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { HeldFilters } from '../filter/held-filters.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 import { PullRequestHoldService } from '../pull/pull-request-hold-service.ts';
 
 /** A request that found nothing and waits. */
@@ -12,7 +14,7 @@ export interface PollingRequest {
   /** -1: any queue of the topic. */
   readonly queueId: number;
   /** Undefined: every message wakes it. */
-  readonly filter: MessageFilter | undefined;
+  readonly filter: SizedFilter | undefined;
 }
 
 export type PollingLimits = Pick<BrokerConfig, 'popPollingSize' | 'maxPopPollingSize'>;
@@ -35,12 +37,14 @@ const SWEEP_MARGIN = 1_000;
 export class PopPolling {
   readonly #holds: PullRequestHoldService;
   readonly #limits: PollingLimits;
+  readonly #filters: HeldFilters;
   /** Topic that messages come to → groups that wait for it, by key. */
   readonly #watched = new Map<string, Map<string, Watched>>();
   #watchedCount = 0;
 
-  constructor(clock: Clock, limits: PollingLimits) {
-    this.#holds = new PullRequestHoldService(clock);
+  constructor(clock: Clock, limits: PollingLimits, filters: HeldFilters) {
+    this.#holds = new PullRequestHoldService(clock, filters);
+    this.#filters = filters;
     this.#limits = limits;
   }
 
@@ -55,13 +59,14 @@ export class PopPolling {
   }
 
   /**
-   * False: too many wait. Otherwise `run` is called once, when a message has come, `waitMs` have passed (rounded up to a
+   * False: too many wait, or with filters that take too much. Otherwise `run` is called once, when a message has come, `waitMs` have passed (rounded up to a
    * second), or `notify` said so; never when the caller is gone or the broker stops.
    */
   hold(request: PollingRequest, waitMs: number, run: () => void): boolean {
     const { popPollingSize, maxPopPollingSize } = this.#limits;
     const { caller, group, topic, queueId, filter } = request;
     if (this.count >= maxPopPollingSize || this.countOf(group, topic, queueId) > popPollingSize) return false;
+    if (!this.#filters.hasRoomFor(filter)) return false;
     const key = keyOf(topic, group);
     this.#watch(key, { topic, group });
     this.#holds.suspend({ caller, topic: key, queueId, offset: 0, filter, run }, waitMs);

@@ -1,5 +1,8 @@
 import type { OffsetInfos } from './handle.ts';
 
+/** Characters of an attempt's id; clients use 36. */
+export const ATTEMPT_ID_MAX = 256;
+
 /** What a consumer wants of a topic. */
 export interface PopRequest {
   readonly group: string;

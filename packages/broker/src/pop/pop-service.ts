@@ -1,10 +1,11 @@
 import { ResponseCode, type TopicConfig } from '@vernier/remoting';
-import type { Clock, MessageFilter, MessageStore, StoreLogger } from '@vernier/store';
+import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { LineRate } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { popRetryTopicOf } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { MESSAGES_MAX } from './check-point.ts';
@@ -13,7 +14,7 @@ import { waitsUntil } from './poll-time.ts';
 import type { PopPermission } from './pop-permission.ts';
 import type { PopPolling } from './pop-polling.ts';
 import { PopLook, type PopQueues } from './pop-queues.ts';
-import type { PopRequest, PopResult } from './pop-request.ts';
+import { ATTEMPT_ID_MAX, type PopRequest, type PopResult } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
 import { goesByPriority, priorityQueue } from './priority-order.ts';
 import { queueKeyOf } from './queue-locks.ts';
@@ -53,7 +54,7 @@ interface Pop {
   readonly request: PopRequest;
   readonly caller: Caller;
   readonly asker: PopAsker;
-  readonly filter: MessageFilter | undefined;
+  readonly filter: SizedFilter | undefined;
   /** Monotonic milliseconds until which it may wait. */
   readonly waitsUntil: number;
 }
@@ -97,7 +98,8 @@ export class PopService {
     if (topic instanceof Refusal) return topic;
     const filter = permission.filter(request);
     if (filter instanceof Refusal) return filter;
-    return this.#try({ request, caller, asker, filter, waitsUntil: until });
+    // It may wait for long, and the text of the expression is not needed any more.
+    return this.#try({ request: { ...request, expression: undefined }, caller, asker, filter, waitsUntil: until });
   }
 
   async #try(pop: Pop): Promise<PopResult | Refusal | undefined> {
@@ -281,7 +283,9 @@ function faultOf({ maxMessages, invisibleMs, pollMs, attemptId }: PopRequest): s
   }
   if (invisibleMs < 0 || invisibleMs > TIME_MAX) return `invisibleTime ${invisibleMs}: allowed are 0 to ${TIME_MAX} ms`;
   if (pollMs < 0) return `pollTime ${pollMs}: allowed are 0 and more ms`;
-  if ((attemptId?.length ?? 0) > 256) return `attemptId has ${attemptId?.length} characters, at most 256`;
+  if ((attemptId?.length ?? 0) > ATTEMPT_ID_MAX) {
+    return `attemptId has ${attemptId?.length} characters, at most ${ATTEMPT_ID_MAX}`;
+  }
   return undefined;
 }
 

@@ -48,9 +48,14 @@ function sendToStaticTopic(
   const { globalId, queueId, delta } = queue;
   const answer = (outcome: PutOutcome): RemotingCommand | undefined => {
     if (outcome instanceof Refusal) return answerOf(broker, request, outcome);
-    return answerOf(broker, request, { ...outcome, queueId: globalId, queueOffset: outcome.queueOffset + delta });
+    // Dead letters, and what belongs to a lite topic, do not stand in the logical queue.
+    const isElsewhere = outcome.topic !== header.topic || outcome.queueId !== queueId;
+    if (isElsewhere) return answerOf(broker, request, outcome);
+    // By the number that a half has its producer ends it.
+    const queueOffset = outcome.isHalf ? outcome.queueOffset : outcome.queueOffset + delta;
+    return answerOf(broker, request, { ...outcome, queueId: globalId, queueOffset });
   };
-  const physical = { ...header, queueId };
+  const physical = { ...header, queueId, isQueueFixed: true };
   return header.batch || request.code === RequestCode.SEND_BATCH_MESSAGE
     ? sendBatch(broker, request, caller, physical, answer)
     : broker.put.put(physical, caller, 'client', answer);

@@ -1,10 +1,10 @@
 import { ResponseCode, type SubscriptionData, type TopicConfig } from '@vernier/remoting';
-import type { MessageFilter } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 import { SQL92, type SqlFilters } from '../filter/sql-filters.ts';
 import { buildSubscription, expressionRefusal, isTagType, tagFilter } from '../filter/tag-filter.ts';
 import type { SubscriptionGroupConfig } from '../groups/subscription-group-config.ts';
@@ -69,7 +69,7 @@ export class PullPermission {
   }
 
   /** What the pull wants of the topic, as it says itself or as the group's last heartbeat said; undefined: everything. */
-  filter(request: PullRequest, group: SubscriptionGroupConfig): MessageFilter | undefined | Refusal {
+  filter(request: PullRequest, group: SubscriptionGroupConfig): SizedFilter | undefined | Refusal {
     const subscription = request.hasSubscription ? ownSubscription(request) : this.#ofHeartbeat(request, group);
     if (subscription instanceof Refusal) return subscription;
     if (isTagType(subscription.expressionType)) return tagFilter(subscription);

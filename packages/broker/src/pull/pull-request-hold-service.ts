@@ -1,6 +1,8 @@
 import { Slices } from '@vernier/remoting';
-import type { Clock, MessageFilter } from '@vernier/store';
+import type { Clock } from '@vernier/store';
 import type { Caller } from '../base/caller.ts';
+import type { HeldFilters } from '../filter/held-filters.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 
 /** A pull that found nothing and waits for a message (RocketMQ PullRequest). */
 export interface HeldPull {
@@ -10,7 +12,7 @@ export interface HeldPull {
   /** The offset it wants; a message at this offset or after it may wake it. */
   readonly offset: number;
   /** Undefined: every message wakes it. */
-  readonly filter: MessageFilter | undefined;
+  readonly filter: SizedFilter | undefined;
   /** Runs the pull again and answers it, whatever it finds. */
   run(): void;
 }
@@ -45,9 +47,11 @@ export class PullRequestHoldService {
   #timerBucket = 0;
   #stopped = false;
   readonly #clock: Clock;
+  readonly #filters: HeldFilters;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, filters: HeldFilters) {
     this.#clock = clock;
+    this.#filters = filters;
   }
 
   /** Requests held now. */
@@ -70,6 +74,7 @@ export class PullRequestHoldService {
     addTo(queues, pull.queueId, entry);
     this.#heldFor(pull.caller).add(entry);
     addTo(this.#buckets, bucket, entry);
+    this.#filters.add(pull.filter);
     this.#count++;
     this.#arm(bucket);
   }
@@ -165,6 +170,7 @@ export class PullRequestHoldService {
     }
     this.#byCaller.get(pull.caller)?.delete(entry);
     removeFrom(this.#buckets, entry.bucket, entry);
+    this.#filters.remove(pull.filter);
     // The timer stays as it is: a busy consumer is held and woken thousands of times a second, and a timer that finds
     // nothing to do when it fires is not armed again.
     this.#count--;

@@ -3,7 +3,6 @@ import type {
   Clock,
   GetMessageOptions,
   GetMessageResult,
-  MessageFilter,
   MessageStore,
   RoomForRecords,
   StoreLogger,
@@ -12,6 +11,8 @@ import { LineRate } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { HeldFilters } from '../filter/held-filters.ts';
+import type { SizedFilter } from '../filter/sized-filter.ts';
 import type { SubscriptionGroupConfig } from '../groups/subscription-group-config.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
@@ -31,6 +32,7 @@ export interface PullServiceParts {
   readonly permission: PullPermission;
   readonly offsets: ConsumerOffsetManager;
   readonly holds: PullRequestHoldService;
+  readonly heldFilters: HeldFilters;
   readonly stats: BrokerStats;
   readonly clock: Clock;
   readonly logger: StoreLogger;
@@ -174,7 +176,7 @@ export class PullService {
 
   /** Waits for a message instead of answering that there is none. */
   #hold<Answer>(pull: Pull<Answer>, seenMaxOffset: number): Refusal | undefined {
-    const { holds, store, config } = this.#parts;
+    const { holds, heldFilters, store, config } = this.#parts;
     const { topic, queueId, suspendTimeoutMillis } = pull;
     if (pull.caller.isGone) return undefined;
     if (holds.count >= config.heldPullRequestsMax) {
@@ -182,6 +184,9 @@ export class PullService {
         ResponseCode.SYSTEM_BUSY,
         `${holds.count} pull requests are held, heldPullRequestsMax is ${config.heldPullRequestsMax}`,
       );
+    }
+    if (!heldFilters.hasRoomFor(pull.filter)) {
+      return new Refusal(ResponseCode.SYSTEM_BUSY, `the filter of a pull that waits: ${heldFilters.noRoom}`);
     }
     holds.suspend(pull, config.longPollingEnable ? suspendTimeoutMillis : config.shortPollingTimeMills);
     // A message may have arrived since the look at the queue, and its arrival is not announced again.
@@ -207,7 +212,7 @@ class Pull<Answer> implements HeldPull, RoomForRecords {
   readonly waits: boolean;
   readonly suspendTimeoutMillis: number;
   readonly topicSysFlag: number;
-  readonly filter: MessageFilter | undefined;
+  readonly filter: SizedFilter | undefined;
   /** It found messages, and its asker had not taken yet what it has. */
   hasWaitedForRoom = false;
   readonly #service: PullService;
@@ -219,7 +224,7 @@ class Pull<Answer> implements HeldPull, RoomForRecords {
     asker: PullAsker<Answer>,
     group: SubscriptionGroupConfig,
     topic: TopicConfig,
-    filter: MessageFilter | undefined,
+    filter: SizedFilter | undefined,
   ) {
     this.#service = service;
     this.caller = caller;

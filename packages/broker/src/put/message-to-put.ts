@@ -29,6 +29,8 @@ export interface MessageToPut extends ToPut {
   readonly propertyBytes?: ByteRange | undefined;
   /** Of a retry: after how many the message is dead. NaN or none: what its group says. */
   readonly maxReconsumeTimes?: number;
+  /** No property chooses another queue: the one that a logical queue of a static topic lies in. */
+  readonly isQueueFixed?: boolean;
   /** Of a committed transaction: the log offset of its half. */
   readonly preparedTransactionOffset?: number;
 }

@@ -56,6 +56,8 @@ export interface Stored {
   readonly batchLogOffsets: readonly number[] | undefined;
   /** A batch that was stored as one record (RocketMQ inner batch). */
   readonly isInnerBatch?: boolean;
+  /** It is the half of a transaction. */
+  readonly isHalf?: boolean;
   /** The UNIQ_KEY it came with or was given. */
   readonly uniqKey: string | undefined;
   /** Of a message that waits for its time: its slot's, Unix milliseconds. */
@@ -160,7 +162,7 @@ export class PutService {
       const refusal = applyLiteTopic(inner);
       if (refusal !== undefined) return answer(refusal);
     }
-    if (rules.isPlaced && (found & PropertyBit.PRIORITY) !== 0) {
+    if (rules.isPlaced && !message.isQueueFixed && (found & PropertyBit.PRIORITY) !== 0) {
       const target = inner.topic === message.topic ? topic : this.#parts.topics.select(inner.topic);
       applyPriority(inner, target ?? topic, found);
       if (!this.#parts.topics.isQueueSaved(inner.topic, inner.queueId)) {
@@ -198,9 +200,10 @@ export class PutService {
     if (fault !== undefined) return answer(illegal(fault));
     const refusal = this.#parts.halves.prepare(message, found);
     if (refusal !== undefined) return answer(refusal);
-    return this.#parts.store
-      .asyncPutMessage(message)
-      .then((result) => answer(this.#outcome(result, message.topic, topic, queueId, uniqKey, rules)));
+    return this.#parts.store.asyncPutMessage(message).then((result) => {
+      const outcome = this.#outcome(result, message.topic, topic, queueId, uniqKey, rules);
+      return answer(outcome instanceof Refusal ? outcome : { ...outcome, isHalf: true });
+    });
   }
 
   putBatch<Answer>(

@@ -1,4 +1,5 @@
 import { isLmq, LMQ_PREFIX } from '@vernier/store/internal';
+import { type BudgetState, textBytes } from '../base/budget.ts';
 
 /**
  * Counters with rates over the last minute, hour and day (RocketMQ StatsItem, StatsItemSet). RocketMQ samples each
@@ -14,18 +15,15 @@ export interface RateSnapshot {
   avgpt: number;
 }
 
-interface Sample {
-  /** Milliseconds; the totals are those just before. */
-  time: number;
-  sum: number;
-  times: number;
-}
+/** Numbers of a sample: milliseconds, then sum and times as they were just before. */
+const SAMPLE = 3;
 
 /** Totals at intervals, kept for one window. */
 class SampleRing {
   readonly #windowMs: number;
   readonly #intervalMs: number;
-  readonly #samples: Sample[] = [];
+  /** Flat, for there may be tens of thousands of counters with fifty samples each. */
+  readonly #samples: number[] = [];
   #next = 0;
 
   constructor(windowMs: number, intervalMs: number) {
@@ -37,22 +35,26 @@ class SampleRing {
   before(now: number, sum: number, times: number): void {
     if (now < this.#next - this.#intervalMs) {
       // The clock was set back: a sample of a time to come would stand for the window's start until then.
-      while ((this.#samples.at(-1)?.time ?? now) > now) this.#samples.pop();
+      while ((this.#samples.at(-SAMPLE) ?? now) > now) this.#samples.length -= SAMPLE;
     } else if (now < this.#next) {
       return;
     }
     this.#next = now + this.#intervalMs;
-    this.#samples.push({ time: now, sum, times });
+    this.#samples.push(now, sum, times);
     // One sample older than the window is needed as its start.
-    while (this.#samples.length > 1 && (this.#samples[1] as Sample).time <= now - this.#windowMs) this.#samples.shift();
+    let gone = 0;
+    while ((this.#samples[gone + SAMPLE] ?? now) <= now - this.#windowMs) gone += SAMPLE;
+    if (gone > 0) this.#samples.splice(0, gone);
   }
 
   /** What was counted since `now - window`. `bornAt`: when the counter began. */
   snapshot(now: number, sum: number, times: number, windowMs: number, bornAt: number): RateSnapshot {
     // The first sample after the window's start has the totals of that start: nothing was counted in between.
-    const start = this.#samples.find(({ time }) => time > now - windowMs && time <= now) ?? { sum, times };
-    const counted = sum - start.sum;
-    const countedTimes = times - start.times;
+    const samples = this.#samples;
+    let start = 0;
+    while (start < samples.length && !(samples[start]! > now - windowMs && samples[start]! <= now)) start += SAMPLE;
+    const counted = sum - (samples[start + 1] ?? sum);
+    const countedTimes = times - (samples[start + 2] ?? times);
     // Born after `now`, by a clock that was set back since: older than any window.
     const ageMs = now < bornAt ? windowMs : now - bornAt;
     const seconds = Math.max(1, Math.min(windowMs, ageMs) / 1_000);
@@ -94,9 +96,22 @@ export class RateCounter {
     this.times += 1;
   }
 
-  minute = (now: number): RateSnapshot => this.#minute.snapshot(now, this.sum, this.times, MINUTE, this.#bornAt);
-  hour = (now: number): RateSnapshot => this.#hour.snapshot(now, this.sum, this.times, HOUR, this.#bornAt);
-  day = (now: number): RateSnapshot => this.#day.snapshot(now, this.sum, this.times, DAY, this.#bornAt);
+  /** Something was counted since `time`, or within the five seconds before. */
+  hasCountedSince(time: number): boolean {
+    return this.#nextSample > time;
+  }
+
+  minute(now: number): RateSnapshot {
+    return this.#minute.snapshot(now, this.sum, this.times, MINUTE, this.#bornAt);
+  }
+
+  hour(now: number): RateSnapshot {
+    return this.#hour.snapshot(now, this.sum, this.times, HOUR, this.#bornAt);
+  }
+
+  day(now: number): RateSnapshot {
+    return this.#day.snapshot(now, this.sum, this.times, DAY, this.#bornAt);
+  }
 }
 
 /** Totals each second for ten minutes: the three figures of GET_BROKER_RUNTIME_INFO. */
@@ -161,6 +176,14 @@ export type StatsName =
   | 'BROKER_PUT_NUMS'
   | 'BROKER_GET_NUMS';
 
+/** These two count for the whole broker. */
+const isOfBroker = (name: StatsName): boolean => name === 'BROKER_PUT_NUMS' || name === 'BROKER_GET_NUMS';
+
+/** A counter with the samples of a day. */
+const COUNTER_BYTES = 2_400;
+/** What stays when the oldest counters have to go. */
+const SHARE_LEFT = 0.9;
+
 interface DayTotals {
   today: number;
   yesterday: number;
@@ -180,17 +203,30 @@ export class BrokerStats {
   getTimeMax = 0;
   readonly #cluster: string;
   readonly #counters = new Map<StatsName, Map<string, RateCounter>>();
+  readonly #bytesMax: () => number;
+  #usedBytes = 0;
+  #forgottenCount = 0;
   #midnight: number;
   #putAtMidnight: DayTotals = { today: 0, yesterday: 0 };
   #getAtMidnight: DayTotals = { today: 0, yesterday: 0 };
 
-  constructor(cluster: string, now: number) {
+  /**
+   * `bytesMax`: for the counters, asked each time. There is one of each topic and of each group in a topic, and clients invent
+   * both. Beyond it those go that have counted nothing for an hour, then the oldest ones; who counts again begins anew.
+   */
+  constructor(cluster: string, now: number, bytesMax: () => number = () => Number.POSITIVE_INFINITY) {
     this.#cluster = cluster;
+    this.#bytesMax = bytesMax;
     this.put = new TpsCounter(now);
     this.getTransferred = new TpsCounter(now);
     this.getFound = new TpsCounter(now);
     this.getMiss = new TpsCounter(now);
     this.#midnight = nextMidnight(now);
+  }
+
+  /** Of the counters; `refusedCount`: those that went. */
+  get budget(): BudgetState {
+    return { name: 'statsBytesMax', usedBytes: this.#usedBytes, refusedCount: this.#forgottenCount };
   }
 
   countPut(now: number, topic: string, messages: number, bytes: number): void {
@@ -230,15 +266,40 @@ export class BrokerStats {
   }
 
   forgetTopic(topic: string): void {
-    for (const counters of this.#counters.values()) {
-      for (const key of [...counters.keys()]) if (key === topic || key.startsWith(`${topic}@`)) counters.delete(key);
-    }
+    this.#forget((name, key) => !isOfBroker(name) && (key === topic || key.startsWith(`${topic}@`)));
   }
 
   forgetGroup(group: string): void {
-    for (const counters of this.#counters.values()) {
-      for (const key of [...counters.keys()]) if (key.endsWith(`@${group}`)) counters.delete(key);
+    this.#forget((name, key) => !isOfBroker(name) && key.endsWith(`@${group}`));
+  }
+
+  #forget(isGone: (name: StatsName, key: string, counter: RateCounter) => boolean): void {
+    for (const [name, counters] of this.#counters) {
+      for (const [key, counter] of counters) {
+        if (!isGone(name, key, counter)) continue;
+        counters.delete(key);
+        this.#usedBytes -= counterBytes(key);
+      }
     }
+  }
+
+  #makeRoom(now: number, bytes: number): void {
+    const most = this.#bytesMax();
+    if (this.#usedBytes + bytes <= most) return;
+    const before = this.#count;
+    this.#forget((name, _key, counter) => !isOfBroker(name) && !counter.hasCountedSince(now - HOUR));
+    if (this.#usedBytes + bytes > most) {
+      // Not one by one: the next that is made would look at all of them again.
+      const left = most * SHARE_LEFT;
+      this.#forget((name) => !isOfBroker(name) && this.#usedBytes + bytes > left);
+    }
+    this.#forgottenCount += before - this.#count;
+  }
+
+  get #count(): number {
+    let count = 0;
+    for (const counters of this.#counters.values()) count += counters.size;
+    return count;
   }
 
   /** The keys of GET_BROKER_RUNTIME_INFO that come from here. */
@@ -271,8 +332,10 @@ export class BrokerStats {
     }
     let counter = counters.get(key);
     if (counter === undefined) {
+      this.#makeRoom(now, counterBytes(key));
       counter = new RateCounter(now);
       counters.set(key, counter);
+      this.#usedBytes += counterBytes(key);
     }
     return counter;
   }
@@ -293,6 +356,8 @@ export class BrokerStats {
     this.#midnight = nextMidnight(now);
   }
 }
+
+const counterBytes = (key: string): number => COUNTER_BYTES + textBytes(key);
 
 const withoutLmq = (name: string): string => (isLmq(name) ? LMQ_PREFIX : name);
 

@@ -37,6 +37,10 @@ const GLOBAL_SCOPE = '__global__';
 const TEXT_MAX = 255;
 /** A queue moves when an operator says so. */
 const ITEMS_MAX = 1_000;
+/** Nameservers are told of each; Vernier's take 64 KiB of a topic. */
+const HOSTED_MAX = 4_096;
+/** The numbers behind it, of more messages than a disk holds, are whole numbers too. */
+const LOGIC_OFFSET_MAX = 2 ** 52;
 
 /** Takes a mapping from JSON. Throws REMOTING_BODY_INVALID with the member that is none. */
 export function queueMappingFromJson(value: unknown): QueueMapping {
@@ -120,14 +124,35 @@ export function queueMappingFault(mapping: QueueMapping, topic: string, brokerNa
     return `totalQueues=${totalQueues}: allowed are 1 to ${QUEUE_COUNT_MAX}`;
   }
   if (mapping.epoch < 0) return `epoch=${mapping.epoch} is negative`;
+  for (const [globalId, items] of hostedQueues) {
+    const fault = itemsFault(items, brokerName);
+    if (fault !== undefined) return `logical queue ${globalId} of ${topic}: ${fault}`;
+  }
+  return undefined;
+}
+
+/**
+ * Why the queues of a mapping, with those that it takes over, do not go together in a topic of `queueCount` queues here: they
+ * could be neither written nor read, or two would read the same. Undefined when they do.
+ */
+export function togetherFault(
+  { topic, totalQueues, bname, hostedQueues }: QueueMapping,
+  queueCount: number,
+): string | undefined {
+  if (hostedQueues.size > HOSTED_MAX) {
+    return `${hostedQueues.size} logical queues of ${topic} on one broker, at most ${HOSTED_MAX} are allowed`;
+  }
   const taken = new Map<number, number>();
   for (const [globalId, items] of hostedQueues) {
-    const fault = globalId >= totalQueues ? `of ${totalQueues} queues` : itemsFault(items, brokerName);
-    if (fault !== undefined) return `logical queue ${globalId} of ${topic}: ${fault}`;
-    const { queueId } = items[0]!;
-    const other = taken.get(queueId);
-    if (other !== undefined) return `logical queues ${other} and ${globalId} of ${topic} are both queue ${queueId}`;
-    taken.set(queueId, globalId);
+    if (globalId >= totalQueues) return `logical queue ${globalId} of ${topic}: of ${totalQueues} queues`;
+    for (const { queueId } of items.filter((item) => item.bname === bname)) {
+      if (queueId >= queueCount) {
+        return `logical queue ${globalId} of ${topic} is queue ${queueId}, the topic has ${queueCount} here`;
+      }
+      const other = taken.get(queueId) ?? globalId;
+      if (other !== globalId) return `logical queues ${other} and ${globalId} of ${topic} are both queue ${queueId}`;
+      taken.set(queueId, globalId);
+    }
   }
   return undefined;
 }
@@ -138,12 +163,21 @@ function itemsFault(items: readonly QueueMappingItem[], brokerName: string): str
     return `it lies or has lain on broker ${elsewhere.bname}; a queue that moves between brokers is not served yet`;
   }
   if (items.length !== 1) return `it has ${items.length} stretches; a queue that moved is not served yet`;
-  const { gen, queueId, logicOffset, startOffset, endOffset } = items[0]!;
+  const { gen, queueId, endOffset } = items[0]!;
   if (gen < 0) return `gen=${gen} is negative`;
   if (queueId < 0 || queueId >= QUEUE_COUNT_MAX) return `queueId=${queueId}: allowed are 0 to ${QUEUE_COUNT_MAX - 1}`;
-  if (logicOffset < 0 || startOffset < 0) return `logicOffset=${logicOffset} or startOffset=${startOffset} is negative`;
+  const fault = numbersFault(items[0]!);
+  if (fault !== undefined) return fault;
   if (endOffset !== -1) return `endOffset=${endOffset}: the stretch has ended, and there is none behind it`;
   return undefined;
+}
+
+/** Why messages cannot be numbered so. RocketMQ's own stretches begin at 0 of the broker's queue, always. */
+export function numbersFault({ logicOffset, startOffset }: QueueMappingItem): string | undefined {
+  if (logicOffset < 0 || logicOffset > LOGIC_OFFSET_MAX) {
+    return `logicOffset=${logicOffset}: allowed are 0 to ${LOGIC_OFFSET_MAX}`;
+  }
+  return startOffset === 0 ? undefined : `startOffset=${startOffset}: allowed is 0`;
 }
 
 /** RocketMQ's rules for a mapping that takes the place of another: why it cannot; undefined when it can. */

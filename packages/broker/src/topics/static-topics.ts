@@ -9,7 +9,13 @@ import {
 } from '@vernier/remoting';
 import { type Budget, textBytes } from '../base/budget.ts';
 import { Refusal } from '../base/refusal.ts';
-import { type QueueMapping, queueMappingFromJson, queueMappingInfoJson, queueMappingJson } from './queue-mapping.ts';
+import {
+  numbersFault,
+  type QueueMapping,
+  queueMappingFromJson,
+  queueMappingInfoJson,
+  queueMappingJson,
+} from './queue-mapping.ts';
 
 /** A logical queue of a static topic, as it lies on this broker. */
 export interface StaticQueue {
@@ -74,6 +80,8 @@ export class StaticTopics {
       const remark = `${topic}-${globalId} has lain on broker ${items![0]!.bname}; a queue that moved is not served yet`;
       return new Refusal(ResponseCode.SYSTEM_ERROR, remark);
     }
+    const fault = numbersFault(leader);
+    if (fault !== undefined) return new Refusal(ResponseCode.SYSTEM_ERROR, `${topic}-${globalId}: ${fault}`);
     return { globalId, queueId: leader.queueId, delta: leader.logicOffset - leader.startOffset };
   }
 
@@ -100,6 +108,16 @@ export class StaticTopics {
   delete(topic: string): void {
     this.#budget.give(this.#bytesOf(topic));
     if (this.#topics.delete(topic)) this.#touch();
+  }
+
+  /**
+   * Forgets the topics that are not there (`isThere`): a crash came between a deletion and the save of this table, or between
+   * its save and that of a new topic. A topic made anew by that name is an ordinary one. Gives their names.
+   */
+  keepOnly(isThere: (topic: string) => boolean): string[] {
+    const gone = [...this.#topics.keys()].filter((topic) => !isThere(topic));
+    for (const topic of gone) this.delete(topic);
+    return gone;
   }
 
   /** Takes over a parsed topicQueueMapping.json. Throws REMOTING_BODY_INVALID when it is something else. */

@@ -81,6 +81,15 @@ test('SQL92 filters: each expression is read once, and a stranger’s many do no
   assert.notEqual(filters.of("a LIKE 'x'"), first, 'the oldest has gone');
 });
 
+test('SQL92 filters: what is kept of them has a bound in bytes, which is more than they take', () => {
+  const filters = new SqlFilters({ ...defaultBrokerConfig }, silentLogger);
+  const terms = (i: number): string => `a = ${i}${' OR b <> 1'.repeat(6_000)}`;
+  const first = filters.of(terms(0));
+  assert.ok(typeof first === 'object' && first.bytes > 60_000 * 2 + 24_000 * 200, 'a word is a function or two');
+  for (let i = 1; i < 10; i++) filters.of(terms(i));
+  assert.notEqual(filters.of(terms(0)), first, 'the oldest has gone');
+});
+
 test('SQL92 filters: with strictPropertyFilter what has something behind its end is refused', () => {
   const filters = new SqlFilters({ ...defaultBrokerConfig, strictPropertyFilter: true }, silentLogger);
   assert.match(filters.of("a LIKE 'x'") as string, /"LIKE 'x'" at 2 follows the end/);

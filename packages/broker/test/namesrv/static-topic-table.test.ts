@@ -40,6 +40,12 @@ test('static topics: a mapping that is replaced or goes with its broker gives it
   table.removeBroker('none');
   assert.equal(table.bytes, one);
   assert.deepEqual([...(table.of('T')?.keys() ?? [])], ['a']);
+  table.remove('T', 'b');
+  table.remove('U', 'a');
+  assert.equal(table.bytes, one);
+  table.remove('T', 'a');
+  assert.deepEqual([table.of('T'), table.bytes], [undefined, 0]);
+  table.put('T', 'a', mapping());
   table.removeBroker('a');
   assert.deepEqual([table.of('T'), table.bytes], [undefined, 0]);
 });

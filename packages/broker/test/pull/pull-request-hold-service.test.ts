@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MessageFilter } from '@vernier/store';
 import { ManualClock, settle } from '@vernier/torture';
 import { CallerSession } from '../../src/base/caller.ts';
+import { HeldFilters } from '../../src/filter/held-filters.ts';
+import type { SizedFilter } from '../../src/filter/sized-filter.ts';
 import { PullRequestHoldService, RUNS_A_TURN } from '../../src/pull/pull-request-hold-service.ts';
+import { roomy } from '../budgets.ts';
 
 const caller = (): CallerSession => new CallerSession('127.0.0.1:1', { address: Uint8Array.of(127, 0, 0, 1), port: 1 });
 
 function fixture() {
   const clock = new ManualClock();
-  const holds = new PullRequestHoldService(clock);
+  const holds = new PullRequestHoldService(clock, new HeldFilters(roomy()));
   const ran: string[] = [];
   const hold = (
     name: string,
@@ -17,7 +19,7 @@ function fixture() {
       topic?: string;
       queueId?: number;
       offset?: number;
-      filter?: MessageFilter;
+      filter?: SizedFilter;
       on?: CallerSession;
       ms?: number;
     } = {},
@@ -52,7 +54,7 @@ test('a pull that comes when the broker stops is dropped: it is not run and leav
 
 test('a message wakes those of its queue whose offset it reaches and whose filter it passes', async () => {
   const { holds, ran, hold } = fixture();
-  const onlyB: MessageFilter = { isMatchedByConsumeQueue: (tagsCode) => tagsCode === 66 };
+  const onlyB: SizedFilter = { bytes: 100, isMatchedByConsumeQueue: (tagsCode) => tagsCode === 66 };
   hold('at the end');
   hold('further on', { offset: 6 });
   hold('other queue', { queueId: 1 });

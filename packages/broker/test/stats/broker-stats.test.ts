@@ -206,3 +206,24 @@ test('put times: each bound belongs to the class below it, and the longest is re
   times.add(3);
   assert.equal(times.max, 10_001);
 });
+
+test('stats: counters of names that clients invent have a bound in bytes; the idle go first, the broker’s own never', () => {
+  const stats = new BrokerStats('c', start, () => 1024 * 1024);
+  const later = start + 2 * 3_600_000;
+  for (let i = 0; i < 50; i++) stats.countPut(start, `idle${i}`, 1, 1);
+  for (let i = 0; i < 50; i++) stats.countPut(later, `busy${i}`, 1, 1);
+  for (let i = 0; i < 130; i++) stats.countGet(later, 'g', `busy${i}`, 1, 1);
+  assert.equal(stats.find('TOPIC_PUT_NUMS', 'idle0'), undefined);
+  assert.equal(stats.find('TOPIC_PUT_NUMS', 'busy0')?.sum, 1);
+  for (let i = 0; i < 10_000; i++) {
+    stats.countGet(later, `g${i}`, 'T', 1, 1);
+    assert.ok(stats.budget.usedBytes <= 1024 * 1024);
+  }
+  assert.equal(stats.find('GROUP_GET_NUMS', 'T@g9999')?.sum, 1);
+  assert.equal(stats.find('BROKER_PUT_NUMS', 'c')?.sum, 100);
+  assert.equal(stats.find('BROKER_GET_NUMS', 'c')?.sum, 10_130);
+  assert.ok(stats.budget.refusedCount > 19_000);
+  stats.forgetTopic('T');
+  for (let i = 0; i < 130; i++) stats.forgetTopic(`busy${i}`);
+  assert.ok(stats.budget.usedBytes < 8_000, 'the two of the broker');
+});

@@ -212,6 +212,11 @@ export class ConsumeQueueFiles {
     this.#unsyncedDirectories.add(this.queueDirectory(topic, queueId));
   }
 
+  /** Resolves when the names of a queue's removed files are gone *on disk*. */
+  syncRemoved(topic: string, queueId: number): Promise<void> {
+    return this.#syncDirectory(this.queueDirectory(topic, queueId));
+  }
+
   /**
    * Removes a topic's directory, or that of one queue. It is gone *on disk* when this resolves: one that came back after a
    * power cut would pass for what is made in its place. Names of other files are not made durable with it.

@@ -288,6 +288,8 @@ export class ConsumeQueue {
         this.#minPhysicOffset = -1;
       }
       await files.removeFile(this.topic, this.queueId, expired);
+      // A power cut that left this one and took the next would end a batch queue in front of the gap: it has no filler.
+      if (this.isBatch) await files.syncRemoved(this.topic, this.queueId);
       count++;
     }
     await this.correctMinOffset(minPhyOffset);

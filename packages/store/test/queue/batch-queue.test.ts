@@ -414,3 +414,21 @@ test('batch queue: a topic is declared while the store runs, and not over consum
   assert.equal((await pull(cut, again, 0)).count, 2);
   await cut.until(again.shutdown(), 'shutdown');
 });
+
+test('batch queue: a power cut while files expire takes no number back that was given', async () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const { machine, store } = await started({ mapperFileSizeBatchConsumeQueue: 2 * 46, fileReservedTime: 1 });
+    for (let i = 0; i < 12; i++) await mustPut(machine, store, innerBatch(texts(`${i}`.padEnd(300, 'x'), 5)));
+    await machine.fill(store, 30);
+    await machine.advance(1_000);
+    machine.scheduler.stepWallClock(2 * 3_600_000);
+    store.deleteExpiredFiles();
+    await machine.advance(20_000);
+    assert.equal(store.getMinOffsetInQueue(TOPIC, 0), 60, 'all its records are gone');
+    const next = machine.powerCut(seed);
+    const again = await next.open();
+    assert.equal(again.getMaxOffsetInQueue(TOPIC, 0), 60, `seed ${seed}`);
+    assert.equal(await mustPut(next, again, innerBatch(['a', 'b'])), 60);
+    await next.until(again.shutdown(), 'shutdown');
+  }
+});

@@ -23,22 +23,31 @@ export const constant = (value: Value): Part => ({ kind: 'constant', value, eval
 export const property = (name: string): Part => ({ kind: 'property', evaluate: (of) => of(name) ?? null });
 export const minus = ({ evaluate }: Part): Part => ({ kind: 'other', evaluate: (of) => negated(evaluate(of)) });
 
-/** Three-valued logic; the right side is not looked at when the left one decides, so that it cannot throw either. */
-export function and(left: EvaluateTruth, right: EvaluateTruth): EvaluateTruth {
+/**
+ * Three-valued logic, term by term: what stands behind the one that decides is not looked at, so that it cannot throw either.
+ * A list and no tree: thousands of terms would be as many calls within each other.
+ */
+export function and(terms: readonly EvaluateTruth[]): EvaluateTruth {
   return (of) => {
-    const first = left(of);
-    if (first === false) return false;
-    const second = right(of);
-    return second === false ? false : first === null || second === null ? null : true;
+    let isUnknown = false;
+    for (const term of terms) {
+      const value = term(of);
+      if (value === false) return false;
+      isUnknown ||= value === null;
+    }
+    return isUnknown ? null : true;
   };
 }
 
-export function or(left: EvaluateTruth, right: EvaluateTruth): EvaluateTruth {
+export function or(terms: readonly EvaluateTruth[]): EvaluateTruth {
   return (of) => {
-    const first = left(of);
-    if (first === true) return true;
-    const second = right(of);
-    return second === true ? true : first === null || second === null ? null : false;
+    let isUnknown = false;
+    for (const term of terms) {
+      const value = term(of);
+      if (value === true) return true;
+      isUnknown ||= value === null;
+    }
+    return isUnknown ? null : false;
   };
 }
 

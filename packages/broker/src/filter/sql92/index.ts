@@ -17,11 +17,15 @@ export { SelectorError } from './lexer.ts';
 /** Longest expression, UTF-16 units. A subscription has room for it in a heartbeat, and parsing it stays short. */
 export const SELECTOR_CHARS_MAX = 65_536;
 const TAIL_CHARS_SHOWN = 64;
+/** An operator, a name and a literal each become one or two functions. */
+const WORD_BYTES = 400;
 
 export interface Selector {
   readonly expression: string;
   /** What follows the part that counts, its beginning; empty when everything counts. */
   readonly ignoredTail: string;
+  /** What it takes in memory, at most. */
+  readonly bytes: number;
   /** Whether a message with these properties is delivered. Never throws. */
   matches(properties: Properties): boolean;
 }
@@ -31,12 +35,15 @@ export function compile(expression: string, strict = false): Selector {
   if (expression.length > SELECTOR_CHARS_MAX) {
     throw new SelectorError(`the expression has ${expression.length} characters of at most ${SELECTOR_CHARS_MAX}`, 0);
   }
-  const { evaluate, tailAt } = new Parser(expression).parse();
+  const { evaluate, tailAt, wordCount } = new Parser(expression).parse();
   const ignoredTail = expression.slice(tailAt, tailAt + TAIL_CHARS_SHOWN);
   if (strict && ignoredTail !== '') {
     throw new SelectorError(`${JSON.stringify(ignoredTail)} at ${tailAt} follows the end of the expression`, tailAt);
   }
-  return { expression, ignoredTail, matches: (properties) => isTrue(evaluate, properties) };
+  return {
+    ...{ expression, ignoredTail, bytes: 1_000 + 2 * expression.length + WORD_BYTES * wordCount },
+    matches: (properties) => isTrue(evaluate, properties),
+  };
 }
 
 function isTrue(evaluate: EvaluateTruth, properties: Properties): boolean {

@@ -54,6 +54,12 @@ export class Lexer {
   readonly #source: string;
   #position = 0;
   readonly #ahead: Word[] = [];
+  #count = 0;
+
+  /** Words that were cut. */
+  get count(): number {
+    return this.#count;
+  }
 
   constructor(source: string) {
     this.#source = source;
@@ -61,7 +67,7 @@ export class Lexer {
 
   /** The word `distance` behind the next one, which stays where it is. @throws SelectorError */
   peek(distance = 0): Word {
-    while (this.#ahead.length <= distance) this.#ahead.push(this.#cut());
+    for (; this.#ahead.length <= distance; this.#count++) this.#ahead.push(this.#cut());
     return this.#ahead[distance]!;
   }
 

@@ -19,6 +19,11 @@ import { Lexer, SelectorError, type Word } from './lexer.ts';
 
 /** Parentheses, NOT and minus signs within each other. Java has no limit but its stack. */
 const DEPTH_MAX = 200;
+/**
+ * Operators whose left side is what the one before them gives (`a = b = c`), in the whole of an expression; each is one call
+ * more within the others. AND and OR do not count: they are chains that long in practice.
+ */
+const CHAINED_MAX = 500;
 /** Double.MIN_VALUE, the smallest one above 0. */
 const DOUBLE_MIN = 5e-324;
 
@@ -51,15 +56,16 @@ const textTests: Record<string, (text: string, search: string) => boolean> = {
 export class Parser {
   readonly #words: Lexer;
   #depth = 0;
+  #chainedCount = 0;
 
   constructor(source: string) {
     this.#words = new Lexer(source);
   }
 
   /** @throws SelectorError */
-  parse(): { evaluate: EvaluateTruth; tailAt: number } {
+  parse(): { evaluate: EvaluateTruth; tailAt: number; wordCount: number } {
     const evaluate = this.#truthOf(this.#or());
-    return { evaluate, tailAt: this.#words.peek().at };
+    return { evaluate, tailAt: this.#words.peek().at, wordCount: this.#words.count };
   }
 
   /** Where a truth value is needed, a property alone is a cast that a text never passes. */
@@ -74,26 +80,31 @@ export class Parser {
   }
 
   #or(): Part {
-    let left = this.#and();
+    const first = this.#and();
+    if (!this.#isKeyword('OR')) return first;
+    const terms = [this.#truthOf(first)];
     while (this.#isKeyword('OR')) {
       this.#words.next();
-      left = truth(or(this.#truthOf(left), this.#truthOf(this.#and())));
+      terms.push(this.#truthOf(this.#and()));
     }
-    return left;
+    return truth(or(terms));
   }
 
   #and(): Part {
-    let left = this.#equality();
+    const first = this.#equality();
+    if (!this.#isKeyword('AND')) return first;
+    const terms = [this.#truthOf(first)];
     while (this.#isKeyword('AND')) {
       this.#words.next();
-      left = truth(and(this.#truthOf(left), this.#truthOf(this.#equality())));
+      terms.push(this.#truthOf(this.#equality()));
     }
-    return left;
+    return truth(and(terms));
   }
 
   #equality(): Part {
     let left = this.#comparison();
-    for (;;) {
+    for (let operators = 0; ; operators++) {
+      if (operators > 1) this.#countChained();
       const { kind, text } = this.#words.peek();
       if (kind === 'sign' && (text === '=' || text === '<>')) {
         this.#words.next();
@@ -123,7 +134,8 @@ export class Parser {
 
   #comparison(): Part {
     let left = this.#unary();
-    for (;;) {
+    for (let operators = 0; ; operators++) {
+      if (operators > 1) this.#countChained();
       const { kind, text } = this.#words.peek();
       const holds = kind === 'sign' ? comparisons[text] : undefined;
       if (holds !== undefined) {
@@ -149,6 +161,10 @@ export class Parser {
     }
   }
 
+  #countChained(): void {
+    if (++this.#chainedCount > CHAINED_MAX) this.#refuse(`more than ${CHAINED_MAX} operators on the results of others`);
+  }
+
   /** Both sides are numbers or properties then. */
   #ordered(left: Part, right: Part, holds: (comparison: number) => boolean): EvaluateTruth {
     for (const side of [left, right]) {
@@ -166,14 +182,14 @@ export class Parser {
     this.#expect('keyword', 'AND');
     const high = this.#unary();
     if (!wanted)
-      return truth(or(this.#ordered(value, low, comparisons['<']!), this.#ordered(value, high, comparisons['>']!)));
+      return truth(or([this.#ordered(value, low, comparisons['<']!), this.#ordered(value, high, comparisons['>']!)]));
     const first = this.#ordered(value, low, comparisons['>=']!);
     const second = this.#ordered(value, high, comparisons['<=']!);
     // Of a NOT BETWEEN nobody asks the order, in RocketMQ either.
     if (low.kind === 'constant' && high.kind === 'constant' && compareValues(high.value!, low.value!) < 0) {
       this.#refuse('BETWEEN begins above its end');
     }
-    return truth(and(first, second));
+    return truth(and([first, second]));
   }
 
   #in(left: Part, wanted: boolean): Part {

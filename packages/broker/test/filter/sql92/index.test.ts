@@ -110,6 +110,10 @@ const refused = [
   [`${'('.repeat(1_000)}a${')'.repeat(1_000)}`, 'more parentheses than the stack is asked for'],
   [`${'NOT '.repeat(10_000)}a`, 'more NOT than the stack is asked for'],
   [`${'- '.repeat(10_000)}a = 1`, 'more signs than the stack is asked for'],
+  [`a${'=a'.repeat(32_000)}`, 'more comparisons of comparisons than the stack is asked for'],
+  [`a${' IS NULL'.repeat(8_000)}`, 'more tests of tests than the stack is asked for'],
+  [`a${" CONTAINS 'a'".repeat(5_000)}`, 'more searches in searches than the stack is asked for'],
+  [`${`(${"a CONTAINS 'a'".padEnd(200, '=a')}) OR `.repeat(30)}a`, 'more of them in several places'],
 ] as const;
 
 for (const [expression, situation] of refused) {
@@ -124,6 +128,9 @@ test('SQL92: the longest expression is read, and evaluated, at once', () => {
   const begun = performance.now();
   assert.equal(matches(`a IN (${texts})`, { a: '77' }), true);
   assert.equal(matches(`a = 'x'${' OR a = 5'.repeat(3_000)}`, { a: 'x' }), true);
+  assert.equal(matches(`b${' OR b'.repeat(13_000)}`, { a: 'x' }), false, 'as deep as the stack, were it a tree');
+  assert.equal(matches(`a = 'x'${" AND a='x'".repeat(6_000)}`, { a: 'x' }), true);
+  assert.equal(matches(`a${'=a'.repeat(400)}`, { a: 'x' }), false);
   assert.equal(matches(`a${' '.repeat(SELECTOR_CHARS_MAX - 8)}= 'x'`, { a: 'x' }), true);
   assert.throws(() => compile(`a = 1 AND /*${'*a'.repeat(half - 10)}`), SelectorError);
   assert.throws(() => compile(`a = ${"'".repeat(SELECTOR_CHARS_MAX - 5)}`), SelectorError);
