@@ -11,7 +11,7 @@ import { findingText } from '../packages/doctor/src/finding.ts';
 import { readLayout } from '../packages/doctor/src/store-layout.ts';
 import { verifyStore } from '../packages/doctor/src/verify.ts';
 import type { BrokerPeer } from './peers/broker-peer.ts';
-import { createTopic, updateTopic } from './peers/brokers.ts';
+import { createTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import { javaMissing } from './peers/java.ts';
 import { startApacheRocketMQ } from './peers/java-broker.ts';
@@ -134,99 +134,5 @@ describe('light queues of RocketMQ 5.5.0', { skip: skipUnless(javaMissing()), ti
     await assertComplete(apache, 'at last');
     await apache.stopBroker();
     await assertSilent(t, dir, 'at last');
-  });
-});
-
-describe('lite topics of RocketMQ 5.5.0', { skip: skipUnless(javaMissing()), timeout: 600_000 }, () => {
-  const CLIENT = 'client-1';
-  const place = { topic: 'Lite', consumerGroup: 'lite-group' };
-
-  /** What a client does with its lite topics, and what it is answered. */
-  async function transcript(broker: BrokerPeer): Promise<unknown[]> {
-    const lines: unknown[] = [];
-    const made = await updateTopic(broker, 'Lite', 4, '+message.type=LITE');
-    assert.equal(made.code, 0, made.remark);
-    // RequestCode 200 UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
-    const group = { groupName: place.consumerGroup, attributes: { '+lite.bind.topic': 'Lite' } };
-    const grouped = await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)));
-    assert.equal(grouped.code, 0, grouped.remark);
-    const subscribe = async (action: string, liteTopicSet: string[], offsetOption?: object): Promise<void> => {
-      const entry = { action, clientId: CLIENT, group: place.consumerGroup, topic: 'Lite', liteTopicSet, offsetOption };
-      const body = Buffer.from(JSON.stringify({ subscriptionSet: [entry] }));
-      // RequestCode 200071 LITE_SUBSCRIPTION_CTL.
-      lines.push([action, (await ask(broker.brokerAddr, 200_071, {}, body)).code]);
-    };
-    const send = async (lite: string, text: string): Promise<void> => {
-      const fields = {
-        ...{ producerGroup: 'p', topic: 'Lite', defaultTopic: 'TBW102', defaultTopicQueueNums: '4', queueId: '0' },
-        ...{ sysFlag: '0', bornTimestamp: '1700000000000', flag: '0', batch: 'false' },
-        properties: `__LITE_TOPIC\u0001${lite}\u0002UNIQ_KEY\u0001${text}\u0002`,
-      };
-      assert.equal((await ask(broker.brokerAddr, 10, fields, Buffer.from(text))).code, 0);
-    };
-    const pop = async (maxMsgNum: number, pollTime: number) => {
-      const answer = await ask(
-        broker.brokerAddr,
-        200_070,
-        {
-          ...place,
-          ...{ clientId: CLIENT, maxMsgNum: String(maxMsgNum), invisibleTime: '60000' },
-          ...{ pollTime: String(pollTime), bornTime: String(Date.now()) },
-        },
-        Buffer.alloc(0),
-        pollTime + 8_000,
-      );
-      const texts: [string | undefined, string | undefined][] = [];
-      for (let at = 0; at < answer.body.length; ) {
-        const size = answer.body.readInt32BE(at);
-        const { properties } = readRecord(answer.body.subarray(at, at + size));
-        texts.push([properties.UNIQ_KEY, properties.INNER_MULTI_QUEUE_OFFSET]);
-        at += size;
-      }
-      const { reviveQid, orderCountInfo, popTime } = answer.extFields;
-      lines.push(['pop', answer.code, reviveQid, orderCountInfo, texts]);
-      return popTime;
-    };
-    const ack = async (lite: string, offset: number, popTime: string | undefined): Promise<void> => {
-      const extraInfo = `0 ${popTime} 60000 999 0 broker 0 ${offset}`;
-      const fields = { ...place, queueId: '0', offset: String(offset), liteTopic: lite, extraInfo };
-      lines.push(['ack', (await ask(broker.brokerAddr, 200_051, fields)).code]);
-    };
-    await subscribe('COMPLETE_ADD', ['a', 'b']);
-    for (const text of ['a0', 'a1', 'a2']) await send('a', text);
-    await send('other', 'nobody');
-    const first = await pop(2, 5_000);
-    await pop(2, 1_000);
-    await ack('a', 0, first);
-    await ack('a', 9, first);
-    await ack('a', 1, first);
-    const second = await pop(8, 5_000);
-    await ack('a', 2, second);
-    await subscribe('PARTIAL_ADD', ['a'], { type: 'POLICY', value: 1 });
-    await subscribe('PARTIAL_REMOVE', ['a']);
-    await subscribe('PARTIAL_ADD', ['a'], { type: 'POLICY', value: 1 });
-    await pop(8, 5_000);
-    await subscribe('COMPLETE_REMOVE', []);
-    for (const fields of [
-      { ...place, topic: 'TBW102' },
-      { ...place, topic: 'None' },
-      { ...place, consumerGroup: 'TOOLS_CONSUMER' },
-    ]) {
-      const more = { clientId: CLIENT, maxMsgNum: '1', invisibleTime: '60000', pollTime: '0' };
-      const answer = await ask(broker.brokerAddr, 200_070, { ...fields, ...more, bornTime: String(Date.now()) });
-      lines.push(['refused', answer.code]);
-    }
-    return lines;
-  }
-
-  it('a client that subscribes, pops and acknowledges is answered the same by Apache and Vernier', async (t) => {
-    const apache = await startApacheRocketMQ({ flushDiskType: 'SYNC_FLUSH', extraConfig: lmq });
-    t.after(() => apache.stop());
-    const expected = await transcript(apache);
-    await apache.stop();
-    const vernier = await startVernier({ flushDiskType: 'SYNC_FLUSH', extraConfig: lmq });
-    t.after(() => vernier.stop());
-    assert.deepEqual(await transcript(vernier), expected);
-    note(t, JSON.stringify(expected));
   });
 });

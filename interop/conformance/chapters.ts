@@ -1,12 +1,18 @@
 /** All cases, and what both brokers are set to for them. */
+import { batchQueues } from './batch-queues.ts';
 import type { Chapter } from './case.ts';
 import { consuming } from './consuming.ts';
 import { delay, ROLL_WINDOW_MS } from './delay.ts';
 import { filters } from './filters.ts';
+import { lightQueues } from './light-queues.ts';
+import { liteTopics } from './lite-topics.ts';
 import { messages } from './messages.ts';
 import { mqadmin } from './mqadmin.ts';
+import { operating } from './operating.ts';
 import { pop } from './pop.ts';
+import { priority } from './priority.ts';
 import { retry } from './retry.ts';
+import { staticTopics } from './static-topics.ts';
 import { tables } from './tables.ts';
 import { transactions } from './transactions.ts';
 
@@ -21,6 +27,12 @@ export const chapters: readonly Chapter[] = [
   messages,
   tables,
   mqadmin,
+  priority,
+  lightQueues,
+  liteTopics,
+  batchQueues,
+  staticTopics,
+  operating,
 ];
 
 const both = {
@@ -32,6 +44,9 @@ const both = {
   transactionCheckInterval: 6_000,
   transactionCheckMax: 5,
   traceTopicEnable: true,
+  // Light queues and lite topics.
+  enableLmq: true,
+  enableMultiDispatch: true,
 };
 
 export const config = {

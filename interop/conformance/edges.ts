@@ -86,4 +86,19 @@ export const edges: readonly Edge[] = [
     text: 'A restart with messages in flight: old handles acknowledge, the rest comes again once with reconsumeTimes + 1.',
   },
   { id: 'B.25', text: 'The offset of a blocked queue of a group in order is reset: the next pop starts there.' },
+  {
+    id: 'B.26',
+    text: 'No room in the log: SYSTEM_BUSY after osPageCacheBusyTimeOutMills, or when maxAsyncPutMessageRequests wait; the remark says how many wait, for how many ms, and for what.',
+    test: 'packages/store/test/log/stalled-appends.test.ts',
+  },
+  {
+    id: 'B.27',
+    text: 'A consumer that does not read its answers: a bounded number of them is made, and others are served.',
+    test: 'packages/remoting/test/net/server.test.ts',
+  },
+  {
+    id: 'B.28',
+    text: 'Members of a group that differ: a warning with both and what differs, once in ten minutes.',
+    test: `${broker}/clients/group-agreement.test.ts`,
+  },
 ];

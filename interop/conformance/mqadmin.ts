@@ -5,76 +5,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
-import type { Case, Chapter, Result } from './case.ts';
+import { type Bench, said } from './bench.ts';
+import type { Case, Chapter } from './case.ts';
+import { command, having, output, settled, shown } from './mqadmin-command.ts';
 
 const TOPIC = 'admin_topic';
 const GROUP = 'admin_group';
 const PRODUCERS = 'admin_producers';
-
-/** Addresses, times, ids and what a machine measures, and blanks between columns. */
-function normalized(text: string): string[] {
-  return text
-    .split('\n')
-    .filter((line) => !/\|-(INFO|WARN|ERROR) /.test(line) && !/^\s*at |^Caused by|^SLF4J/.test(line))
-    .map((line) =>
-      line
-        .replaceAll(/\s+/g, ' ')
-        .replaceAll(/127\.0\.0\.1:\d+/g, '<address>')
-        .replaceAll(/\d{4}-\d\d-\d\d[ #]\d\d:\d\d:\d\d(,\d+)?/g, '<time>')
-        .replaceAll(/\d{4}-\d\d-\d\d/g, '<day>')
-        .replaceAll(/\b1[6-9]\d{11}\b/g, '<time>')
-        .replaceAll(/\b[0-9A-F]{32}\b/g, '<id>')
-        .replaceAll(/\/tmp\/\S+/g, '<file>')
-        .replaceAll(/\d+(\.\d+)?ms\b/g, '<n>ms')
-        .replaceAll(/^\d+\.\d+\.\d+\.\d+(?=@)/gm, '<ip>')
-        .replaceAll(/[\w.-]+@(admin-\w+)/g, '<ip>@$1')
-        .replaceAll(/(@ADMIN\w*@|CommitLog Offset: |commitLogOffset=|Timestamp=|listenPort = )\d+/g, '$1<n>')
-        .replaceAll(/\b[0-9A-F]{40,}\b/g, '<id>')
-        .trim(),
-    )
-    .filter((line) => line !== '');
-}
-
-async function command(bench: Bench, line: string): Promise<{ out: string; err: string }> {
-  const filled = line.replaceAll('{broker}', bench.broker.brokerAddr);
-  const client = bench.client('mqadmin');
-  return client.call<{ out: string; err: string }>('mqadmin', { line: `${filled} -n ${bench.namesrv}` });
-}
-
-interface Look {
-  /** What is compared of the output; all of it without this. */
-  of?: (lines: string[]) => string[];
-  differs?: string;
-  edge?: string;
-}
-
-/** A command whose output is compared. */
-function output(line: string, { of = (lines) => lines, ...more }: Look = {}): Case {
-  const name = line.replaceAll('{broker}', 'BROKER').replaceAll('|', '\\|');
-  return {
-    behaviour: `\`${name}\``,
-    client: 'mqadmin',
-    ...more,
-    run: async (bench) => shown(await command(bench, line), of),
-  };
-}
-
-function shown({ out, err }: { out: string; err: string }, of: (lines: string[]) => string[]): Result {
-  const lines = of(normalized(out));
-  const code = /CODE: (\d+)/.exec(err)?.[1];
-  const failed = code === undefined ? normalized(err).slice(0, 1).join('') : `code ${code}`;
-  const full = [failed, ...lines].join('\n');
-  if (failed !== '') return { shown: failed, full };
-  return { shown: lines.length === 1 && lines[0]!.length < 90 ? lines[0]! : linesOf(lines.length), full };
-}
-
-const linesOf = (count: number): string => (count === 1 ? '1 line' : `${count} lines`);
-
-const having =
-  (pattern: RegExp) =>
-  (lines: string[]): string[] =>
-    lines.filter((line) => pattern.test(line)).sort();
 
 /** The names in front of `:` or `=`, of what is the same in kind and not in number. */
 const names =
@@ -106,6 +43,11 @@ async function prepare(bench: Bench): Promise<void> {
     const properties = { KEYS: `admin_key_${index}`, TAGS: 'TagA', UNIQ_KEY: `ADMIN${index}`, index: String(index) };
     await bench.put(TOPIC, { body: `body ${index}`, queueId: index % 4, properties });
   }
+  // A client may begin with its heartbeats before it knows a broker; the next ones come after half a minute.
+  await bench.until('the producer known', async () => {
+    const { err } = await command(bench, `producerConnection -g ${PRODUCERS} -t ${TOPIC}`);
+    return err === '' ? true : undefined;
+  });
   await bench.until('all consumed', async () => {
     const found = await client.call<unknown[]>('wide.deliveries', { name: 'admin-consumer' });
     if (found.length < 20) return undefined;
@@ -204,11 +146,11 @@ export const mqadmin: Chapter & { prepare: (bench: Bench) => Promise<void> } = {
     ]),
     output('updateTopicPerm -b {broker} -t admin_new -p 4'),
     output('updateTopicPerm -b {broker} -t admin_none -p 4'),
-    output('topicList', { of: ofAdmin }),
+    output('topicList', { of: ofAdmin, until: /admin_list_2/ }),
     output('topicClusterList -t admin_topic'),
     output('topicRoute -t admin_topic'),
     output('topicRoute -t admin_none'),
-    output('topicStatus -t admin_topic'),
+    output('topicStatus -t admin_topic', { of: (lines) => lines.map((line) => line.replace(/(TPS: ).*/, '$1<n>')) }),
     output('topicStatus -t admin_none'),
     output('allocateMQ -t admin_topic -i 1.1.1.1,2.2.2.2'),
     output('statsAll -t admin_topic', { of: (lines) => lines.map((line) => line.split(' ').slice(0, 2).join(' ')) }),
@@ -221,11 +163,17 @@ export const mqadmin: Chapter & { prepare: (bench: Bench) => Promise<void> } = {
     output('getConsumerConfig -g admin_made'),
     output('getConsumerConfig -g admin_nobody'),
     output('consumerProgress -g admin_group', {
+      until: /Consume Diff Total: 0/,
       // The retry topic has a row once the client has saved its offset.
-      of: (lines) => lines.filter((line) => !isOfRetries(line)).map((line) => line.replaceAll(/\d+\.\d+/g, '<n>')),
+      // What it has pulled and not committed (inflight) depends on when it asks next.
+      of: (lines) =>
+        lines
+          .filter((line) => !isOfRetries(line))
+          .map((line) => line.replaceAll(/\d+\.\d+/g, '<n>').replace(/-?\d+( <time>$| N\/A$)/, '<n>$1'))
+          .map((line) => line.replace(/^(Consume Inflight Total:) .*/, '$1 <n>')),
     }),
     output('consumerProgress -g admin_nobody'),
-    output('consumerConnection -g admin_group'),
+    output('consumerConnection -g admin_group', { until: /%RETRY%admin_group/ }),
     output('consumerConnection -g admin_nobody'),
     output('producerConnection -g admin_producers -t admin_topic'),
     output('producerConnection -g admin_nobody -t admin_topic'),
@@ -234,7 +182,8 @@ export const mqadmin: Chapter & { prepare: (bench: Bench) => Promise<void> } = {
       behaviour: '`consumerStatus -g admin_group -i CLIENT`',
       client: 'mqadmin',
       async run(bench) {
-        const answer = await command(bench, `consumerStatus -g admin_group -i ${await listener(bench)}`);
+        const line = `consumerStatus -g admin_group -i ${await listener(bench)}`;
+        const answer = await settled(bench, line, /%RETRY%admin_group +broker-a/);
         return shown(answer, (lines) =>
           having(/^#|^admin_|^%RETRY%/)(
             lines.map((line) => withoutRetryOffset(line.replaceAll(/ \d+\.\d\d/g, ' <n>'))),
@@ -278,6 +227,7 @@ export const mqadmin: Chapter & { prepare: (bench: Bench) => Promise<void> } = {
     output('consumeMessage -t admin_topic -b broker-a -i 0 -o 0 -c 2', { of: having(/^(Consume|MSGID)/) }),
     // Without how far the group is: it says so once a second.
     output('brokerConsumeStats -b {broker}', {
+      until: /admin_topic +admin_group +broker-a +3 +6/,
       of: (lines) => ofAdmin(lines).map((line) => line.split(' ').slice(0, 5).join(' ')),
     }),
     output('resetOffsetByTime -g admin_group -t admin_topic -s 0 -f true'),
@@ -322,5 +272,18 @@ export const mqadmin: Chapter & { prepare: (bench: Bench) => Promise<void> } = {
     output('deleteSubGroup -c DefaultCluster -g admin_made'),
     output('deleteTopic -c DefaultCluster -t admin_new'),
     output('deleteTopic -c DefaultCluster -t admin_none'),
+    {
+      behaviour: '`updateBrokerConfig -k brokerPermission` of 4, of 2, of 6: a send and a pull with each',
+      client: 'mqadmin',
+      async run(bench) {
+        const results: string[] = [];
+        for (const perm of [4, 2, 6]) {
+          const { err } = await command(bench, `updateBrokerConfig -b {broker} -k brokerPermission -v ${perm}`);
+          const answers = [await bench.send(TOPIC), await bench.pull(TOPIC, 0)];
+          results.push(`${perm}: ${err === '' ? answers.map(said).join(' and ') : 'failed'}`);
+        }
+        return results.join('; ');
+      },
+    },
   ],
 };

@@ -13,7 +13,7 @@ async function filled(bench: Bench, topic: string, count: number, queues = 1): P
 
 const INVISIBLE_MS = 3_000;
 /** Longer than a broker needs to come back. */
-const LONG_MS = 50_000;
+const LONG_MS = 35_000;
 /** After the end of the invisible time; RocketMQ takes up to seven seconds, a busy machine longer. */
 const AGAIN_MS = 12_000;
 

@@ -10,6 +10,8 @@ export interface BrokerPeer {
   /** Process id of the broker, the one to measure or to signal; changes with startBroker(). */
   readonly pid: number;
   readonly exited: boolean;
+  /** What the broker has logged; of a long log the end. */
+  log(): string;
   /** Ends the broker in an orderly way; its store and its ports are kept for startBroker(). */
   stopBroker(): Promise<void>;
   /** Ends the broker by SIGKILL. */

@@ -3,7 +3,7 @@
  * as the reference that every suite runs against first and that the benchmark measures.
  */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrokerPeer } from './broker-peer.ts';
@@ -162,6 +162,10 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
     },
     get exited() {
       return hasExited(broker);
+    },
+    log() {
+      const files = [join(home, 'broker.out'), join(home, 'logs', 'rocketmqlogs', 'broker.log')];
+      return files.map((file) => (existsSync(file) ? readFileSync(file, 'utf8') : '')).join('');
     },
     async stopBroker() {
       // Its own shutdown sleeps for seconds before it flushes.

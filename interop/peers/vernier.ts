@@ -82,7 +82,7 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
   };
 }
 
-export async function startVernier(options: VernierOptions): Promise<BrokerPeer & { log(): string }> {
+export async function startVernier(options: VernierOptions): Promise<BrokerPeer> {
   const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
   const storeDir = options.storeDir ?? join(home, 'store');
   const settings = {
