@@ -134,7 +134,9 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
   const orders: OrderInfos = new OrderInfos({
     ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
-    isUsed: (topic, group, queueId) => queueId < (topics.select(topic)?.readQueueNums ?? 0) && groups.has(group),
+    // A deletion that a kill comes into leaves the topic, with the acks that were answered meanwhile.
+    isUsed: (topic, group, queueId) =>
+      groups.has(group) && (topics.isBeingDeleted(topic) || queueId < (topics.select(topic)?.readQueueNums ?? 0)),
   });
   const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
   const offsetsTable: SavedTable = {
@@ -294,6 +296,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     topicAdmin: new TopicAdmin({
       ...{ ...topicParts, offsetsFile: operatorsOffsets, staticTopics, mappingsFile: metadata.mappings },
       whenPopsEnd: () => pop.popped.settled(),
+      holdOffsets: () => pop.holdOffsets(),
     }),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
@@ -337,10 +340,13 @@ export async function loadTables(
   await fileSystem.makeDirectory(metadataDirectory(root));
   // A table that is saved durably would go with the name of its directory.
   await fileSystem.syncDirectory(root);
+  // A process that was killed may have left a table's name in the cache alone: what is read here has to be there after a power
+  // cut too.
+  await fileSystem.syncDirectory(metadataDirectory(root));
   await metadata.load();
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
-  if (await pop.popped.recover()) await metadata.places.save();
+  await pop.recover();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();

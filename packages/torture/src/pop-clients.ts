@@ -120,7 +120,8 @@ export class PopClients {
     const fields = answer.extFields!;
     const popTime = Number(fields.popTime);
     const isWithin = group.resetCount === before.resetCount;
-    const epoch = model.epoch() === before.epoch ? before.epoch : -1;
+    // The clock was set meanwhile: its times are comparable with none, not with each other's either.
+    const epoch = model.epoch() === before.epoch ? before.epoch : Number.NaN;
     const all: Held[] = [];
     for (const message of recordsOf(answer.body!)) {
       const sent = model.known(message);

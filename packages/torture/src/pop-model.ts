@@ -265,6 +265,8 @@ export class PopModel {
     for (const ends of [this.#deadBelow, this.#answeredBelow]) {
       for (const [topic, below] of ends) ends.set(topic, Math.min(below, maxPhyOffset));
     }
+    // A deletion holds only when the log up to its end is on disk.
+    for (const [topic, below] of this.#begunBelow) if (below > maxPhyOffset) this.#begunBelow.delete(topic);
     for (const list of messages.values()) {
       for (const message of list) {
         if (!POP_TOPICS.includes(message.topic)) continue;

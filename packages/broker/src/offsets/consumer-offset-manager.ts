@@ -230,6 +230,20 @@ export class ConsumerOffsetManager {
     if (topics.length > 0) this.#changed();
   }
 
+  /** Puts each offset that is behind the end of its queue there. True: there were some. */
+  lowerTo(endOf: (topic: string, queueId: number) => number): boolean {
+    let isAny = false;
+    for (const [key, offsets] of this.#offsets) {
+      const at = key.lastIndexOf(SEPARATOR);
+      const topic = key.slice(0, at);
+      for (const [queueId, offset] of offsets) {
+        const end = endOf(topic, queueId);
+        if (offset > end) isAny = this.commit(key.slice(at + 1), topic, queueId, end) || isAny;
+      }
+    }
+    return isAny;
+  }
+
   removeTopic(topic: string): void {
     this.#remove((key) => isOfTopic(key, topic));
   }

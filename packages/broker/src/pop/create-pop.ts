@@ -86,13 +86,14 @@ export class PopServices {
   /** Told of each save of the offsets' table. */
   readonly popped: PoppedOffsets;
   readonly #durable: DurableOffsets;
+  readonly #queues: PopQueues;
   readonly #parts: PopParts;
   #hasLostBatches = false;
 
   constructor(parts: PopParts) {
     const { config, clock, offsets, store, logger, orders, budget } = parts;
     this.#parts = parts;
-    const durable = new DurableOffsets(offsets, store, parts.topics, logger);
+    const durable = new DurableOffsets(offsets, store, logger);
     const inFlight = new InFlightTable(budget, () => clock.monotonic());
     const locks = new QueueLocks();
     const log = new ReviveLog(parts);
@@ -105,13 +106,37 @@ export class PopServices {
     this.notificationPolling = new PopPolling(clock, config);
     const { permission, polling, notificationPolling } = this;
     const shared = { ...parts, permission, start, durable, popped, inFlight, locks, log, polling, orders };
-    this.pop = new PopService({ ...shared, queues: new PopQueues(shared) });
+    this.#queues = new PopQueues(shared);
+    this.pop = new PopService({ ...shared, queues: this.#queues });
     this.acks = new AckService({ ...shared, ordered: new OrderedAcks(shared) });
     this.changes = new ChangeInvisibleService({ ...shared, acks: this.acks });
     this.notifications = new NotificationService({ ...shared, polling: notificationPolling });
     this.peeks = new PeekService(shared);
     this.assignments = new AssignmentService(parts);
     this.revive = new ReviveService({ ...shared, retries: new ReviveRetries(shared) });
+  }
+
+  /**
+   * When the tables were read, and before there are messages that they do not know: takes in what the log knows better. Resolves
+   * when that is on disk. Rejects STORE_READ_FAILED, BROKER_METADATA_WRITE_FAILED.
+   *
+   * A kill in the deletion of a topic leaves its batches in the file, and a power cut under ASYNC_FLUSH leaves batches and
+   * offsets of messages that are lost. Other messages get their numbers, and the group would never have them.
+   */
+  async recover(): Promise<void> {
+    const { orders, ordersFile, offsets, offsetsFile, placesFile, store, topics } = this.#parts;
+    if (await this.popped.recover()) await placesFile.save();
+    const end = store.maxPhyOffset;
+    const hasDead = orders.dropDead((topic, logOffset) => {
+      const deletedBelow = store.deletedBelow(topic);
+      return logOffset === undefined ? deletedBelow === 0 : logOffset >= deletedBelow && logOffset < end;
+    });
+    const hasLost = offsets.lowerTo((topic, queueId) => {
+      const isQueue = queueId < (topics.select(topic)?.readQueueNums ?? 0);
+      return isQueue ? store.getMaxOffsetInQueue(topic, queueId) : Number.POSITIVE_INFINITY;
+    });
+    if (hasDead) await ordersFile.save();
+    if (hasLost) await offsetsFile.save();
   }
 
   /** When the tables were read: puts offsets behind the acks that are on disk, and begins to give messages again. */
@@ -127,6 +152,7 @@ export class PopServices {
   /** The group's offsets in a topic are gone: one of them was deleted. Its next pop is its first one. */
   forget(group: string, topic: string): void {
     this.#durable.forgetAll(group, topic);
+    this.#queues.forget(group, topic);
     if (this.#parts.orders.clearAll(topic, group)) this.#hasLostBatches = true;
   }
 
@@ -143,6 +169,25 @@ export class PopServices {
     await offsetsFile.save();
     await placesFile.save();
     if (store.failure !== undefined) throw store.failure;
+  }
+
+  /**
+   * Before a topic is deleted: when it resolves, no table of offsets on disk counts as younger than the deletion until the
+   * function that it gives is called, which is when the offsets of the topic are gone. Rejects as `saveOffsets` does.
+   */
+  async holdOffsets(): Promise<() => void> {
+    const { offsetsFile, placesFile } = this.#parts;
+    const { release, isBehind } = this.popped.hold();
+    try {
+      if (!isBehind) {
+        await offsetsFile.save();
+        await placesFile.save();
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return release;
   }
 
   /** A message can be read. */
