@@ -244,7 +244,9 @@ export class PopClients {
     };
     const { group, until } = held;
     held.isTimed = false;
+    model.changing.add(held);
     const answer = await this.#ask(RequestCode.CHANGE_MESSAGE_INVISIBLETIME, fields);
+    model.changing.delete(held);
     if (answer?.code !== ResponseCode.SUCCESS) return group.notChanged(held);
     const isStillInTime = wasInTime && model.now < until && model.epoch() === held.epoch;
     const popTime = Number(answer.extFields!.popTime);

@@ -230,17 +230,21 @@ export class ConsumerOffsetManager {
     if (topics.length > 0) this.#changed();
   }
 
-  /** Puts each offset that is behind the end of its queue there. True: there were some. */
-  lowerTo(endOf: (topic: string, queueId: number) => number): boolean {
+  /** Lowers each offset to `endOf` of its queue when it is behind that; to -1: the group has none there. True: there were some. */
+  lowerTo(endOf: (group: string, topic: string, queueId: number) => number): boolean {
     let isAny = false;
     for (const [key, offsets] of this.#offsets) {
       const at = key.lastIndexOf(SEPARATOR);
-      const topic = key.slice(0, at);
+      const [topic, group] = [key.slice(0, at), key.slice(at + 1)];
       for (const [queueId, offset] of offsets) {
-        const end = endOf(topic, queueId);
-        if (offset > end) isAny = this.commit(key.slice(at + 1), topic, queueId, end) || isAny;
+        const end = endOf(group, topic, queueId);
+        if (offset <= end) continue;
+        isAny = true;
+        if (end >= 0) this.commit(group, topic, queueId, end);
+        else if (offsets.delete(queueId)) this.#budget.give(OFFSET_BYTES);
       }
     }
+    if (isAny) this.#changed();
     return isAny;
   }
 

@@ -2,6 +2,7 @@ import type { TopicRouteData } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import type { Budget } from '../base/budget.ts';
 import type { Caller } from '../base/caller.ts';
+import { REVIVE_GROUP } from '../base/names.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { SqlFilters } from '../filter/sql-filters.ts';
@@ -124,19 +125,28 @@ export class PopServices {
    * offsets of messages that are lost. Other messages get their numbers, and the group would never have them.
    */
   async recover(): Promise<void> {
-    const { orders, ordersFile, offsets, offsetsFile, placesFile, store, topics } = this.#parts;
+    const { orders, ordersFile, offsets, offsetsFile, placesFile, store, topics, logger } = this.#parts;
     if (await this.popped.recover()) await placesFile.save();
     const end = store.maxPhyOffset;
     const hasDead = orders.dropDead((topic, logOffset) => {
       const deletedBelow = store.deletedBelow(topic);
       return logOffset === undefined ? deletedBelow === 0 : logOffset >= deletedBelow && logOffset < end;
     });
-    const hasLost = offsets.lowerTo((topic, queueId) => {
-      const isQueue = queueId < (topics.select(topic)?.readQueueNums ?? 0);
-      return isQueue ? store.getMaxOffsetInQueue(topic, queueId) : Number.POSITIVE_INFINITY;
+    const hasLost = offsets.lowerTo((group, topic, queueId) => {
+      if (queueId >= (topics.select(topic)?.readQueueNums ?? 0)) return Number.POSITIVE_INFINITY;
+      // The offset of redelivery is the last entry that is done with, not the next one.
+      return store.getMaxOffsetInQueue(topic, queueId) - (group === REVIVE_GROUP ? 1 : 0);
     });
     if (hasDead) await ordersFile.save();
-    if (hasLost) await offsetsFile.save();
+    if (!hasLost && !this.popped.isOld) return;
+    try {
+      await offsetsFile.save();
+      await placesFile.save();
+    } catch (error) {
+      if (hasLost) throw error;
+      // A full disk is no reason not to start: what is there can be consumed.
+      logger.warn({ err: error }, `the offsets are not saved at the start: ${(error as Error).message}`);
+    }
   }
 
   /** When the tables were read: puts offsets behind the acks that are on disk, and begins to give messages again. */

@@ -47,6 +47,7 @@ export class PoppedOffsets {
   /** Of deletions that are under way: offsets in the log that no place gets to. */
   readonly #holds = new Set<{ readonly logOffset: number }>();
   #prepared = 0;
+  #isOld = false;
 
   constructor(parts: PoppedOffsetsParts) {
     this.#parts = parts;
@@ -103,6 +104,14 @@ export class PoppedOffsets {
   }
 
   /**
+   * The table on disk was older than the log at the start. Until it is saved, each start takes it for older than deletions that
+   * are done with, and drops offsets that are younger than these.
+   */
+  get isOld(): boolean {
+    return this.#isOld;
+  }
+
+  /**
    * When the tables were read: commits what checkpoints say that are younger. True: there was no place yet, and it has to be
    * saved before anything is popped. Rejects STORE_READ_FAILED.
    */
@@ -114,6 +123,7 @@ export class PoppedOffsets {
       places.set(PLACE, { queueOffset: store.maxPhyOffset, last: undefined });
       return true;
     }
+    this.#isOld = from < store.maxPhyOffset;
     this.#dropDeleted(from);
     let count = await this.#read(TIMER_TOPIC, 0, from);
     for (let queueId = 0; queueId < log.queueCount; queueId++) count += await this.#read(log.topic, queueId, from);

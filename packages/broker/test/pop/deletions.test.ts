@@ -264,3 +264,22 @@ test('deletions: offsets that were saved at the end of the log are older than a 
   assert.deepEqual(await pop.bodies(inOrder), ['d', 'e']);
   await pop.broker.stop();
 });
+
+test('deletions: what is acknowledged in order after a deletion that a kill came into holds over the next kill', async () => {
+  const pop = await PopMachine.start({}, { flushConsumerOffsetInterval: 3_600 * SECOND });
+  await pop.send('T', 'a');
+  for (const each of await pop.pop(inOrder)) await pop.ack(each);
+  pop.context.offsets.removeTopic = () => {
+    throw new Error('killed here');
+  };
+  await assert.rejects(deleteTopic(pop), /killed here/);
+  await pop.kill();
+  await pop.send('T', 'b', 'c');
+  const [b] = await pop.pop(inOrder);
+  assert.equal(await pop.ack(b!), ResponseCode.SUCCESS);
+  await pop.broker.machine.until(pop.context.metadata.offsets.save(), 'offsets');
+  await pop.kill();
+  await pop.advance(31 * SECOND);
+  assert.deepEqual(await pop.bodies(inOrder), ['c']);
+  await pop.broker.stop();
+});

@@ -93,3 +93,19 @@ test('POP with timed messages: a start that is later than half of the wheel find
   assert.deepEqual(await pop.bodies(), ['b']);
   await pop.broker.stop();
 });
+
+test('POP with timed messages: a checkpoint that is put back does not move a group that was deleted since', async () => {
+  const pop = await start({}, { timerRollWindowSlot: 5 });
+  await pop.send('T', 'a');
+  assert.deepEqual(await pop.bodies(), ['a']);
+  assert.equal(await pop.broker.machine.until(pop.context.groupAdmin.delete('g', true), 'deletion'), undefined);
+  await pop.advance(8 * SECOND);
+  const waiting = await pop.broker.read('rmq_sys_wheel_timer');
+  assert.ok(
+    waiting.some(({ properties }) => properties.has('TIMER_ROLL_TIMES')),
+    'it was put back',
+  );
+  await pop.kill();
+  assert.deepEqual(await pop.bodies(), ['a'], 'the group begins anew');
+  await pop.broker.stop();
+});
