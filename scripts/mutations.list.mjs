@@ -1417,4 +1417,15 @@ export const mutations = [
       name: 'revive: a checkpoint that comes again behind its acks',
     },
   },
+  {
+    name: 'POP: a checkpoint gives whatever message has the number',
+    package: 'broker',
+    file: 'pop/revive-retries.ts',
+    from: 'message.commitLogOffset > (point.logOffset ?? Number.POSITIVE_INFINITY)',
+    to: 'message.commitLogOffset < 0',
+    test: {
+      file: 'packages/broker/test/pop/deletions.test.ts',
+      name: 'deletions: a checkpoint gives no message that is younger',
+    },
+  },
 ];

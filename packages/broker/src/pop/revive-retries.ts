@@ -98,8 +98,9 @@ export class ReviveRetries {
     try {
       const message = await this.#message(point, queueOffset);
       this.#checkDeletion(point);
-      // It has expired, or was deleted with its topic.
-      if (message === undefined || !this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
+      // It has expired, was lost, or was deleted with its topic: what has its number now is younger than what was popped.
+      if (message === undefined || message.commitLogOffset > (point.logOffset ?? Number.POSITIVE_INFINITY)) return 0;
+      if (!this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
       const stored = await this.#putCopy(point, message);
       if (!(stored instanceof Refusal)) {
         this.#revivedTotal++;

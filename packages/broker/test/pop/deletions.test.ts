@@ -283,3 +283,17 @@ test('deletions: what is acknowledged in order after a deletion that a kill came
   assert.deepEqual(await pop.bodies(inOrder), ['c']);
   await pop.broker.stop();
 });
+
+test('deletions: a checkpoint gives no message that is younger than it, also when nobody knows of the deletion any more', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'old');
+  assert.deepEqual(await pop.bodies(), ['old']);
+  assert.equal(await deleteTopic(pop), undefined);
+  // As when the files of the log have expired that the deletion was about.
+  pop.broker.store.deletedBelow = () => 0;
+  await pop.send('T', 'new');
+  await pop.advance(31 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['new']);
+  assert.equal(pop.revivedTotal, 0);
+  await pop.broker.stop();
+});
