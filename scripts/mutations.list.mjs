@@ -818,8 +818,8 @@ export const mutations = [
     name: 'POP: a reset is answered before a start knows that checkpoints from before it say nothing',
     package: 'broker',
     file: 'pop/create-pop.ts',
-    from: 'await placesFile.save();\n',
-    to: '',
+    from: 'await placesFile.save();\n    if (store.failure',
+    to: 'if (store.failure',
     test: { file: 'packages/broker/test/pop/hostile.test.ts', name: 'a reset to an earlier offset holds' },
   },
   {
@@ -1068,14 +1068,14 @@ export const mutations = [
     },
   },
   {
-    name: 'POP: a checkpoint of a deleted topic gives messages of the one that is made again',
+    name: 'POP: a checkpoint of a deleted topic gives copies of its messages again',
     package: 'broker',
     file: 'pop/revive-retries.ts',
     from: 'if (logOffset !== undefined && logOffset < deletedBelow(store, topic, normalTopic)) return false;',
     to: 'if (logOffset !== undefined && logOffset < 0) return false;',
     test: {
-      file: 'packages/broker/test/pop/found-by-torture.test.ts',
-      name: 'found: a checkpoint of a topic that was deleted',
+      file: 'packages/broker/test/pop/deletions.test.ts',
+      name: 'deletions: a retry topic of a group that nobody knew of',
     },
   },
   {
@@ -1426,6 +1426,17 @@ export const mutations = [
     test: {
       file: 'packages/broker/test/pop/deletions.test.ts',
       name: 'deletions: a checkpoint gives no message that is younger',
+    },
+  },
+  {
+    name: 'POP: a repeated ack in order is answered before the first one is on disk',
+    package: 'broker',
+    file: 'pop/ordered-acks.ts',
+    from: 'else if (outcome.isRepeated) await file.settled();',
+    to: '',
+    test: {
+      file: 'packages/broker/test/pop/ordered.test.ts',
+      name: 'ordered pop: a repeated ack is answered when the first one is on disk',
     },
   },
 ];

@@ -54,8 +54,8 @@ export interface PopParts {
   readonly stats: BrokerStats;
   readonly orders: OrderInfos;
   readonly modes: RequestModes;
-  readonly ordersFile: Pick<MetadataFile, 'save'>;
-  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  readonly ordersFile: Pick<MetadataFile, 'save' | 'settled'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save' | 'settled'>;
   readonly modesFile: Pick<MetadataFile, 'save'>;
   readonly placesFile: Pick<MetadataFile, 'save'>;
   /** Of checkpoints in memory. */

@@ -13,8 +13,8 @@ export interface OrderedAcksParts {
   readonly orders: OrderInfos;
   readonly locks: QueueLocks;
   readonly polling: Pick<PopPolling, 'notify'>;
-  readonly ordersFile: Pick<MetadataFile, 'save'>;
-  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  readonly ordersFile: Pick<MetadataFile, 'save' | 'settled'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save' | 'settled'>;
   /** Whether an ack of a message whose batch nobody knows counts. Without it: when the message was there to be popped. */
   believes?(ack: UnknownAck): boolean;
 }
@@ -29,6 +29,14 @@ export interface UnknownAck {
   readonly committed: number;
   /** Unix milliseconds. */
   readonly popTime: number;
+}
+
+interface Outcome {
+  readonly refusal: Refusal | undefined;
+  readonly isCommitted: boolean;
+  /** The group is behind one of the messages already. */
+  readonly isRepeated: boolean;
+  readonly isInOrderInfo: boolean;
 }
 
 const UNKNOWN: OrderedAck = { kind: 'unknown' };
@@ -58,10 +66,13 @@ export class OrderedAcks {
     const key = queueKeyOf(topic, group, queueId);
     const outcome = await locks.run(key, () => this.#commit(group, topic, queueId, queueOffsets, popTime));
     if (store.config.flushDiskType !== 'SYNC_FLUSH') return outcome.refusal;
-    if (outcome.isCommitted) await (outcome.isInOrderInfo ? ordersFile : offsetsFile).save();
+    const file = outcome.isInOrderInfo ? ordersFile : offsetsFile;
+    if (outcome.isCommitted) await file.save();
+    // The first one may still be on its way to the disk, or have failed to get there.
+    else if (outcome.isRepeated) await file.settled();
     // Batches are not saved any more then.
     const { failure } = store;
-    if (outcome.isCommitted && failure !== undefined) {
+    if ((outcome.isCommitted || outcome.isRepeated) && failure !== undefined) {
       const remark = `the ack is not on disk, the store is read-only: ${failure.message}`;
       return outcome.refusal ?? new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, remark);
     }
@@ -87,14 +98,18 @@ export class OrderedAcks {
     queueId: number,
     queueOffsets: readonly number[],
     popTime: number,
-  ): Promise<{ refusal: Refusal | undefined; isCommitted: boolean; isInOrderInfo: boolean }> {
+  ): Promise<Outcome> {
     const { offsets, orders, polling } = this.#parts;
     const isInOrderInfo = orders.get(topic, group, queueId) !== undefined;
     let refusal: Refusal | undefined;
     let isCommitted = false;
+    let isRepeated = false;
     for (const queueOffset of queueOffsets) {
       const committed = offsets.query(group, topic, queueId);
-      if (queueOffset < committed) continue;
+      if (queueOffset < committed) {
+        isRepeated = true;
+        continue;
+      }
       const asked = { group, topic, queueId, queueOffset, committed, popTime };
       const isBelieved = isInOrderInfo || (await this.#isBelieved(asked));
       if (!isBelieved && this.#parts.believes !== undefined) continue;
@@ -116,6 +131,6 @@ export class OrderedAcks {
     if (isCommitted && orders.blockedUntil(topic, group, queueId, undefined, 0) === 0) {
       polling.notify(group, topic, queueId);
     }
-    return { refusal, isCommitted, isInOrderInfo };
+    return { refusal, isCommitted, isRepeated, isInOrderInfo };
   }
 }

@@ -109,3 +109,31 @@ test('POP with timed messages: a checkpoint that is put back does not move a gro
   assert.deepEqual(await pop.bodies(), ['a'], 'the group begins anew');
   await pop.broker.stop();
 });
+
+test('POP with timed messages: redelivery after a start waits for acks that are put back', async () => {
+  const pop = await start({}, { timerRollWindowSlot: 5 });
+  const slowReads = (ms: number): void => {
+    const { store, machine } = pop.broker;
+    const getMessage = store.getMessage.bind(store);
+    store.getMessage = async (group, topic, ...rest) => {
+      if (topic === 'rmq_sys_wheel_timer') await machine.scheduler.delay(ms);
+      return getMessage(group, topic, ...rest);
+    };
+  };
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop({ invisibleMs: 4 * SECOND });
+  // The checkpoint has come.
+  await pop.advance(3.3 * SECOND);
+  slowReads(50);
+  assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+  // When it is taken up, its time is farther away than the window.
+  pop.broker.machine.scheduler.stepWallClock(-10 * SECOND);
+  await pop.advance(200);
+  const machine = pop.broker.kill();
+  machine.scheduler.stepWallClock(60 * SECOND);
+  await pop.startOn(machine);
+  slowReads(SECOND);
+  await pop.advance(20 * SECOND);
+  assert.deepEqual(await pop.bodies(), ['b']);
+  await pop.broker.stop();
+});
