@@ -1300,8 +1300,8 @@ export const mutations = [
     name: 'POP: acks in order are not saved while their topic is being deleted',
     package: 'broker',
     file: 'create-context.ts',
-    from: '(topics.isBeingDeleted(topic) || queueId <',
-    to: '(queueId <',
+    from: 'topics.isBeingDeleted(topic) || queueId <',
+    to: 'queueId <',
     test: {
       file: 'packages/broker/test/pop/deletions.test.ts',
       name: 'deletions: an ack in order that was under way',
@@ -1437,6 +1437,17 @@ export const mutations = [
     test: {
       file: 'packages/broker/test/pop/ordered.test.ts',
       name: 'ordered pop: a repeated ack is answered when the first one is on disk',
+    },
+  },
+  {
+    name: 'POP: acks in order of a group that is not known are forgotten',
+    package: 'broker',
+    file: 'create-context.ts',
+    from: 'topics.isBeingDeleted(topic) || queueId <',
+    to: "groups.has('g') && queueId <",
+    test: {
+      file: 'packages/broker/test/pop/ordered.test.ts',
+      name: 'ordered pop: acks hold when the group that the pop made',
     },
   },
 ];

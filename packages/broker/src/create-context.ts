@@ -134,9 +134,10 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
   const orders: OrderInfos = new OrderInfos({
     ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
-    // A deletion that a kill comes into leaves the topic, with the acks that were answered meanwhile.
-    isUsed: (topic, group, queueId) =>
-      groups.has(group) && (topics.isBeingDeleted(topic) || queueId < (topics.select(topic)?.readQueueNums ?? 0)),
+    // A deletion that a kill comes into leaves the topic, with the acks that were answered meanwhile. A group that is not known
+    // may have been made by the pop, and not have been saved: batches of deleted ones go with their offsets, or after a day.
+    isUsed: (topic, _group, queueId) =>
+      topics.isBeingDeleted(topic) || queueId < (topics.select(topic)?.readQueueNums ?? 0),
   });
   const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
   const offsetsTable: SavedTable = {

@@ -30,7 +30,7 @@ export interface OrderInfosDeps {
   changed(): void;
   readonly putsOnDisk: PutsOnDisk;
   readonly budget: Budget;
-  /** The group may still pop from the queue: both exist. */
+  /** The group may still pop from the queue. */
   isUsed(topic: string, group: string, queueId: number): boolean;
 }
 

@@ -148,3 +148,20 @@ test('ordered pop: a repeated ack is answered when the first one is on disk, and
   assert.ok(pop.broker.store.failure, 'the store has failed');
   assert.equal(await pop.ack(a!), ResponseCode.SERVICE_NOT_AVAILABLE);
 });
+
+test('ordered pop: acks hold when the group that the pop made is not on disk at the next start', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop({ ...inOrder, maxMessages: 1 });
+  assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+  pop.context.groups.delete('g');
+  await pop.broker.machine.until(pop.context.metadata.groups.save(), 'groups');
+  await pop.kill();
+  // Another group's ack saves the batches.
+  await pop.send('U', 'x');
+  const [x] = await pop.pop({ ...inOrder, group: 'h', topic: 'U' });
+  assert.equal(await pop.ack(x!), ResponseCode.SUCCESS);
+  await pop.kill();
+  assert.deepEqual(await pop.bodies(inOrder), ['b']);
+  await pop.broker.stop();
+});
