@@ -3,6 +3,7 @@
 // process is a violation too.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { commandFile, ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 
@@ -34,6 +35,7 @@ if (![seed, rounds, processes].every(Number.isSafeInteger) || rounds < 1 || proc
 }
 ensureInstalled();
 ensureBuilt();
+const { replayCommand } = await import(pathToFileURL(join(root, 'packages', 'torture', 'dist', 'index.js')).href);
 
 const histories = Math.ceil(rounds / CRASHES_PER_SEED);
 const startedAt = performance.now();
@@ -76,7 +78,7 @@ function worker(index) {
       clearTimeout(watch);
       children.delete(child);
       if (hung) {
-        const replay = `vernier torture --seed ${last + 1} --rounds ${CRASHES_PER_SEED}`;
+        const replay = replayCommand(last + 1, values);
         const violation = { seed: last + 1, message: `no end after ${SILENCE_MS_MAX / 1000} s`, steps: [], replay };
         resolve({ code: 1, answer: { histories: 0, counters: {}, violation } });
       } else resolve({ code: code ?? 1, answer: text === '' ? undefined : JSON.parse(text) });

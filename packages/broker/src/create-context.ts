@@ -136,7 +136,10 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const delays: DelayOffsets = new DelayOffsets(now, () => metadata.delays.changed(), putsOnDisk);
   const orders: OrderInfos = new OrderInfos({
     ...{ now, putsOnDisk, budget: budgets.orders, changed: () => metadata.orders.changed() },
-    isUsed: (topic, group, queueId) => queueId < (topics.select(topic)?.readQueueNums ?? 0) && groups.has(group),
+    // A deletion that a kill comes into leaves the topic, with the acks that were answered meanwhile. A group that is not known
+    // may have been made by the pop, and not have been saved: batches of deleted ones go with their offsets, or after a day.
+    isUsed: (topic, _group, queueId) =>
+      topics.isBeingDeleted(topic) || queueId < (topics.select(topic)?.readQueueNums ?? 0),
   });
   const modes: RequestModes = new RequestModes(() => metadata.modes.changed(), budgets.modes);
   const offsetsTable: SavedTable = {
@@ -309,6 +312,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     topicAdmin: new TopicAdmin({
       ...{ ...topicParts, offsetsFile: operatorsOffsets, staticTopics, mappingsFile: metadata.mappings },
       whenPopsEnd: () => pop.popped.settled(),
+      holdOffsets: () => pop.holdOffsets(),
     }),
     groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
@@ -361,13 +365,16 @@ export async function loadTables(
   await fileSystem.makeDirectory(metadataDirectory(root));
   // A table that is saved durably would go with the name of its directory.
   await fileSystem.syncDirectory(root);
+  // A process that was killed may have left a table's name in the cache alone: what is read here has to be there after a power
+  // cut too.
+  await fileSystem.syncDirectory(metadataDirectory(root));
   await metadata.load();
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
   for (const topic of staticTopics.keepOnly((name) => topics.select(name) !== undefined)) {
     logger.warn({ topic }, `topicQueueMapping.json names a topic that there is not: ${topic}; it is left out`);
   }
-  if (await pop.popped.recover()) await metadata.places.save();
+  await pop.recover();
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();

@@ -187,7 +187,8 @@ export class BrokerFront implements FrontOfHistory {
   }
 
   /** What a start found is what somebody committed, the last of it when everything was saved. */
-  #checkOffsets({ offsets }: BrokerContext, isBackup: boolean): void {
+  #checkOffsets({ offsets, store }: BrokerContext, isBackup: boolean): void {
+    const mayLose = !this.#endedCleanly && store.config.flushDiskType === 'ASYNC_FLUSH';
     for (const topic of this.topics) {
       for (let queueId = 0; queueId < QUEUES; queueId++) {
         const queue = `${topic}@${queueId}`;
@@ -198,6 +199,7 @@ export class BrokerFront implements FrontOfHistory {
             `${queue}: offset ${current} was committed before a clean shutdown, the table has ${found}`,
           );
         }
+        if (mayLose) this.#model.endsAt(queue, store.getMaxOffsetInQueue(topic, queueId));
         this.#model.found(queue, found, isBackup);
       }
     }

@@ -49,6 +49,12 @@ export class BrokerModel {
     for (const [queue, { fading }] of this.#offsets) if (isTaken(queue)) fading.clear();
   }
 
+  /** Its messages from `end` on are lost: a start puts an offset behind it there. */
+  endsAt(queue: string, end: number): void {
+    const { allowed, ever } = this.#offset(queue);
+    if ([...ever].some((offset) => offset > end)) allowed.add(end);
+  }
+
   /** What a start found; `isBackup`: in the copy before the table. */
   found(queue: string, offset: number, isBackup: boolean): void {
     const known = this.#offset(queue);

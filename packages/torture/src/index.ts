@@ -11,6 +11,7 @@
  */
 export type { RunCounters } from './counters.ts';
 export type { Front, FrontOfHistory } from './front.ts';
+export { type HistoryKind, replayCommand } from './replay.ts';
 export { Scheduler } from './scheduler.ts';
 export { SIMULATED_ENGINES, type SimulatedEngine } from './settings.ts';
 export { type Crash, crashAt, FAILPOINTS, type FailpointName } from './simulation/failpoints.ts';

@@ -120,7 +120,8 @@ export class PopClients {
     const fields = answer.extFields!;
     const popTime = Number(fields.popTime);
     const isWithin = group.resetCount === before.resetCount;
-    const epoch = model.epoch() === before.epoch ? before.epoch : -1;
+    // The clock was set meanwhile: its times are comparable with none, not with each other's either.
+    const epoch = model.epoch() === before.epoch ? before.epoch : Number.NaN;
     const all: Held[] = [];
     for (const message of recordsOf(answer.body!)) {
       const sent = model.known(message);
@@ -243,7 +244,9 @@ export class PopClients {
     };
     const { group, until } = held;
     held.isTimed = false;
+    model.changing.add(held);
     const answer = await this.#ask(RequestCode.CHANGE_MESSAGE_INVISIBLETIME, fields);
+    model.changing.delete(held);
     if (answer?.code !== ResponseCode.SUCCESS) return group.notChanged(held);
     const isStillInTime = wasInTime && model.now < until && model.epoch() === held.epoch;
     const popTime = Number(answer.extFields!.popTime);

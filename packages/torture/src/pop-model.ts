@@ -77,6 +77,8 @@ export class PopModel {
   readonly groups = groups();
   /** Those of all lives, as far as they are not acknowledged. */
   held: Held[] = [];
+  /** Those whose times are being changed, whether somebody has acknowledged them or not. */
+  readonly changing = new Set<Held>();
   readonly #sent = new Map<number, PopSent>();
   /** By topic: the end of its dead records in the log; of deletions that were begun, and of those that were answered. */
   readonly #deadBelow = new Map<string, number>();
@@ -249,7 +251,8 @@ export class PopModel {
   ended(clean: boolean): void {
     if (this.#scheduler === undefined) return;
     for (const group of [...this.#resets]) this.endReset(group, false);
-    for (const held of this.held) if (!held.isTimed) held.group.notChanged(held);
+    for (const held of this.changing) held.group.notChanged(held);
+    this.changing.clear();
     const epoch = this.epoch();
     const { now } = this;
     if (clean) for (const sent of this.#sent.values()) if (sent.isAppended) sent.isPromised = true;
@@ -265,6 +268,8 @@ export class PopModel {
     for (const ends of [this.#deadBelow, this.#answeredBelow]) {
       for (const [topic, below] of ends) ends.set(topic, Math.min(below, maxPhyOffset));
     }
+    // A deletion holds only when the log up to its end is on disk.
+    for (const [topic, below] of this.#begunBelow) if (below > maxPhyOffset) this.#begunBelow.delete(topic);
     for (const list of messages.values()) {
       for (const message of list) {
         if (!POP_TOPICS.includes(message.topic)) continue;

@@ -42,6 +42,8 @@ export interface TopicAdminParts {
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
   /** Resolves when no pop that is under way moves an offset any more. */
   whenPopsEnd(): Promise<void>;
+  /** Before a topic is deleted in the store; what it resolves with is called when its offsets are gone, see PopServices. */
+  holdOffsets(): Promise<() => void>;
   /** Some message waits for its time. */
   hasDelayed(): boolean;
   /** Resolves when nameservers know. */
@@ -139,7 +141,7 @@ export class TopicAdmin {
       for (const name of this.#parts.store.queuesByTopic().keys()) if (name.startsWith(prefix)) names.push(name);
     }
     const present = names.filter((name) => name === topic || this.#parts.topics.select(name) !== undefined);
-    await this.#parts.topics.whileDeleting(present, () => this.#deleteAll(present));
+    await this.#parts.topics.whileDeleting(names, () => this.#deleteAll(present));
     await this.#parts.offsetsFile.save();
     await this.#saved();
     return undefined;
@@ -154,8 +156,10 @@ export class TopicAdmin {
     const { topics, store, offsets, stats, topicsFile, staticTopics, mappingsFile } = this.#parts;
     const left = new Map(names.map((name) => [name, topics.select(name)]));
     for (const name of names) topics.delete(name);
+    let release = (): void => {};
     try {
       await topicsFile.save();
+      release = await this.#parts.holdOffsets();
       for (const name of names) {
         let isForgotten = false;
         const forget = async (): Promise<void> => {
@@ -179,6 +183,8 @@ export class TopicAdmin {
         if (config !== undefined && topics.select(name) === undefined) topics.update(config);
       }
       throw error;
+    } finally {
+      release();
     }
   }
 

@@ -35,7 +35,7 @@ export interface LiteParts {
   readonly offsets: ConsumerOffsetManager;
   readonly groupOffsets: GroupOffsets;
   readonly bounds: QueueBounds;
-  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save' | 'settled'>;
   readonly stats: BrokerStats;
   readonly subscriptionBudget: Budget;
   readonly orderBudget: Budget;

@@ -103,6 +103,11 @@ export class MetadataFile {
     return this.#start();
   }
 
+  /** As `save`, and writes nothing when it is on disk already. */
+  settled(): Promise<void> {
+    return this.#dirty || this.#running !== undefined ? this.save() : Promise.resolve();
+  }
+
   #start(): Promise<void> {
     this.#next = undefined;
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);

@@ -230,6 +230,24 @@ export class ConsumerOffsetManager {
     if (topics.length > 0) this.#changed();
   }
 
+  /** Lowers each offset to `endOf` of its queue when it is behind that; to -1: the group has none there. True: there were some. */
+  lowerTo(endOf: (group: string, topic: string, queueId: number) => number): boolean {
+    let isAny = false;
+    for (const [key, offsets] of this.#offsets) {
+      const at = key.lastIndexOf(SEPARATOR);
+      const [topic, group] = [key.slice(0, at), key.slice(at + 1)];
+      for (const [queueId, offset] of offsets) {
+        const end = endOf(group, topic, queueId);
+        if (offset <= end) continue;
+        isAny = true;
+        if (end >= 0) this.commit(group, topic, queueId, end);
+        else if (offsets.delete(queueId)) this.#budget.give(OFFSET_BYTES);
+      }
+    }
+    if (isAny) this.#changed();
+    return isAny;
+  }
+
   removeTopic(topic: string): void {
     this.#remove((key) => isOfTopic(key, topic));
   }

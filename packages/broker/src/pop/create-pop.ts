@@ -2,6 +2,7 @@ import type { TopicRouteData } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import type { Budget } from '../base/budget.ts';
 import type { Caller } from '../base/caller.ts';
+import { REVIVE_GROUP } from '../base/names.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { HeldFilters } from '../filter/held-filters.ts';
@@ -55,8 +56,8 @@ export interface PopParts {
   readonly stats: BrokerStats;
   readonly orders: OrderInfos;
   readonly modes: RequestModes;
-  readonly ordersFile: Pick<MetadataFile, 'save'>;
-  readonly offsetsFile: Pick<MetadataFile, 'save'>;
+  readonly ordersFile: Pick<MetadataFile, 'save' | 'settled'>;
+  readonly offsetsFile: Pick<MetadataFile, 'save' | 'settled'>;
   readonly modesFile: Pick<MetadataFile, 'save'>;
   readonly placesFile: Pick<MetadataFile, 'save'>;
   /** Of checkpoints in memory. */
@@ -88,13 +89,14 @@ export class PopServices {
   /** Told of each save of the offsets' table. */
   readonly popped: PoppedOffsets;
   readonly #durable: DurableOffsets;
+  readonly #queues: PopQueues;
   readonly #parts: PopParts;
   #hasLostBatches = false;
 
   constructor(parts: PopParts) {
     const { config, clock, offsets, store, logger, orders, budget } = parts;
     this.#parts = parts;
-    const durable = new DurableOffsets(offsets, store, parts.topics, logger);
+    const durable = new DurableOffsets(offsets, store, logger);
     const inFlight = new InFlightTable(budget, () => clock.monotonic());
     const locks = new QueueLocks();
     const log = new ReviveLog(parts);
@@ -107,13 +109,46 @@ export class PopServices {
     this.notificationPolling = new PopPolling(clock, config, parts.heldFilters);
     const { permission, polling, notificationPolling } = this;
     const shared = { ...parts, permission, start, durable, popped, inFlight, locks, log, polling, orders };
-    this.pop = new PopService({ ...shared, queues: new PopQueues(shared) });
+    this.#queues = new PopQueues(shared);
+    this.pop = new PopService({ ...shared, queues: this.#queues });
     this.acks = new AckService({ ...shared, ordered: new OrderedAcks(shared) });
     this.changes = new ChangeInvisibleService({ ...shared, acks: this.acks });
     this.notifications = new NotificationService({ ...shared, polling: notificationPolling });
     this.peeks = new PeekService(shared);
     this.assignments = new AssignmentService(parts);
     this.revive = new ReviveService({ ...shared, retries: new ReviveRetries(shared) });
+  }
+
+  /**
+   * When the tables were read, and before there are messages that they do not know: takes in what the log knows better. Resolves
+   * when that is on disk. Rejects STORE_READ_FAILED, BROKER_METADATA_WRITE_FAILED.
+   *
+   * A kill in the deletion of a topic leaves its batches in the file, and a power cut under ASYNC_FLUSH leaves batches and
+   * offsets of messages that are lost. Other messages get their numbers, and the group would never have them.
+   */
+  async recover(): Promise<void> {
+    const { orders, ordersFile, offsets, offsetsFile, placesFile, store, topics, logger } = this.#parts;
+    if (await this.popped.recover()) await placesFile.save();
+    const end = store.maxPhyOffset;
+    const hasDead = orders.dropDead((topic, logOffset) => {
+      const deletedBelow = store.deletedBelow(topic);
+      return logOffset === undefined ? deletedBelow === 0 : logOffset >= deletedBelow && logOffset < end;
+    });
+    const hasLost = offsets.lowerTo((group, topic, queueId) => {
+      if (queueId >= (topics.select(topic)?.readQueueNums ?? 0)) return Number.POSITIVE_INFINITY;
+      // The offset of redelivery is the last entry that is done with, not the next one.
+      return store.getMaxOffsetInQueue(topic, queueId) - (group === REVIVE_GROUP ? 1 : 0);
+    });
+    if (hasDead) await ordersFile.save();
+    if (!hasLost && !this.popped.isOld) return;
+    try {
+      await offsetsFile.save();
+      await placesFile.save();
+    } catch (error) {
+      if (hasLost) throw error;
+      // A full disk is no reason not to start: what is there can be consumed.
+      logger.warn({ err: error }, `the offsets are not saved at the start: ${(error as Error).message}`);
+    }
   }
 
   /** When the tables were read: puts offsets behind the acks that are on disk, and begins to give messages again. */
@@ -129,6 +164,7 @@ export class PopServices {
   /** The group's offsets in a topic are gone: one of them was deleted. Its next pop is its first one. */
   forget(group: string, topic: string): void {
     this.#durable.forgetAll(group, topic);
+    this.#queues.forget(group, topic);
     if (this.#parts.orders.clearAll(topic, group)) this.#hasLostBatches = true;
   }
 
@@ -145,6 +181,25 @@ export class PopServices {
     await offsetsFile.save();
     await placesFile.save();
     if (store.failure !== undefined) throw store.failure;
+  }
+
+  /**
+   * Before a topic is deleted: when it resolves, no table of offsets on disk counts as younger than the deletion until the
+   * function that it gives is called, which is when the offsets of the topic are gone. Rejects as `saveOffsets` does.
+   */
+  async holdOffsets(): Promise<() => void> {
+    const { offsetsFile, placesFile } = this.#parts;
+    const { release, isBehind } = this.popped.hold();
+    try {
+      if (!isBehind) {
+        await offsetsFile.save();
+        await placesFile.save();
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return release;
   }
 
   /** A message can be read. */

@@ -1,6 +1,5 @@
 import type { MessageStore, StoreLogger } from '@vernier/store';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
-import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { queueKeyOf } from './queue-locks.ts';
 
 interface Ahead {
@@ -26,19 +25,16 @@ interface Ahead {
 export class DurableOffsets {
   readonly #offsets: ConsumerOffsetManager;
   readonly #store: Pick<MessageStore, 'flushedWhere' | 'whenFlushed' | 'flush' | 'failure' | 'isClosed'>;
-  readonly #topics: Pick<TopicConfigManager, 'select'>;
   readonly #logger: StoreLogger;
   readonly #ahead = new Map<string, Ahead>();
 
   constructor(
     offsets: ConsumerOffsetManager,
     store: Pick<MessageStore, 'flushedWhere' | 'whenFlushed' | 'flush' | 'failure' | 'isClosed'>,
-    topics: Pick<TopicConfigManager, 'select'>,
     logger: StoreLogger,
   ) {
     this.#offsets = offsets;
     this.#store = store;
-    this.#topics = topics;
     this.#logger = logger;
   }
 
@@ -117,9 +113,8 @@ export class DurableOffsets {
   #commit(key: string, entry: Ahead): void {
     if (this.#ahead.get(key) !== entry) return;
     const { group, topic, queueId, offset } = entry;
-    // It may have been deleted meanwhile, and its offsets with it; an operator may have set another place.
-    const isWanted = this.#topics.select(topic) !== undefined && !this.#offsets.hasReset(group, topic, queueId);
-    if (isWanted) this.#offsets.commit(group, topic, queueId, offset);
+    // An operator may have set another place.
+    if (!this.#offsets.hasReset(group, topic, queueId)) this.#offsets.commit(group, topic, queueId, offset);
     this.#remove(key, entry);
   }
 

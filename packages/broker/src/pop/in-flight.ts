@@ -68,7 +68,10 @@ const pointBytes = (key: string, point: PopCheckPoint): number =>
 const EARLY_ACK_BYTES = 200;
 const OFFSET_BYTES = 40;
 
-/** How long an ack waits for its checkpoint, which a start that is late has not read yet. */
+/**
+ * How long an ack waits for its checkpoint, which a start that is late has not read yet; and how long it is known that one from
+ * before the start is done with.
+ */
 const EARLY_ACK_MS = 180_000;
 /** Acks of one checkpoint that waits for it. */
 const EARLY_OFFSETS_MAX = 32;
@@ -208,7 +211,13 @@ export class InFlightTable {
 
   /** Everything of it was acknowledged or has come again. */
   remove(entry: InFlight): void {
-    const key = mergeKeyOf(entry.point);
+    const { point, knowsAllAcks } = entry;
+    const key = mergeKeyOf(point);
+    // After a power cut a timed message may come twice, the second time behind those that acknowledge it.
+    if (!knowsAllAcks) {
+      const queueOffsets = point.diffs.map((diff) => point.startOffset + diff);
+      this.#ackedEarly(key, { ...point, queueOffsets });
+    }
     const first = this.#points.get(key);
     if (first === entry) {
       if (entry.twin === undefined) this.#points.delete(key);

@@ -20,6 +20,11 @@ export interface OrderInfo {
   /** A bit for each message, of up to 64. */
   committed: bigint;
   readonly attemptId: string | undefined;
+  /**
+   * Where the last of its messages lies in the log, as in PopCheckPoint; undefined in what RocketMQ has written, which does not
+   * know it.
+   */
+  readonly logOffset: number | undefined;
 }
 
 /** The clock may be set back by so much before a batch counts as due: rather early than an hour late. */
@@ -73,6 +78,7 @@ export function orderInfoJson(info: OrderInfo): string {
     `"cm":${BigInt.asIntN(64, info.committed)}`,
     ...(info.invisibleMs === undefined ? [] : [`"i":${info.invisibleMs}`]),
     `"l":${info.lastConsumeTime}`,
+    ...(info.logOffset === undefined ? [] : [`"lo":${info.logOffset}`]),
     `"o":[${info.queueOffsets.map((offset, index) => (index === 0 ? offset : offset - first)).join(',')}]`,
     `"oc":{${entriesText(info.consumedCounts)}}`,
     ...(info.nextVisibleTimes.size === 0 ? [] : [`"ot":{${entriesText(info.nextVisibleTimes)}}`]),
@@ -104,6 +110,7 @@ export function orderInfoFromJson(value: unknown): OrderInfo | undefined {
     consumedCounts: numbersOf(object.oc),
     lastConsumeTime: isTime(object.l) ? object.l : popTime,
     committed: Number.isInteger(object.cm) ? BigInt.asUintN(64, BigInt(object.cm as number)) : 0n,
+    logOffset: isTime(object.lo) ? object.lo : undefined,
     attemptId: typeof object.a === 'string' && object.a.length <= ATTEMPT_ID_LENGTH_MAX ? object.a : undefined,
   };
 }

@@ -19,6 +19,8 @@ export interface OrderedBatch {
   readonly popTime: number;
   readonly invisibleMs: number;
   readonly queueOffsets: readonly number[];
+  /** Where the last of them lies in the log; of a batch that is in no file it is not needed. */
+  readonly logOffset?: number;
 }
 
 export interface OrderInfosDeps {
@@ -28,7 +30,7 @@ export interface OrderInfosDeps {
   changed(): void;
   readonly putsOnDisk: PutsOnDisk;
   readonly budget: Budget;
-  /** The group may still pop from the queue: both exist. */
+  /** The group may still pop from the queue. */
   isUsed(topic: string, group: string, queueId: number): boolean;
 }
 
@@ -80,12 +82,13 @@ export class OrderInfos {
 
   /** How often each message of the batch was given before; undefined, and nothing is changed, when there is no room. */
   popped(batch: OrderedBatch): ReadonlyMap<number, number> | undefined {
-    const { topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets } = batch;
+    const { topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets, logOffset } = batch;
     const last = this.get(topic, group, queueId);
     const info: OrderInfo = {
       ...{ popTime, invisibleMs, queueOffsets, attemptId, nextVisibleTimes: new Map(), committed: 0n },
       consumedCounts: countsAfter(last, attemptId, queueOffsets),
       lastConsumeTime: this.#deps.now(),
+      logOffset,
     };
     if (!this.#put(topic, group, queueId, info)) return undefined;
     this.#deps.changed();
@@ -170,6 +173,22 @@ export class OrderInfos {
       this.#deps.budget.give(keyBytes(key));
     }
     return true;
+  }
+
+  /**
+   * At a start: forgets batches of messages that are not there any more. `isAlive` is asked with the topic and the place in the
+   * log of a batch's last message. True: some were forgotten.
+   */
+  dropDead(isAlive: (topic: string, logOffset: number | undefined) => boolean): boolean {
+    let isAny = false;
+    for (const [key, queues] of this.#table) {
+      const topic = key.slice(0, key.lastIndexOf('@'));
+      for (const [queueId, { logOffset }] of queues) {
+        if (!isAlive(topic, logOffset) && this.#forget(key, queueId)) isAny = true;
+      }
+    }
+    if (isAny) this.#deps.changed();
+    return isAny;
   }
 
   /**

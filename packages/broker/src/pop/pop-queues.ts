@@ -4,10 +4,12 @@ import type { Caller } from '../base/caller.ts';
 import { isRetryTopic } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { mergeKeyOf, type PopCheckPoint } from './check-point.ts';
+import { deletedBelow } from './deleted-below.ts';
 import type { DurableOffsets } from './durable-offsets.ts';
 import { handleText, OffsetInfos } from './handle.ts';
 import type { InFlightTable } from './in-flight.ts';
@@ -71,10 +73,21 @@ export class PopLook {
   }
 }
 
+/** A pop of one queue that is under way. */
+interface UnderWay {
+  readonly group: string;
+  readonly topic: string;
+  /** The group's offsets in the topic were deleted since it began. */
+  isForgotten: boolean;
+}
+
+const ENTRIES_AT_ONCE = 1_024;
+
 export interface PopQueuesParts {
   readonly config: BrokerConfig;
   readonly store: MessageStore;
   readonly topics: TopicConfigManager;
+  readonly groups: Pick<SubscriptionGroupManager, 'find'>;
   readonly offsets: ConsumerOffsetManager;
   readonly durable: DurableOffsets;
   readonly popped: PoppedOffsets;
@@ -90,9 +103,16 @@ export interface PopQueuesParts {
 /** Pops from one queue; whoever calls `pop` has the lock of the group's queue. */
 export class PopQueues {
   readonly #parts: PopQueuesParts;
+  /** Bounded by the requests under way. */
+  readonly #underWay = new Set<UnderWay>();
 
   constructor(parts: PopQueuesParts) {
     this.#parts = parts;
+  }
+
+  /** The group's offsets in the topic are gone: what a pop under way knows of them is not true any more. */
+  forget(group: string, topic: string): void {
+    for (const pop of this.#underWay) if (pop.group === group && pop.topic === topic) pop.isForgotten = true;
   }
 
   get locks(): QueueLocks {
@@ -110,29 +130,51 @@ export class PopQueues {
   }
 
   async pop(look: PopLook, topic: string, queueId: number): Promise<void> {
+    const { groups } = this.#parts;
+    const { group } = look.request;
+    for (let isDone = false; !isDone; ) {
+      // It may have been deleted while the pop waited: this is its first one then.
+      if (groups.find(group) === undefined) {
+        const remark = `subscription group [${group}] does not exist`;
+        look.refusal ??= new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark);
+        return;
+      }
+      const underWay: UnderWay = { group, topic, isForgotten: false };
+      this.#underWay.add(underWay);
+      try {
+        isDone = await this.#pop(look, topic, queueId, underWay);
+      } finally {
+        this.#underWay.delete(underWay);
+      }
+    }
+  }
+
+  /** False: the group was forgotten before anything was given, and begins anew. */
+  async #pop(look: PopLook, topic: string, queueId: number, underWay: UnderWay): Promise<boolean> {
     const { start, orders, clock, offsets, topics } = this.#parts;
     const { group, isOrdered, attemptId, invisibleMs, startsAtEnd } = look.request;
-    const offset = await start.begin(group, topic, queueId, startsAtEnd);
-    if (offset < 0) {
+    const first = await start.begin(group, topic, queueId, startsAtEnd);
+    if (first < 0) {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, offsets.refusal);
-      return;
+      return true;
     }
+    const offset = await this.#behindDeleted(look, topic, queueId, first);
     if (isOrdered) {
       const until = orders.blockedUntil(topic, group, queueId, attemptId, invisibleMs);
       if (until > clock.now()) {
         look.blockedUntil = look.blockedUntil === 0 ? until : Math.min(look.blockedUntil, until);
-        return;
+        return true;
       }
     }
     const { found, from } = await this.#read(look, topic, queueId, offset);
-    if (look.caller.isGone || topics.select(topic) === undefined) return;
+    if (look.caller.isGone || topics.select(topic) === undefined) return true;
+    if (underWay.isForgotten) return false;
     if (found.messageCount > 0) {
       const isTaken = isOrdered
         ? this.#takeOrdered(look, topic, queueId, from, found)
-        : await this.#take(look, topic, queueId, from, found);
-      if (!isTaken) return;
-      look.restCount += Math.max(0, found.maxOffset - found.nextBeginOffset);
-      return;
+        : await this.#take(look, topic, queueId, from, found, underWay);
+      if (isTaken) look.restCount += Math.max(0, found.maxOffset - found.nextBeginOffset);
+      return true;
     }
     const isPast = isPassed(found) && found.nextBeginOffset > from;
     // The filter wants none of them, or they are gone.
@@ -140,6 +182,27 @@ export class PopQueues {
     look.restCount += Math.max(0, found.maxOffset - Math.max(from, found.nextBeginOffset));
     // Behind the messages that the filter did not want others may be: the look after this one sees them.
     look.seen.push({ topic, queueId, maxOffset: isPast ? found.nextBeginOffset : found.maxOffset });
+    return true;
+  }
+
+  /** Of a retry topic: behind the copies of messages that were deleted with their topic. */
+  async #behindDeleted(look: PopLook, topic: string, queueId: number, offset: number): Promise<number> {
+    const { store, offsets, durable } = this.#parts;
+    const { group, topic: normalTopic } = look.request;
+    const below = topic === normalTopic ? 0 : deletedBelow(store, topic, normalTopic);
+    if (below === 0) return offset;
+    let next = Math.max(offset, store.getMinOffsetInQueue(topic, queueId));
+    // Once it is behind them, the first entry says so.
+    for (let count = 1; ; count = ENTRIES_AT_ONCE) {
+      const entries = (await store.queueEntries(topic, queueId, next, count)) ?? [];
+      const alive = entries.findIndex(({ commitLogOffset }) => commitLogOffset >= below);
+      next += alive < 0 ? entries.length : alive;
+      if (alive >= 0 || entries.length === 0) break;
+    }
+    if (next === offset || offsets.hasReset(group, topic, queueId)) return offset;
+    durable.forget(group, topic, queueId);
+    offsets.commit(group, topic, queueId, next);
+    return next;
   }
 
   /** Once more from where the queue is, when the offset is not within it. */
@@ -168,7 +231,14 @@ export class PopQueues {
   }
 
   /** Under a checkpoint. False: nothing is given. */
-  async #take(look: PopLook, topic: string, queueId: number, from: number, found: GetMessageResult): Promise<boolean> {
+  async #take(
+    look: PopLook,
+    topic: string,
+    queueId: number,
+    from: number,
+    found: GetMessageResult,
+    underWay: UnderWay,
+  ): Promise<boolean> {
     const { config, log, inFlight, popped } = this.#parts;
     const { group, invisibleMs } = look.request;
     const queueOffsets = found.records.map((record) => queueOffsetIn(record, topic));
@@ -199,7 +269,9 @@ export class PopQueues {
       return false;
     }
     inFlight.gaveOut(point, look.reviveQueueId);
-    this.#move(look, topic, queueId, found.nextBeginOffset, logEnd, () => popped.end(mark));
+    // Its first offset is not where this pop ends. What it was given comes again, as it would have from there.
+    if (underWay.isForgotten) popped.end(mark);
+    else this.#move(look, topic, queueId, found.nextBeginOffset, logEnd, () => popped.end(mark));
     this.#give(look, topic, queueId, from, found, queueOffsets);
     return true;
   }
@@ -209,7 +281,8 @@ export class PopQueues {
     const { group, attemptId, invisibleMs } = look.request;
     const { popTime, infos } = look;
     const queueOffsets = found.records.map((record) => queueOffsetIn(record, topic));
-    const counts = orders.popped({ topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets });
+    const logOffset = logOffsetOf(found.records.at(-1) as Buffer);
+    const counts = orders.popped({ topic, group, queueId, attemptId, popTime, invisibleMs, queueOffsets, logOffset });
     if (counts === undefined) {
       look.refusal ??= new Refusal(ResponseCode.SYSTEM_BUSY, 'there is no room for more batches in order');
       return false;
@@ -228,10 +301,11 @@ export class PopQueues {
     logEnd: number,
     done: () => void = () => {},
   ): void {
-    const { offsets, durable, topics } = this.#parts;
+    const { offsets, durable } = this.#parts;
     const { group, isOrdered } = look.request;
-    // A reset that came meanwhile is where the next pop begins, and a topic that is gone has no offsets.
-    if (offsets.hasReset(group, topic, queueId) || topics.select(topic) === undefined) done();
+    // A reset that came meanwhile is where the next pop begins. A topic that is being deleted has offsets until `forget` says
+    // that it has none, and has them still when its deletion fails.
+    if (offsets.hasReset(group, topic, queueId)) done();
     else if (isOrdered) offsets.commit(group, topic, queueId, offset);
     else durable.advance(group, topic, queueId, offset, logEnd, done);
   }

@@ -1,5 +1,5 @@
 import type { MessageStore, QueueEntry, StoreLogger } from '@vernier/store';
-import { decodeMessage } from '@vernier/store/internal';
+import { decodeMessage, isLmq } from '@vernier/store/internal';
 import { TIMER_TOPIC } from '../base/names.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { PlaceTable } from '../follow/follow-places.ts';
@@ -44,7 +44,10 @@ export interface PopMark {
 export class PoppedOffsets {
   readonly #parts: PoppedOffsetsParts;
   readonly #marks = new Set<PopMark>();
+  /** Of deletions that are under way: offsets in the log that no place gets to. */
+  readonly #holds = new Set<{ readonly logOffset: number }>();
   #prepared = 0;
+  #isOld = false;
 
   constructor(parts: PoppedOffsetsParts) {
     this.#parts = parts;
@@ -75,16 +78,37 @@ export class PoppedOffsets {
     }
   }
 
+  /**
+   * Until `release` is called, tables that are saved have a place in front of the log's present end. `isBehind`: so has every
+   * one that was saved before.
+   */
+  hold(): { readonly release: () => void; readonly isBehind: boolean } {
+    const { store, places } = this.#parts;
+    const hold = { logOffset: Math.max(0, store.maxPhyOffset - 1) };
+    this.#holds.add(hold);
+    const saved = Math.max(this.#prepared, places.get(PLACE)?.queueOffset ?? 0);
+    return { release: () => void this.#holds.delete(hold), isBehind: saved <= hold.logOffset };
+  }
+
   /** The table of offsets is about to be written. */
   prepareSave(): void {
     let logOffset = this.#parts.store.maxPhyOffset;
     for (const mark of this.#marks) logOffset = Math.min(logOffset, mark.logOffset);
+    for (const hold of this.#holds) logOffset = Math.min(logOffset, hold.logOffset);
     this.#prepared = logOffset;
   }
 
   /** The table that was prepared is on disk. */
   saved(): void {
     this.#parts.places.set(PLACE, { queueOffset: this.#prepared, last: undefined });
+  }
+
+  /**
+   * The table on disk was older than the log at the start. Until it is saved, each start takes it for older than deletions that
+   * are done with, and drops offsets that are younger than these.
+   */
+  get isOld(): boolean {
+    return this.#isOld;
   }
 
   /**
@@ -99,6 +123,7 @@ export class PoppedOffsets {
       places.set(PLACE, { queueOffset: store.maxPhyOffset, last: undefined });
       return true;
     }
+    this.#isOld = from < store.maxPhyOffset;
     this.#dropDeleted(from);
     let count = await this.#read(TIMER_TOPIC, 0, from);
     for (let queueId = 0; queueId < log.queueCount; queueId++) count += await this.#read(log.topic, queueId, from);
@@ -109,13 +134,14 @@ export class PoppedOffsets {
   /**
    * A crash between the deletion of a topic in the store and the save of the offsets without it leaves offsets of messages
    * that are gone: a group would miss as many of those that are there now. The table is younger than the deletion when its
-   * place in the log is.
+   * place in the log is not in front of the deletion's: see `hold`.
    */
   #dropDeleted(savedTo: number): void {
     const { offsets, store, logger } = this.#parts;
     for (const topic of new Set([...offsets.topicsByGroup().values()].flat())) {
       const deletedBelow = store.deletedBelow(topic);
-      if (deletedBelow === 0 || deletedBelow < savedTo) continue;
+      // Lite topics are deleted without a hold; a table with what was acknowledged since is younger in any case.
+      if (deletedBelow === 0 || (isLmq(topic) ? deletedBelow < savedTo : deletedBelow <= savedTo)) continue;
       logger.info({ topic, deletedBelow, savedTo }, 'the offsets of a deleted topic are dropped');
       offsets.removeTopic(topic);
     }
@@ -155,6 +181,8 @@ export class PoppedOffsets {
     const message = decodeMessage(record);
     const next = Number(message?.properties.get(POP_NEXT) ?? Number.NaN);
     if (message === undefined || message.properties.get('TAGS') !== CK_TAG || !Number.isSafeInteger(next)) return false;
+    // What waits may be put back, at a later place in the log than it was popped at.
+    if (message.properties.has('TIMER_ROLL_TIMES')) return false;
     // A checkpoint that waited stands in the revive topic too, later than it was popped.
     const realTopic = message.properties.get('REAL_TOPIC');
     if (topic === TIMER_TOPIC ? realTopic !== log.topic : realTopic !== undefined) return false;

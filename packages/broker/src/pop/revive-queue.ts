@@ -60,17 +60,21 @@ interface Pending {
 
 /**
  * How to know that every ack of a checkpoint was read that was answered in its time: one after the other, an end of the log
- * behind the acks; of the timed messages, when that is dispatched; of the log again, when these are delivered; of the queue.
+ * behind the acks; of the timed messages, when that is dispatched; both once more, for those that were put back instead of
+ * delivered; of the log again, when all are delivered; of the queue.
  */
 interface AcksBehind {
-  log?: number;
-  timedEnd?: number;
+  passes: number;
+  log?: number | undefined;
+  timedEnd?: number | undefined;
   deliveredLog?: number;
   queueEnd?: number;
 }
 
 /** A checkpoint is in the queue a second before its end; this much longer nothing keeps it. */
 const DUE_SLACK_MS = 1_000;
+/** A message that waits longer than the timer wheel is put back; an overdue one not more than once. */
+const PASSES = 2;
 /** How long to wait before a look again at what is not there yet. */
 const LOOK_AGAIN_MS = 50;
 /** Checkpoints that are given again at once, of one queue. */
@@ -214,7 +218,7 @@ export class ReviveQueue {
     if (entry === undefined) return false;
     const dueAt = clock.monotonic() + CHECK_POINT_EARLY_MS + DUE_SLACK_MS;
     const { queueOffset } = message;
-    const unseen = { acks: {}, lookedTo: 0, failures: 0, notBefore: 0 };
+    const unseen = { acks: { passes: 0 }, lookedTo: 0, failures: 0, notBefore: 0 };
     this.#pending.push({ entry, queueOffset, dueAt, ...unseen, state: 'waiting' });
     return true;
   }
@@ -276,13 +280,16 @@ export class ReviveQueue {
   /** Where the acks of this time end in the queue; undefined: they are not all there yet. */
   #endOfAcks(acks: AcksBehind, reviveTime: number): number | undefined {
     const { timed, store } = this.#parts;
-    acks.log ??= store.maxPhyOffset;
-    if (store.dispatchedWhere < acks.log) return undefined;
-    acks.timedEnd ??= store.getMaxOffsetInQueue(TIMER_TOPIC, 0);
-    if (acks.deliveredLog === undefined) {
+    while (acks.passes < PASSES) {
+      acks.log ??= store.maxPhyOffset;
+      if (store.dispatchedWhere < acks.log) return undefined;
+      acks.timedEnd ??= store.getMaxOffsetInQueue(TIMER_TOPIC, 0);
       if (timed.takenUpTo() < acks.timedEnd || timed.deliveredUpTo() < reviveTime) return undefined;
-      acks.deliveredLog = store.maxPhyOffset;
+      acks.log = undefined;
+      acks.timedEnd = undefined;
+      acks.passes++;
     }
+    acks.deliveredLog ??= store.maxPhyOffset;
     if (store.dispatchedWhere < acks.deliveredLog) return undefined;
     acks.queueEnd ??= this.#end;
     return acks.queueEnd;

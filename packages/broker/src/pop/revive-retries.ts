@@ -12,6 +12,7 @@ import { isNeverStored } from '../put/put-result.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { PopCheckPoint } from './check-point.ts';
+import { deletedBelow } from './deleted-below.ts';
 import type { InFlight } from './in-flight.ts';
 import { queueOffsetIn } from './retry-record.ts';
 import type { ReviveLog } from './revive-log.ts';
@@ -62,6 +63,7 @@ export class ReviveRetries {
    */
   async revive(entry: InFlight): Promise<number> {
     const { point } = entry;
+    this.#checkDeletion(point);
     if (!this.#isWanted(point)) return 0;
     let logEnd = 0;
     for (const [index, diff] of point.diffs.entries()) {
@@ -72,22 +74,33 @@ export class ReviveRetries {
     return logEnd;
   }
 
+  /** Throws while the topic is being deleted: it may be there again after that, and a copy would outlive it. */
+  #checkDeletion({ topic, group }: PopCheckPoint): void {
+    const { topics } = this.#parts;
+    const normalTopic = normalTopicOf(topic, group);
+    const isBeingDeleted = topics.isBeingDeleted(topic) || topics.isBeingDeleted(normalTopic);
+    if (isBeingDeleted) throw new Error(`topic ${normalTopic} is being deleted`);
+  }
+
   /**
    * Topic and group are still there; a group may have been made by the pop, and not be saved. A topic that was deleted and
    * made again has other messages at these offsets.
    */
   #isWanted({ topic, group, logOffset }: PopCheckPoint): boolean {
     const { topics, groups, store } = this.#parts;
-    if (logOffset !== undefined && logOffset < store.deletedBelow(topic)) return false;
-    return topics.select(normalTopicOf(topic, group)) !== undefined && groups.find(group) !== undefined;
+    const normalTopic = normalTopicOf(topic, group);
+    if (logOffset !== undefined && logOffset < deletedBelow(store, topic, normalTopic)) return false;
+    return topics.select(normalTopic) !== undefined && groups.find(group) !== undefined;
   }
 
   async #revive(point: PopCheckPoint, queueOffset: number, reviveQueueId: number): Promise<number> {
     let failure: unknown;
     try {
       const message = await this.#message(point, queueOffset);
-      // It has expired, or was deleted with its topic.
-      if (message === undefined || !this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
+      this.#checkDeletion(point);
+      // It has expired, was lost, or was deleted with its topic: what has its number now is younger than what was popped.
+      if (message === undefined || message.commitLogOffset > (point.logOffset ?? Number.POSITIVE_INFINITY)) return 0;
+      if (!this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
       const stored = await this.#putCopy(point, message);
       if (!(stored instanceof Refusal)) {
         this.#revivedTotal++;

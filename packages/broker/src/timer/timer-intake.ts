@@ -31,9 +31,26 @@ export class TimerIntake {
   readonly #parts: TimerIntakeParts;
   #isStuck = false;
   #addedTotal = 0;
+  #overdueUpTo: number;
 
   constructor(parts: TimerIntakeParts) {
     this.#parts = parts;
+    // As a process before this one may have left them.
+    this.#overdueUpTo = this.#lastSlotBack(this.#nowSlot());
+  }
+
+  /** In this slot, and in those in front of it, messages may wait that were due long before the slot's time. */
+  get overdueUpTo(): number {
+    return this.#overdueUpTo;
+  }
+
+  #nowSlot(): number {
+    return Math.floor(this.#parts.clock.now() / this.#parts.files.precisionMs);
+  }
+
+  /** Slots farther back could be those of messages that wait ahead. */
+  #lastSlotBack(nowSlot: number): number {
+    return nowSlot - this.#parts.files.slots / 2;
   }
 
   /** It cannot go on now: whoever waits for it must not. */
@@ -75,7 +92,7 @@ export class TimerIntake {
 
   /** False: not now. */
   async #take(message: MessageExt): Promise<boolean> {
-    const { files, metrics, clock } = this.#parts;
+    const { files, metrics } = this.#parts;
     const { properties, commitLogOffset, queueOffset, storeSize } = message;
     const outMs = Number(properties.get('TIMER_OUT_MS') ?? Number.NaN);
     const topic = properties.get('REAL_TOPIC');
@@ -86,13 +103,14 @@ export class TimerIntake {
     if (files.isKnown(commitLogOffset, queueOffset, outMs)) return true;
     const { window } = this;
     const { precisionMs } = window;
-    const nowSlot = Math.floor(clock.now() / precisionMs);
+    const nowSlot = this.#nowSlot();
     const writeTimeMs = nowSlot * precisionMs;
     const { timeMs, isRoll } = placeInWheel(outMs, writeTimeMs, window);
     const isRecall = properties.has('TIMER_DEL_UNIQKEY');
     const magic = TimerMagic.DEFAULT | (isRoll ? TimerMagic.ROLL : 0) | (isRecall ? TimerMagic.DELETE : 0);
-    // Slots farther back could be those of messages that wait ahead.
-    const number = Math.max(Math.floor(timeMs / precisionMs), nowSlot - files.slots / 2);
+    const wanted = Math.floor(timeMs / precisionMs);
+    const number = Math.max(wanted, this.#lastSlotBack(nowSlot));
+    if (number > wanted) this.#overdueUpTo = Math.max(this.#overdueUpTo, number);
     const topicHash = javaStringHashCode(topic);
     const added = await files.add({
       number,

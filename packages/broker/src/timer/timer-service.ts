@@ -135,7 +135,9 @@ export class TimerService {
   deliveredUpTo(): number {
     const files = this.#files;
     if (files === undefined) return 0;
-    return files.lowest === undefined ? Number.POSITIVE_INFINITY : files.lowest * files.precisionMs;
+    const { lowest } = files;
+    if (lowest === undefined) return Number.POSITIVE_INFINITY;
+    return lowest > (this.#intake?.overdueUpTo ?? 0) ? lowest * files.precisionMs : 0;
   }
 
   /** Some message waits. */

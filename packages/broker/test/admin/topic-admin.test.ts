@@ -29,6 +29,7 @@ function open(options: TablesOptions = {}) {
     ...{ mappingsFile: tables.file('mappings'), staticTopics: tables.staticTopics },
     hasDelayed: () => state.hasDelayed,
     whenPopsEnd: () => Promise.resolve(),
+    holdOffsets: () => Promise.resolve(() => {}),
   });
   return { tables, topics, offsets, admin, state, removed, batchTopics };
 }

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ResponseCode } from '@vernier/remoting';
+import { crashAt } from '@vernier/torture';
+import { Machine } from '../../../torture/test/machine.ts';
 import { Refusal } from '../../src/base/refusal.ts';
+import { MachineBroker } from '../machine-broker.ts';
 import { PopMachine, SECOND } from './pop-machine.ts';
 
 const inOrder = { isOrdered: true };
@@ -148,4 +151,20 @@ test('found: a store that has failed refuses resets and acks in order, which no 
   });
   await pop.kill();
   assert.deepEqual(await pop.bodies(inOrder), [], 'its batch is as it was');
+});
+
+test('found: a table whose name only the cache has when a start reads it is there after a power cut', async () => {
+  const path = '/data/store/config/followOffset.json';
+  let seen = 0;
+  for (const number of [1, 2, 3]) {
+    const first = new Machine({ flushDiskType: 'SYNC_FLUSH' });
+    crashAt(first.fileSystem, 'metadata:before-directory-sync', number);
+    await assert.rejects(MachineBroker.start({ machine: first }));
+    const machine = first.kill();
+    if (!machine.fileSystem.paths().includes(path)) continue;
+    seen++;
+    const { fileSystem } = (await MachineBroker.start({ machine })).cutPower(1);
+    assert.ok(fileSystem.paths().includes(path));
+  }
+  assert.ok(seen > 0, 'its name was not synced');
 });

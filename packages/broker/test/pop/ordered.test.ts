@@ -125,3 +125,43 @@ test('ordered pop: a clock that is set back blocks nothing for hours', async () 
   assert.deepEqual(await pop.bodies(inOrder), ['a']);
   await pop.broker.stop();
 });
+
+test('ordered pop: a repeated ack is answered when the first one is on disk, and refused when that cannot be', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop(inOrder);
+  const { fileSystem } = pop.broker.machine;
+  const held = fileSystem.hold('sync', /consumerOrderInfo/);
+  const answers: unknown[] = [];
+  const acks = pop.context.pop.acks;
+  const first = acks.ack(a!).then((answer) => answers.push(answer));
+  await pop.advance(10);
+  const second = acks.ack(a!).then((answer) => answers.push(answer));
+  await pop.advance(10);
+  assert.deepEqual(answers, [], 'it is not on disk');
+  held.release();
+  await pop.broker.machine.until(Promise.all([first, second]), 'acks');
+  assert.deepEqual(answers, [undefined, undefined]);
+  await pop.advance(10 * SECOND);
+  fileSystem.inject({ operation: 'sync', path: /commitlog/, code: 'EIO', times: 1, skip: 0 });
+  await pop.broker.send('T', 'c');
+  assert.ok(pop.broker.store.failure, 'the store has failed');
+  assert.equal(await pop.ack(a!), ResponseCode.SERVICE_NOT_AVAILABLE);
+});
+
+test('ordered pop: acks hold when the group that the pop made is not on disk at the next start', async () => {
+  const pop = await PopMachine.start();
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop({ ...inOrder, maxMessages: 1 });
+  assert.equal(await pop.ack(a!), ResponseCode.SUCCESS);
+  pop.context.groups.delete('g');
+  await pop.broker.machine.until(pop.context.metadata.groups.save(), 'groups');
+  await pop.kill();
+  // Another group's ack saves the batches.
+  await pop.send('U', 'x');
+  const [x] = await pop.pop({ ...inOrder, group: 'h', topic: 'U' });
+  assert.equal(await pop.ack(x!), ResponseCode.SUCCESS);
+  await pop.kill();
+  assert.deepEqual(await pop.bodies(inOrder), ['b']);
+  await pop.broker.stop();
+});

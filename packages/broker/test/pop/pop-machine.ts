@@ -92,6 +92,11 @@ export class PopMachine {
     return this.#startAgain(this.broker.kill());
   }
 
+  /** After a kill; the clock of the machine may have been set. */
+  startOn(machine: Machine): Promise<void> {
+    return this.#startAgain(machine);
+  }
+
   kill(): Promise<void> {
     return this.#startAgain(this.broker.kill());
   }

@@ -1,4 +1,4 @@
-import { CRASHES_PER_SEED, type RunCounters, torture as run, type SimulatedEngine } from '@vernier/torture';
+import { type RunCounters, replayCommand, torture as run, type SimulatedEngine } from '@vernier/torture';
 import { BrokerFront } from '@vernier/torture/broker-front';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { printJson } from '../output/print.ts';
@@ -27,12 +27,6 @@ export interface TortureCommandOptions {
 export async function torture(options: TortureCommandOptions): Promise<number> {
   const { seed, rounds, engine, transactions = false, timers = false, pop = false, json = false } = options;
   const broker = transactions || timers || pop || options.broker === true;
-  const flags = [
-    ...(broker && !transactions && !timers && !pop ? ['--broker'] : []),
-    ...(transactions ? ['--transactions'] : []),
-    ...(timers ? ['--timers'] : []),
-    ...(pop ? ['--pop'] : []),
-  ];
   const progress = new Progress();
   const controller = new AbortController();
   const stop = (): void => controller.abort();
@@ -65,7 +59,7 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.off('SIGINT', stop);
   process.off('SIGTERM', stop);
   const { counters, histories, elapsedMs, failure } = result;
-  const replay = failure && replayCommand(failure.seed, engine, flags);
+  const replay = failure && replayCommand(failure.seed, { engine, broker, transactions, timers, pop });
   if (json) {
     const { error: _error, ...told } = failure ?? {};
     const violation = failure && { ...told, replay };
@@ -88,11 +82,6 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
     process.stdout.write(`${summary(counters, histories, elapsedMs)}\n`);
   }
   return failure ? EXIT_FAILURE : EXIT_OK;
-}
-
-function replayCommand(seed: number, engine: SimulatedEngine | undefined, flags: readonly string[]): string {
-  const more = engine === undefined ? flags : ['--engine', engine, ...flags];
-  return ['vernier torture', '--seed', seed, '--rounds', CRASHES_PER_SEED, ...more].join(' ');
 }
 
 function summary(counters: RunCounters, histories: number, elapsedMs: number): string {
