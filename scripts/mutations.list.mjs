@@ -57,6 +57,14 @@ export const mutations = [
     test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: a kill between a deletion' },
   },
   {
+    name: 'a send to any logical queue is refused by the one that is drawn',
+    package: 'broker',
+    file: 'topics/static-topics.ts',
+    from: 'if (!(queue instanceof Refusal)) return queue;',
+    to: 'return queue;',
+    test: { file: 'packages/broker/test/static-topics.test.ts', name: 'static topics: a file that names no queue' },
+  },
+  {
     name: 'a nameserver keeps the mapping of a static topic that is an ordinary one now',
     package: 'broker',
     file: 'namesrv/route-info-manager.ts',

@@ -394,3 +394,21 @@ test('static topics: none is made while a topic of that name is being deleted', 
   assert.equal(await machine.until(made(), 'update after it'), undefined);
   assert.equal(context.staticTopics.get('S')?.hostedQueues.size, 3);
 });
+
+test('static topics: a file that names no queue of a broker is refused at its queues, and a send to any goes to another', async (t) => {
+  const broker = await staticBroker(t);
+  await broker.broker.shutdown();
+  const file = JSON.parse(await readFile(fileOf(broker), 'utf8'));
+  const { hostedQueues } = file.topicQueueMappingInfoMap.S;
+  hostedQueues[5] = [item({ queueId: -3 })];
+  hostedQueues[2] = [];
+  await writeFile(fileOf(broker), JSON.stringify(file));
+  const again = await staticBroker(t, broker.directory);
+  const negative = await send(again, 'S', 'x', '', 5);
+  assert.deepEqual(
+    [negative.code, negative.remark],
+    [ResponseCode.SYSTEM_ERROR, 'S-5: queueId=-3: allowed are 0 to 65535'],
+  );
+  assert.equal((await send(again, 'S', 'x', '', 2)).code, ResponseCode.NOT_LEADER_FOR_QUEUE);
+  for (let i = 0; i < 8; i++) assert.equal((await send(again, 'S', 'x', '', -1)).extFields?.queueId, '7');
+});

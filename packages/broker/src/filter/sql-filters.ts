@@ -9,7 +9,7 @@ export const SQL92 = 'SQL92';
 /** Compiled expressions that are kept; the oldest goes. A broker has one or a few a group. */
 const SELECTORS_MAX = 1_000;
 /** All of them together: what a stranger sends must not fill the memory. */
-const SELECTOR_BYTES_KEPT = 32 * 1024 * 1024;
+const SELECTOR_BYTES_KEPT = 64 * 1024 * 1024;
 
 /**
  * Filters of SQL92 subscriptions, each expression compiled once (RocketMQ ConsumerFilterManager). A message is matched by

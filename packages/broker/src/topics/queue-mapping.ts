@@ -163,17 +163,17 @@ function itemsFault(items: readonly QueueMappingItem[], brokerName: string): str
     return `it lies or has lain on broker ${elsewhere.bname}; a queue that moves between brokers is not served yet`;
   }
   if (items.length !== 1) return `it has ${items.length} stretches; a queue that moved is not served yet`;
-  const { gen, queueId, endOffset } = items[0]!;
+  const { gen, endOffset } = items[0]!;
   if (gen < 0) return `gen=${gen} is negative`;
-  if (queueId < 0 || queueId >= QUEUE_COUNT_MAX) return `queueId=${queueId}: allowed are 0 to ${QUEUE_COUNT_MAX - 1}`;
   const fault = numbersFault(items[0]!);
   if (fault !== undefined) return fault;
   if (endOffset !== -1) return `endOffset=${endOffset}: the stretch has ended, and there is none behind it`;
   return undefined;
 }
 
-/** Why messages cannot be numbered so. RocketMQ's own stretches begin at 0 of the broker's queue, always. */
-export function numbersFault({ logicOffset, startOffset }: QueueMappingItem): string | undefined {
+/** Why no messages can lie or be numbered so. RocketMQ's own stretches begin at 0 of the broker's queue, always. */
+export function numbersFault({ queueId, logicOffset, startOffset }: QueueMappingItem): string | undefined {
+  if (queueId < 0 || queueId >= QUEUE_COUNT_MAX) return `queueId=${queueId}: allowed are 0 to ${QUEUE_COUNT_MAX - 1}`;
   if (logicOffset < 0 || logicOffset > LOGIC_OFFSET_MAX) {
     return `logicOffset=${logicOffset}: allowed are 0 to ${LOGIC_OFFSET_MAX}`;
   }

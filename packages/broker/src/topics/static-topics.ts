@@ -66,10 +66,20 @@ export class StaticTopics {
     if (this.#topics.size === 0) return undefined;
     const mapping = this.#topics.get(topic);
     if (mapping === undefined) return undefined;
-    if (globalId < 0 && random !== undefined) {
-      const ids = [...mapping.hostedQueues.keys()];
-      globalId = ids[Math.floor(random() * ids.length)] ?? globalId;
+    if (globalId >= 0 || random === undefined) return this.#queueOf(mapping, globalId);
+    const ids = [...mapping.hostedQueues.keys()];
+    const drawn = Math.floor(random() * ids.length);
+    let refusal: Refusal | undefined;
+    for (let i = 0; i < ids.length; i++) {
+      const queue = this.#queueOf(mapping, ids[(drawn + i) % ids.length]!);
+      if (!(queue instanceof Refusal)) return queue;
+      refusal ??= queue;
     }
+    return refusal ?? this.#queueOf(mapping, globalId);
+  }
+
+  #queueOf(mapping: QueueMapping, globalId: number): StaticQueue | Refusal {
+    const { topic } = mapping;
     const items = mapping.hostedQueues.get(globalId);
     const leader = items?.at(-1);
     if (leader === undefined || leader.bname !== this.#brokerName) {
