@@ -1194,8 +1194,8 @@ export const mutations = [
     name: 'POP: a store that has failed answers acks in order',
     package: 'broker',
     file: 'pop/ordered-acks.ts',
-    from: 'if (outcome.isCommitted && failure !== undefined) {',
-    to: "if (outcome.isCommitted && failure !== undefined && key === '') {",
+    from: 'if ((outcome.isCommitted || outcome.isRepeated) && failure !== undefined) {',
+    to: "if ((outcome.isCommitted || outcome.isRepeated) && failure !== undefined && key === '') {",
     test: { file: 'packages/broker/test/pop/found-by-torture.test.ts', name: 'found: a store that has failed refuses' },
   },
   {
