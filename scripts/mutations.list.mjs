@@ -460,7 +460,7 @@ export const mutations = [
     file: 'metadata/metadata-files.ts',
     from: 'if (this.#dirty) await this.save();\n',
     to: '',
-    seed: 1,
+    seed: 10,
   },
   {
     name: 'a table’s new content is not on disk when it takes the old one’s name',
