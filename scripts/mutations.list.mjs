@@ -1450,4 +1450,15 @@ export const mutations = [
       name: 'ordered pop: acks hold when the group that the pop made',
     },
   },
+  {
+    name: 'POP: redelivery after a start does not wait for acks that are put back',
+    package: 'broker',
+    file: 'pop/revive-queue.ts',
+    from: 'const PASSES = 2;',
+    to: 'const PASSES = 1;',
+    test: {
+      file: 'packages/broker/test/pop/with-timer.test.ts',
+      name: 'POP with timed messages: redelivery after a start waits',
+    },
+  },
 ];
