@@ -534,7 +534,7 @@ export const mutations = [
     file: 'metadata/metadata-files.ts',
     from: 'if (this.#dirty) await this.save();\n',
     to: '',
-    seed: 1,
+    seed: 10,
   },
   {
     name: 'a table’s new content is not on disk when it takes the old one’s name',
@@ -1522,6 +1522,17 @@ export const mutations = [
     test: {
       file: 'packages/broker/test/pop/ordered.test.ts',
       name: 'ordered pop: acks hold when the group that the pop made',
+    },
+  },
+  {
+    name: 'POP: redelivery after a start does not wait for acks that are put back',
+    package: 'broker',
+    file: 'pop/revive-queue.ts',
+    from: 'const PASSES = 2;',
+    to: 'const PASSES = 1;',
+    test: {
+      file: 'packages/broker/test/pop/with-timer.test.ts',
+      name: 'POP with timed messages: redelivery after a start waits',
     },
   },
 ];

@@ -136,8 +136,11 @@ export class PopGroup {
     held.isAckSent = true;
     // While its time is being changed, the ack is of a handle that is about to be replaced.
     held.isAckOfOld = !held.isTimed;
-    // What was given before the group was put back comes again, whoever acknowledges it.
-    if (state.ack === 'none' && (generation < 0 || generation === state.generation)) state.ack = 'unknown';
+    // What was given before the group was put back comes again, whoever acknowledges it. In order, while nobody knows the last
+    // batch, an ack of the message at which the group stands counts whatever it was given by.
+    const mayCount = this.isOrdered && !this.batches.has(held.queueId);
+    const isOfNow = generation < 0 || generation === state.generation;
+    if (state.ack === 'none' && (isOfNow || mayCount)) state.ack = 'unknown';
   }
 
   /** It was answered that it is done. `now`: Unix milliseconds. True when the message must not come again. */

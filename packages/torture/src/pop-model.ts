@@ -66,8 +66,8 @@ export interface FoundPops {
  *
  * - A message that was stored and not acknowledged comes again, at the latest a second after its time, and not before it.
  * - One whose acknowledgement was answered in its time does not. Exceptions: there may be a second copy of it, because a
- *   crash came between a redelivery and the save of its place, or because the disk did not say whether a checkpoint is
- *   there; the group was put back, or deleted; its clock was set.
+ *   crash came between a redelivery and the save of its place or into a change of its time, or because the disk did not say
+ *   whether a checkpoint is there; the group was put back, or deleted; its clock was set.
  * - In order nothing is given that stands behind a message that is not acknowledged.
  * - After a reset everything from the new offset on comes; a deleted group begins anew; what was deleted with its topic does
  *   not come in the topic that is made again.
