@@ -101,7 +101,7 @@ export async function startVernier(options: VernierOptions): Promise<BrokerPeer 
     const brokerPort = port(ready?.broker) ?? String(await freePort([-2]));
     const started = await run(
       [
-        ...['start', storeDir, '--broker-port', brokerPort, ...namesrv],
+        ...['start', storeDir, '--broker-port', brokerPort, '--no-proxy', ...namesrv],
         ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ],
       home,

@@ -1,3 +1,4 @@
+import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
@@ -21,6 +22,9 @@ export interface StartOptions {
   brokerPort?: number;
   /** Commander's name for the absence of --no-namesrv. */
   namesrv: boolean;
+  proxyPort?: number;
+  /** Commander's name for the absence of --no-proxy. */
+  proxy: boolean;
   readyFile?: string;
   logLevel?: LogLevel;
   logFile?: string;
@@ -84,6 +88,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     server = await startAllInOne({
       settings,
       namesrvPort,
+      proxyPort: options.proxy ? (options.proxyPort ?? DEFAULT_PROXY_PORT) : undefined,
       logger: log.logger,
       onListening: () => {
         if (options.readyFile === undefined) return;
@@ -151,6 +156,10 @@ async function announce(server: AllInOne, readyFile: string | undefined, stopped
   const flushTime = await measureFlushTime(server.commitLogDirectory);
   if (stopped.isAsked) return;
   process.stdout.write(`${startUpText({ ...server.startUp, version, flushTime, readyMs })}\n`);
+  // Its libraries take a moment to load; who connects meanwhile is held back.
+  await server.serveProxy().catch((error: Error) => {
+    process.stderr.write(`vernier: clients of gRPC are not served, all others are: ${error.message}\n`);
+  });
 }
 
 /** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */

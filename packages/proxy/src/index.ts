@@ -1,0 +1,12 @@
+/**
+ * RocketMQ's gRPC protocol (`apache.rocketmq.v2`, the clients of RocketMQ 5) on a broker of the same process.
+ *
+ * `GrpcProxy` listens on a port of its own and calls the services of the broker; it sends no frames to it. What it knows of
+ * clients, their settings and what they hold, is in memory; messages, offsets and deliveries are the broker's.
+ *
+ * Caveats:
+ * - Stop the proxy before the broker: calls that wait for messages would wait for ever.
+ * - There is no access control.
+ */
+export { defaultLimits, type ProxyLimits } from './limits.ts';
+export { DEFAULT_PROXY_PORT, GrpcProxy, type ProxyOptions } from './proxy.ts';
