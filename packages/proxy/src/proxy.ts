@@ -71,17 +71,20 @@ export class GrpcProxy {
 
   /** Resolves when no call is under way and every connection is closed. */
   async stop(): Promise<void> {
-    this.#listener.stopListening();
+    const closed = this.#listener.stopListening();
     const serving = await this.#serving?.catch(() => undefined);
-    if (serving !== undefined) {
-      serving.drain(this.#limits.stopMs);
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, this.#limits.stopMs);
-      });
-      await Promise.race([serving.stop(), late]);
-      clearTimeout(timer);
-    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#limits.stopMs);
+    });
+    const ended = async (): Promise<void> => {
+      await serving?.stop();
+      // Connections close when their last answer is written.
+      serving?.drain(this.#limits.stopMs);
+      await closed;
+    };
+    await Promise.race([ended(), late]);
+    clearTimeout(timer);
     this.#listener.destroy();
   }
 

@@ -41,16 +41,50 @@ export async function receiveMessage(
   stream: AnswerStream<ReceiveMessageResponse>,
 ): Promise<void> {
   const asker = new RoomAsker(proxy, call);
+  const pop = popOf(proxy, request, call);
+  const result = await popped(proxy, pop, call, asker);
   try {
-    const pop = popOf(proxy, request, call);
-    const result = await proxy.broker.pop.pop.pop(pop, call.caller, asker);
     if (result instanceof Refusal) await stream.write({ status: statusOfPop(result) });
     else if (result === undefined) await stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
     else await answer(proxy, request, pop, result, call, stream);
   } finally {
-    asker.unreserve();
+    // Without a result the pop may go on for a moment, and gives back its room itself.
+    if (result !== undefined) asker.unreserve();
   }
   await stream.write({ deliveryTimestamp: timeOf(proxy.broker.clock.now()) });
+}
+
+/**
+ * The outcome of the pop; undefined when nobody waits for it any more. A pop that is held for a caller who is gone does not
+ * end, and one that is at its queues may still give messages: others get them in a moment.
+ */
+function popped(
+  proxy: ProxyContext,
+  pop: PopRequest,
+  { caller }: Call,
+  asker: RoomAsker,
+): Promise<PopResult | Refusal | undefined> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => resolve(undefined);
+    caller.signal.addEventListener('abort', gone, { once: true });
+    proxy.broker.pop.pop
+      .pop(pop, caller, asker)
+      .finally(() => caller.signal.removeEventListener('abort', gone))
+      .then(async (result) => {
+        if (!caller.isGone) return resolve(result);
+        resolve(undefined);
+        asker.unreserve();
+        if (result instanceof Refusal || result === undefined) return;
+        await giveBack(
+          proxy,
+          result.records.map((record, index) => outgoing(proxy, pop, record, result.deliveries[index]!)),
+        );
+      })
+      .catch((error: unknown) => {
+        asker.unreserve();
+        reject(error);
+      });
+  });
 }
 
 const none = (code: Code, message: string) => ({ code, message });

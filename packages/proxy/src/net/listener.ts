@@ -27,7 +27,9 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Map<string, Socket>();
-  #waiting: Socket[] = [];
+  /** Those that nobody serves yet: they wait for `open`, or have said nothing. */
+  readonly #silent = new Set<Socket>();
+  #whenEmpty: (() => void) | undefined;
   #doors: Doors | undefined;
 
   constructor(options: ListenerOptions) {
@@ -59,12 +61,17 @@ export class Listener {
   /** From here on connections are served, those that waited first. */
   open(doors: Doors): void {
     this.#doors = doors;
-    for (const socket of this.#waiting.splice(0)) this.#begin(socket, doors);
+    for (const socket of this.#silent) this.#begin(socket, doors);
   }
 
-  /** Nobody connects any more; what is open stays. */
-  stopListening(): void {
+  /** Nobody connects any more; connections that are served stay. Resolves when all of them are closed. */
+  async stopListening(): Promise<void> {
     this.#server.close();
+    for (const socket of this.#silent) socket.destroy();
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
   }
 
   /** Ends what is open. */
@@ -82,13 +89,14 @@ export class Listener {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     this.#sockets.set(peer, socket);
     socket.on('close', () => {
+      this.#silent.delete(socket);
       if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
-      this.#waiting = this.#waiting.filter((other) => other !== socket);
+      if (this.#sockets.size === 0) this.#whenEmpty?.();
     });
     // A connection that is reset before somebody listens would end the process.
     socket.on('error', () => {});
-    if (this.#doors === undefined) this.#waiting.push(socket);
-    else this.#begin(socket, this.#doors);
+    this.#silent.add(socket);
+    if (this.#doors !== undefined) this.#begin(socket, this.#doors);
   }
 
   #begin(socket: Socket, doors: Doors): void {
@@ -98,6 +106,7 @@ export class Listener {
     socket.once('readable', () => {
       socket.removeListener('timeout', late);
       socket.setTimeout(0);
+      this.#silent.delete(socket);
       const first: Buffer | null = socket.read(1);
       // Closed, without a word.
       if (first === null) return void socket.destroy();
