@@ -3,12 +3,15 @@ import { formatAddress } from '@vernier/remoting';
 import { type StoreLogger, silentLogger } from '@vernier/store';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { Listener } from './net/listener.ts';
+import type { TlsOptions } from './serving.ts';
 
 export interface ProxyOptions {
   /** Address to listen on; default 127.0.0.1. */
   readonly host?: string;
   /** 0: any. Default 8081, RocketMQ's. */
   readonly port?: number;
+  /** Default: a certificate of its own, made at the first connection that wants TLS and forgotten at the stop. */
+  readonly tls?: TlsOptions;
   readonly limits?: Partial<ProxyLimits>;
   readonly logger?: StoreLogger;
 }
@@ -32,10 +35,13 @@ export class GrpcProxy {
   readonly #host: string;
   readonly #port: number;
   readonly #listener: Listener;
+  readonly #tls: TlsOptions;
   #address: string | undefined;
   #serving: Promise<Serving> | undefined;
 
-  constructor({ host = '127.0.0.1', port = DEFAULT_PROXY_PORT, limits, logger = silentLogger }: ProxyOptions = {}) {
+  constructor(options: ProxyOptions = {}) {
+    const { host = '127.0.0.1', port = DEFAULT_PROXY_PORT, tls = {}, limits, logger = silentLogger } = options;
+    this.#tls = tls;
     this.#limits = { ...defaultLimits, ...limits };
     this.#host = host;
     this.#port = port;
@@ -95,6 +101,7 @@ export class GrpcProxy {
       limits: this.#limits,
       address: this.#address ?? formatAddress(this.#host, this.#port),
       listener: this.#listener,
+      tls: this.#tls,
     });
   }
 }

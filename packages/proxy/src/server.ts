@@ -30,6 +30,12 @@ const TAKE_MS = 30_000;
 /** Commands that wait for a client that does not read its telemetry stream; each may have a message in it. */
 const COMMANDS_MAX = 64;
 
+/** A connection without a call for so long is closed (RocketMQ grpcClientIdleTimeMills); a stream of telemetry is a call. */
+const IDLE_MS = 120_000;
+/** One whose other end is gone without a word is found out by that. */
+const PING_MS = 60_000;
+const PING_ANSWER_MS = 20_000;
+
 interface IncomingCall {
   readonly metadata: Metadata;
   getPeer(): string;
@@ -56,6 +62,9 @@ export class ProxyServer {
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': streamsMax,
       'grpc.enable_channelz': 0,
+      'grpc.max_connection_idle_ms': IDLE_MS,
+      'grpc.keepalive_time_ms': PING_MS,
+      'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
     });
     this.grpc.addService(...this.#service());
   }
@@ -73,6 +82,11 @@ export class ProxyServer {
     await new Promise<void>((resolve) => {
       this.#whenIdle = resolve;
     });
+  }
+
+  /** For the log: something failed that no client is answered for. */
+  failed(error: unknown, what: string): void {
+    this.#proxy.broker.logger.error({ err: error }, `proxy, ${what}: ${(error as Error).message}`);
   }
 
   #service(): [ServiceDefinition, UntypedServiceImplementation] {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
-import { status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
-import { cleanUp } from '../../../test/support/clean-up.ts';
+import { type ChannelCredentials, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
+import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
 import { GrpcProxy } from '../src/index.ts';
 import { Code, codecs, Encoding, type ReceiveMessageResponse } from '../src/wire/messages.ts';
@@ -189,4 +191,38 @@ test('server: a port that is taken says so', async (t) => {
   await assert.rejects(new GrpcProxy({ host: '192.0.2.1', port: 0 }).listen(), {
     code: 'REMOTING_ADDRESS_UNAVAILABLE',
   });
+});
+
+test('server: TLS and plaintext share the port; the certificate is kept from one start to the next', async (t) => {
+  const directory = await temporaryFolder(t, 'tls');
+  const first = await startProxy(t, { proxy: { tls: { directory } } });
+  assert.deepEqual(readdirSync(directory), [], 'nobody has wanted it yet');
+  const trusting = (): ChannelCredentials =>
+    credentials.createSsl(readFileSync(join(directory, 'proxy-tls.pem')), null, null, {
+      checkServerIdentity: () => undefined,
+    });
+  const anything = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
+  const plain = new RawClient(t, first.endpoint, 'plain');
+  const secure = new RawClient(t, first.endpoint, 'secure', anything);
+  const [a, b] = await Promise.all([plain.route('T'), secure.route('T')]);
+  assert.deepEqual([a.status?.code, b.status?.code], [Code.OK, Code.OK]);
+  await first.proxy.stop();
+  const second = await startProxy(t, { proxy: { tls: { directory } } });
+  const again = new RawClient(t, second.endpoint, 'again', trusting());
+  assert.equal((await again.route('T')).status?.code, Code.OK, 'the same one');
+  const strict = new RawClient(t, second.endpoint, 'strict', credentials.createSsl());
+  assert.equal((await failed(strict.route('T'))).code, GrpcStatus.UNAVAILABLE, 'nobody vouches for it');
+  assert.equal((await again.route('T')).status?.code, Code.OK);
+});
+
+test('server: a handshake that is none, or stops half way, ends alone', async (t) => {
+  const { endpoint } = await startProxy(t);
+  const garbage = await connected(t, endpoint);
+  garbage.write(Buffer.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]));
+  await once(garbage.resume(), 'close');
+  const half = await connected(t, endpoint);
+  half.write(Buffer.from([0x16, 3, 1]));
+  const anything = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
+  assert.equal((await new RawClient(t, endpoint, 'secure', anything).route('T')).status?.code, Code.OK);
+  half.destroy();
 });

@@ -96,6 +96,8 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
     .option('--proxy-port <port>', 'port for clients of gRPC, 0 = any (default: 8081)', port)
     .option('--no-namesrv', 'no nameserver of our own; needs the key namesrvAddr')
     .option('--no-proxy', 'clients of gRPC are not served')
+    .option('--proxy-cert <file>', 'certificate for clients of gRPC that use TLS, PEM (default: one of its own)')
+    .option('--proxy-key <file>', 'its key, PEM')
     .option('--ready-file <file>', 'JSON with pid and addresses, written when clients can connect')
     .addOption(logLevelOption())
     .option('--log-file <file>', 'log into this file instead of stderr')

@@ -1,4 +1,5 @@
-import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
+import { readFileSync } from 'node:fs';
+import { certificateFault, DEFAULT_PROXY_PORT, type KeyAndCertificate } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
@@ -25,6 +26,8 @@ export interface StartOptions {
   proxyPort?: number;
   /** Commander's name for the absence of --no-proxy. */
   proxy: boolean;
+  proxyCert?: string;
+  proxyKey?: string;
   readyFile?: string;
   logLevel?: LogLevel;
   logFile?: string;
@@ -65,6 +68,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
+  const proxyCertificate = readCertificate(options);
   const log = createLog({ level: options.logLevel, file: options.logFile });
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
@@ -88,6 +92,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     server = await startAllInOne({
       settings,
       namesrvPort,
+      proxyCertificate,
       proxyPort: options.proxy ? (options.proxyPort ?? DEFAULT_PROXY_PORT) : undefined,
       logger: log.logger,
       onListening: () => {
@@ -129,6 +134,26 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   }
   process.stdout.write(`stopped after ${Math.round(performance.now() - began)} ms\n`);
   return EXIT_OK;
+}
+
+/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE, CLI_INPUT_UNREADABLE. */
+function readCertificate({ proxyCert, proxyKey }: StartOptions): KeyAndCertificate | undefined {
+  if (proxyCert === undefined && proxyKey === undefined) return undefined;
+  if (proxyCert === undefined || proxyKey === undefined) {
+    throw new CliError('CLI_USAGE', '--proxy-cert and --proxy-key are given together');
+  }
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
+    }
+  };
+  const pair = { certificate: read(proxyCert), key: read(proxyKey) };
+  const fault = certificateFault(pair, Date.now());
+  if (fault === undefined) return pair;
+  throw new CliError('CLI_USAGE', `--proxy-cert ${proxyCert} with --proxy-key ${proxyKey}: ${fault}`);
 }
 
 /**

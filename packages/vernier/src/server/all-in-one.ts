@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
-import { GrpcProxy } from '@vernier/proxy';
+import { GrpcProxy, type KeyAndCertificate } from '@vernier/proxy';
 import { formatAddress } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
 import { checkStoreDirectory, NodeFileSystem } from '@vernier/store/internal';
@@ -17,6 +17,8 @@ export interface AllInOneOptions {
   namesrvPort: number | undefined;
   /** Undefined: clients of gRPC are not served. */
   proxyPort: number | undefined;
+  /** The proxy's certificate; undefined: one of its own, kept in the data directory. */
+  proxyCertificate?: KeyAndCertificate | undefined;
   logger: Logger;
   /** Called when the ports of nameserver and proxy are ours and before anything on disk is touched. */
   onListening?: () => void;
@@ -64,8 +66,9 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
   } catch (error) {
     throw listenError(error, 'nameserver', config.bindAddress, namesrvPort ?? 0);
   }
+  const tls = { own: options.proxyCertificate, directory };
   const proxy =
-    proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, logger });
+    proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger });
   try {
     await proxy?.listen();
   } catch (error) {
