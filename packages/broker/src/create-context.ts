@@ -255,6 +255,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   };
   const operatorsOffsets = { save: () => pop.saveOffsets() };
   const startedAt = clock.now();
+  const reports = new Set<() => Record<string, string>>();
   return {
     config,
     store,
@@ -311,12 +312,14 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     queues: new QueueInspection(store),
     questions: new OperatorQuestions(consumers, store),
     longAnswers: new LongAnswers(clock),
+    reports,
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
       const more = (): Record<string, string> => ({
         ...delay.runtimeInfo(),
         ...timer.runtimeInfo(),
         ...pop.revive.runtimeInfo(),
+        ...Object.assign({}, ...[...reports].map((report) => report())),
       });
       return runtimeInfo({ config, store, stats, clock, startedAt, heldPulls, budgets: Object.values(budgets), more });
     },

@@ -3,6 +3,8 @@ import type {
   handleServerStreamingCall,
   handleUnaryCall,
   ServerDuplexStream,
+  ServerInterceptingCall,
+  ServerInterceptor,
   ServerWritableStream,
   ServiceDefinition,
   UntypedServiceImplementation,
@@ -14,6 +16,7 @@ import type { ProxyContext } from './context.ts';
 import { SERVICE, type UnaryMethod, unaryMethods } from './methods/index.ts';
 import { receiveMessage } from './methods/receive-message.ts';
 import { telemetryCommand } from './methods/telemetry.ts';
+import { MethodMetrics } from './metrics.ts';
 import { StatusError } from './status.ts';
 import {
   Code,
@@ -47,6 +50,7 @@ interface IncomingCall {
 /** The methods of the protocol as handlers of the gRPC library, which brings messages, deadlines and status of calls. */
 export class ProxyServer {
   readonly grpc: Server;
+  readonly metrics = new MethodMetrics();
   readonly #proxy: ProxyContext;
   /** Calls under way, but telemetry streams. */
   readonly #calls = new Set<Call>();
@@ -62,6 +66,7 @@ export class ProxyServer {
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': streamsMax,
       'grpc.enable_channelz': 0,
+      interceptors: [withoutStreamDeadline],
       'grpc.max_connection_idle_ms': IDLE_MS,
       'grpc.keepalive_time_ms': PING_MS,
       'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
@@ -141,6 +146,8 @@ export class ProxyServer {
       answer()
         .catch((error: unknown) => ({ status: this.#statusOf(error, method.name) }))
         .then((response) => {
+          const { status } = response as { status?: Status | null };
+          this.metrics.count(method.name, status?.code === Code.OK);
           callback(null, response);
           this.#end(call);
         })
@@ -162,7 +169,13 @@ export class ProxyServer {
         return;
       }
       this.#begin(call);
-      const write = (answer: ReceiveMessageResponse): Promise<void> => this.#write(incoming, answer, call);
+      // That there is no message is no failure.
+      let isOk = false;
+      const write = (answer: ReceiveMessageResponse): Promise<void> => {
+        const code = answer.status?.code;
+        if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) isOk = true;
+        return this.#write(incoming, answer, call);
+      };
       const answer = async (): Promise<void> => {
         call.checkClientId();
         await receiveMessage(this.#proxy, incoming.request, call, { write });
@@ -175,6 +188,7 @@ export class ProxyServer {
         })
         .catch(() => {})
         .finally(() => {
+          this.metrics.count('ReceiveMessage', isOk);
           incoming.end();
           this.#end(call);
         });
@@ -252,6 +266,18 @@ export class ProxyServer {
     return { code: Code.INTERNAL_SERVER_ERROR, message };
   }
 }
+
+/**
+ * A telemetry stream lasts as long as its client: Java's gives it a deadline in 292 years, of which the library (1.14) keeps 32
+ * bits of milliseconds, so that some streams would end at once. Its timer is stopped before it can fire.
+ */
+const withoutStreamDeadline: ServerInterceptor = (method, call) => {
+  if (method.path === TELEMETRY_PATH) clearTimeout((call as { deadlineTimer?: NodeJS.Timeout }).deadlineTimer);
+  // Nothing else is intercepted, so that a call costs nothing here.
+  return call as ServerInterceptingCall;
+};
+
+const TELEMETRY_PATH = `/${SERVICE}/Telemetry`;
 
 const unavailable = () => ({ code: GrpcStatus.UNAVAILABLE, details: 'the proxy stops', metadata: new Metadata() });
 

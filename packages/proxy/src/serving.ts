@@ -36,6 +36,19 @@ export function startServing({ broker, limits, address, listener, tls }: Serving
     plain: (socket) => plain.injectConnection(socket),
     tls: (socket) => encrypted.inject(socket),
   });
+  const report = (): Record<string, string> => ({
+    proxyAddress: address,
+    proxyConnections: String(listener.connectionCount),
+    proxyClients: String(proxy.clients.count),
+    proxyClientBytes: String(proxy.clients.usedBytes),
+    proxyCalls: String(server.callCount),
+    proxyAnswerBytes: String(room.usedBytes),
+    proxyAnswersWaiting: String(room.waitingCount),
+    proxyRenewals: String(proxy.renewals.count),
+    proxyReceiptBytes: String(proxy.renewals.usedBytes + proxy.halves.usedBytes),
+    ...server.metrics.runtimeInfo(),
+  });
+  broker.reports.add(report);
   return {
     proxy,
     drain: (graceMs: number): void => {
@@ -43,6 +56,7 @@ export function startServing({ broker, limits, address, listener, tls }: Serving
       encrypted.drain(graceMs);
     },
     stop: async (): Promise<void> => {
+      broker.reports.delete(report);
       await server.stop();
       proxy.renewals.stop();
       proxy.clients.stop();

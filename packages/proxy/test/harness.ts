@@ -118,9 +118,11 @@ export class RawClient {
     return this.grpc.makeServerStreamRequest(path, asked.encode, answered.decode, request, this.metadata(), options);
   }
 
-  telemetry(): ClientDuplexStream<TelemetryCommand, TelemetryCommand> {
+  telemetry(timeout?: string): ClientDuplexStream<TelemetryCommand, TelemetryCommand> {
     const { encode, decode } = codecs.TelemetryCommand;
-    return this.grpc.makeBidiStreamRequest(`/${SERVICE}/Telemetry`, encode, decode, this.metadata(), {});
+    const metadata = this.metadata();
+    if (timeout !== undefined) metadata.set('grpc-timeout', timeout);
+    return this.grpc.makeBidiStreamRequest(`/${SERVICE}/Telemetry`, encode, decode, metadata, {});
   }
 
   /** Says what the client is; resolves with what the proxy makes of it. The stream stays open. */

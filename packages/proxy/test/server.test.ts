@@ -9,7 +9,7 @@ import { type ChannelCredentials, credentials, status as GrpcStatus, type Servic
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
 import { GrpcProxy } from '../src/index.ts';
-import { Code, codecs, Encoding, type ReceiveMessageResponse } from '../src/wire/messages.ts';
+import { ClientType, Code, codecs, Encoding, type ReceiveMessageResponse } from '../src/wire/messages.ts';
 import { answersOf, makeTopic, message, RawClient, receiveRequest, startProxy } from './harness.ts';
 
 const bodiesOf = (answers: ReceiveMessageResponse[]): string[] =>
@@ -225,4 +225,48 @@ test('server: a handshake that is none, or stops half way, ends alone', async (t
   const anything = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
   assert.equal((await new RawClient(t, endpoint, 'secure', anything).route('T')).status?.code, Code.OK);
   half.destroy();
+});
+
+test('server: what it does stands in the broker’s table, and no more after its stop', async (t) => {
+  const { endpoint, proxy, ...broker } = await startProxy(t);
+  makeTopic(broker, 'T');
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  await client.send(message('T', 'x'));
+  await client.send(message('T', ''));
+  const table = await broker.broker.context.runtimeInfo();
+  assert.deepEqual(
+    ['proxyAddress', 'proxyClients', 'proxySendMessageTotal', 'proxySendMessageFailedTotal'].map((name) => table[name]),
+    [endpoint, '1', '2', '1'],
+  );
+  await proxy.stop();
+  const after = await broker.broker.context.runtimeInfo();
+  assert.deepEqual(
+    Object.keys(after).filter((name) => name.startsWith('proxy')),
+    [],
+  );
+});
+
+test('server: a telemetry stream has no end in time, whatever deadline its client names', async (t) => {
+  const { endpoint } = await startProxy(t);
+  for (const [clientId, timeout] of [
+    ['java', '2562047H'],
+    // Of these 32 bits of milliseconds are negative, or nothing.
+    ['later', '2562046H'],
+    ['negative', '2147483648m'],
+    ['soon', '1m'],
+  ] as const) {
+    const client = new RawClient(t, endpoint, clientId);
+    const stream = client.telemetry(timeout);
+    const ended = once(stream, 'status').then(() => assert.fail(`the stream of ${clientId} ended`));
+    const settings = { clientType: ClientType.PRODUCER, publishing: { topics: [{ name: 'T' }] } };
+    for (let round = 0; round < 3; round++) {
+      stream.write({ settings });
+      await Promise.race([once(stream, 'data'), ended]);
+      await client.route('T');
+    }
+    ended.catch(() => {});
+    stream.on('error', () => {});
+    stream.cancel();
+  }
 });

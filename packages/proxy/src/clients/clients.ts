@@ -87,7 +87,7 @@ export class Clients {
     const client = this.#clientOf(call, settings);
     const refusal = broker.heartbeats.beat(heartbeat, client);
     if (refusal !== undefined) throw refusedAs(refusal);
-    if (client.telemetry !== stream) client.telemetry?.end();
+    // The one before stays open: Java's client takes the end of an old stream for that of its new one.
     client.telemetry = stream;
     return this.merged(settings);
   }
