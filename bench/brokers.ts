@@ -90,7 +90,7 @@ export async function startVernier(options: VernierStart): Promise<BenchBroker> 
         commandOf(options.checkout ?? repositoryRoot, options.nodeArgs !== undefined),
         'start',
         storeDir,
-        ...['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile],
+        ...['--namesrv-port', '0', '--broker-port', '0', '--no-proxy', '--ready-file', readyFile],
         ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ],
       { cwd: home, stdio: ['ignore', log, log] },

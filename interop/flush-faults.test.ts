@@ -129,7 +129,17 @@ function suite(engine: (typeof engines)[number]): void {
         'strace',
         [
           ...injection({ calls: 'fdatasync,pwrite64,pwritev', path: logFile() }, 'error=EIO'),
-          ...[process.execPath, vernierBin, 'start', broker.storeDir, '--broker-port', '0', '--namesrv-port', '0'],
+          ...[
+            process.execPath,
+            vernierBin,
+            'start',
+            broker.storeDir,
+            '--broker-port',
+            '0',
+            '--no-proxy',
+            '--namesrv-port',
+            '0',
+          ],
         ],
         { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...oneThread } },
       ),

@@ -20,7 +20,7 @@ const { metafile, warnings } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  external: outside,
+  external: outside.flatMap((name) => [name, `${name}/*`]),
   keepNames: true,
   legalComments: 'none',
   metafile: true,
@@ -31,7 +31,8 @@ if (warnings.length > 0) process.exit(1);
 // Every module that is not ours has to be named in package.json: it is looked for from the bundle's place.
 for (const { imports } of Object.values(metafile.outputs)) {
   for (const { path, external } of imports) {
-    if (!external || path.startsWith('node:') || outside.includes(path)) continue;
+    const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
+    if (!external || path.startsWith('node:') || outside.includes(name)) continue;
     throw new Error(`${path} is imported by the bundle, and packages/vernier/package.json does not name it`);
   }
 }

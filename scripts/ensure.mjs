@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ensureMessages } from './messages.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -22,8 +23,14 @@ function run(command, args, what) {
   }
 }
 
-/** Installs dependencies when the lockfile is newer than what is installed. npm writes the marker file at its end. */
+/** Installs dependencies when the lockfile is newer than what is installed, and makes the sources that are generated. */
 export function ensureInstalled() {
+  installDependencies();
+  ensureMessages();
+}
+
+/** npm writes the marker file at its end. */
+function installDependencies() {
   const installed = mtime(join(root, 'node_modules', '.package-lock.json'));
   const stamp = mtime(join(root, 'node_modules', '.vernier-install'));
   if (Math.max(installed, stamp) >= mtime(join(root, 'package-lock.json')) && installed > 0) return;
@@ -62,7 +69,9 @@ export function ensureBuilt() {
   const stale = packages.some((name) => {
     const folder = join(root, 'packages', name);
     const built = mtime(join(folder, 'dist', '.tsbuildinfo'));
-    return built === 0 || newestSource(join(folder, 'src')) > built || mtime(join(folder, 'tsconfig.json')) > built;
+    const sources = ['src', 'generated'].filter((part) => existsSync(join(folder, part)));
+    const newest = Math.max(...sources.map((part) => newestSource(join(folder, part))));
+    return built === 0 || newest > built || mtime(join(folder, 'tsconfig.json')) > built;
   });
   const bundled = mtime(join(root, commandFile));
   const isBundleStale = packages.some((name) => mtime(join(root, 'packages', name, 'dist', '.tsbuildinfo')) > bundled);

@@ -15,10 +15,12 @@ const PACKAGES = {
   remoting: ['remoting'],
   broker: ['broker', 'remoting', 'store'],
   doctor: ['doctor', 'remoting', 'store'],
+  proxy: ['proxy', 'broker', 'doctor', 'remoting', 'store'],
   torture: ['torture', 'broker', 'remoting', 'store'],
-  vernier: ['vernier', 'broker', 'doctor', 'remoting', 'store', 'torture'],
+  vernier: ['vernier', 'broker', 'doctor', 'proxy', 'remoting', 'store', 'torture'],
 };
-const ALLOWED_FILES = /^package\/(dist\/.*\.(js|d\.ts)|bundle\/[^/]*\.js|package\.json|README\.md|LICENSE)$/;
+const ALLOWED_FILES =
+  /^package\/((dist|generated)\/.*\.(js|d\.ts)|bundle\/[^/]*\.js|package\.json|README\.md|LICENSE)$/;
 
 const say = (text) => process.stdout.write(`${text}\n`);
 const npm = (args, cwd) =>
@@ -147,6 +149,24 @@ const examples = {
     );
     assert.equal(output, '1 0\n');
   },
+  proxy(place, node) {
+    const output = runText(
+      place,
+      node,
+      `import { Broker } from '@vernier/broker';
+       import { GrpcProxy } from '@vernier/proxy';
+       const store = { storePathRootDir: './data-${Date.now()}', mappedFileSizeCommitLog: 1024 * 1024 };
+       const broker = new Broker({ listenPort: 0 }, { store });
+       const proxy = new GrpcProxy({ port: 0 });
+       await proxy.listen();
+       await broker.start();
+       await proxy.serve(broker.context);
+       await proxy.stop();
+       await broker.shutdown();
+       console.log('served');`,
+    );
+    assert.equal(output, 'served\n');
+  },
   torture(place, node) {
     const output = runText(
       place,
@@ -165,7 +185,17 @@ const examples = {
     assert.ok(existsSync(join(place, 'node_modules', '.bin', 'vernier')), 'the command is linked');
     const where = mkdtempSync(join(place, 'run-'));
     const readyFile = join(where, 'ready.json');
-    const args = ['./data', '--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
+    const args = [
+      './data',
+      '--namesrv-port',
+      '0',
+      '--broker-port',
+      '0',
+      '--proxy-port',
+      '0',
+      '--ready-file',
+      readyFile,
+    ];
     const broker = spawn(node, [bin, ...args], { cwd: where, stdio: ['ignore', 'pipe', 'inherit'] });
     const exited = new Promise((resolve) => broker.on('close', resolve));
     try {

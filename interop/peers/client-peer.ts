@@ -151,6 +151,11 @@ export function startJavaClient(version: ApacheVersion): ClientPeer {
   return startJava('client', version, 'ClientPeer');
 }
 
+/** rocketmq-client-java, which speaks gRPC. */
+export function startJavaGrpcClient(): ClientPeer {
+  return startJava('grpc', 'grpc-5.0.8', 'GrpcPeer');
+}
+
 /** Java's DefaultMessageStore, driven like a client. */
 export function startJavaStore(): ClientPeer {
   return startJava('store', '5.5.0', 'StorePeer');
@@ -167,7 +172,7 @@ export function startJavaReplies(): ClientPeer {
 }
 
 /** A program of interop/programs in a Node of its own, which runs the sources. */
-export function startNodeProgram(name: 'vernier-store' | 'ali-ons'): ClientPeer {
+export function startNodeProgram(name: 'vernier-store' | 'ali-ons' | 'grpc'): ClientPeer {
   const child = spawn(
     process.execPath,
     ['--import', 'tsx', '--conditions=@vernier/source', join('interop', 'programs', `${name}.ts`)],

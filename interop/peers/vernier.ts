@@ -18,6 +18,8 @@ export interface VernierOptions {
   env?: Record<string, string>;
   /** A nameserver that is running already, of either kind; then none of its own is started. */
   namesrvAddr?: string;
+  /** Clients of gRPC are served. */
+  proxy?: boolean;
 }
 
 /** The file that `--ready-file` names, written when the broker is routable. */
@@ -25,6 +27,7 @@ interface ReadyFile {
   pid: number;
   broker?: string;
   namesrv?: string;
+  proxy?: string;
 }
 
 /** What npm links as `vernier`. */
@@ -82,7 +85,13 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
   };
 }
 
-export async function startVernier(options: VernierOptions): Promise<BrokerPeer> {
+export interface VernierPeer extends BrokerPeer {
+  log(): string;
+  /** host:port for clients of gRPC; empty without a proxy. */
+  readonly proxyAddr: string;
+}
+
+export async function startVernier(options: VernierOptions): Promise<VernierPeer> {
   const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
   const storeDir = options.storeDir ?? join(home, 'store');
   const settings = {
@@ -97,11 +106,12 @@ export async function startVernier(options: VernierOptions): Promise<BrokerPeer>
   const start = async (): Promise<void> => {
     const port = (address: string | undefined): string | undefined => address?.split(':').at(-1);
     const namesrv = options.namesrvAddr ? ['--no-namesrv'] : ['--namesrv-port', port(ready?.namesrv) ?? '0'];
+    const proxy = options.proxy ? ['--proxy-port', port(ready?.proxy) ?? '0'] : ['--no-proxy'];
     // Not any port: Java clients before 4.5.1 send to the one two below it.
     const brokerPort = port(ready?.broker) ?? String(await freePort([-2]));
     const started = await run(
       [
-        ...['start', storeDir, '--broker-port', brokerPort, ...namesrv],
+        ...['start', storeDir, '--broker-port', brokerPort, ...proxy, ...namesrv],
         ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ],
       home,
@@ -119,6 +129,7 @@ export async function startVernier(options: VernierOptions): Promise<BrokerPeer>
     kind: 'vernier',
     namesrvAddr: options.namesrvAddr ?? ready!.namesrv!,
     brokerAddr: ready!.broker!,
+    proxyAddr: ready!.proxy ?? '',
     storeDir,
     get pid() {
       return child.pid!;

@@ -44,9 +44,15 @@ export function importsOf(source: string): string[] {
   return [...withoutComments.matchAll(pattern)].map((match) => match[2]!);
 }
 
-/** `@scope/name` or `name` of a bare specifier; undefined for relative ones and for node's own. */
+/** `@scope/name` or `name` of a bare specifier; undefined for relative ones, a package's own `#name` and node's own. */
 export function packageOf(specifier: string): string | undefined {
-  if (specifier.startsWith('.') || specifier.startsWith('/') || specifier.startsWith('node:')) return undefined;
+  if (
+    specifier.startsWith('#') ||
+    specifier.startsWith('.') ||
+    specifier.startsWith('/') ||
+    specifier.startsWith('node:')
+  )
+    return undefined;
   return specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)

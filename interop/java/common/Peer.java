@@ -85,7 +85,11 @@ public final class Peer {
             }
             response.put("result", command.run(args));
         } catch (Throwable error) {
-            response.put("error", error.toString());
+            StringBuilder text = new StringBuilder(error.toString());
+            for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) {
+                text.append("; because of ").append(cause);
+            }
+            response.put("error", text.toString());
             error.printStackTrace();
         }
         OUT.println(Json.write(response));

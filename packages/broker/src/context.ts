@@ -109,6 +109,8 @@ export interface BrokerContext {
   readonly queues: QueueInspection;
   readonly questions: OperatorQuestions;
   readonly longAnswers: LongAnswers;
+  /** What fronts beside the remoting one report of themselves, for the table of `runtimeInfo`. */
+  readonly reports: Set<() => Record<string, string>>;
   /** The table that brokerStatus, clusterList and the dashboard read. */
   runtimeInfo(): Promise<Record<string, string>>;
 

@@ -273,6 +273,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   };
   const operatorsOffsets = { save: () => pop.saveOffsets() };
   const startedAt = clock.now();
+  const reports = new Set<() => Record<string, string>>();
   return {
     config,
     store,
@@ -330,12 +331,14 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     queues: new QueueInspection(store),
     questions: new OperatorQuestions(consumers, store),
     longAnswers: new LongAnswers(clock),
+    reports,
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
       const more = (): Record<string, string> => ({
         ...delay.runtimeInfo(),
         ...timer.runtimeInfo(),
         ...pop.revive.runtimeInfo(),
+        ...Object.assign({}, ...[...reports].map((report) => report())),
       });
       return runtimeInfo({
         config,

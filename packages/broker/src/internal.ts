@@ -1,10 +1,31 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
 
+export { Budget, textBytes } from './base/budget.ts';
+export { type Caller, CallerSession, type Identity, storeHostOf } from './base/caller.ts';
+export {
+  AUTO_CREATE_TOPIC_KEY_TOPIC,
+  groupNameFault,
+  isReadable,
+  isRetryOrDlqTopic,
+  isWriteable,
+  TRANS_HALF_TOPIC,
+  topicNameFault,
+} from './base/names.ts';
 export { Refusal } from './base/refusal.ts';
-export type { Client, TransactionCheck } from './clients/client.ts';
+export type { Client, ClientAnswer, TransactionCheck } from './clients/client.ts';
 export { type BrokerConfig, defaultBrokerConfig } from './config.ts';
 export { brokerKeys, roleKeys } from './config-keys.ts';
 export type { BrokerContext } from './context.ts';
 export { createBrokerContext, loadTables, startServices } from './create-context.ts';
+export { buildSubscription } from './filter/tag-filter.ts';
+export type { GroupRetryPolicy, SubscriptionGroupConfig } from './groups/subscription-group-config.ts';
+export type { LiteAction, LiteStart } from './lite/lite-subscription-service.ts';
+export type { Delivered } from './pop/ack-service.ts';
+export { handleText, ORDER_REVIVE_QUEUE, type PopHandle, parseHandle, retryMark, topicOfMark } from './pop/handle.ts';
+export type { PopDelivery, PopRequest, PopResult } from './pop/pop-request.ts';
+export type { PopAsker } from './pop/pop-service.ts';
 export { allProcessors } from './processors/index.ts';
+export type { BatchToPut, MessageToPut } from './put/message-to-put.ts';
+export type { PutOutcome, Stored } from './put/put-service.ts';
 export { BrokerHosts } from './registration/hosts.ts';
+export { recallHandleOf } from './timer/recall-handle.ts';

@@ -120,7 +120,7 @@ export async function startBroker(
 ): Promise<Started> {
   const given = args.indexOf('--ready-file');
   const readyFile = given < 0 ? join(await temporaryFolder(t, 'cli'), 'ready.json') : args[given + 1]!;
-  const ports = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile];
+  const ports = ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy', '--ready-file', readyFile];
   const running = new Running(['start', dataDir, ...smallFiles, ...ports, ...args], options) as Started;
   endAfter(t, running);
   await running.printed(/^ready after/m);

@@ -117,7 +117,12 @@ export async function localBroker(t: TestContext, set: readonly string[] = [], d
     set: [...sizes, 'diskFreeBytesMin=0', ...set],
     brokerPort: 0,
   });
-  const server = await startAllInOne({ settings, namesrvPort: 0, logger: pino({ level: 'silent' }) });
+  const server = await startAllInOne({
+    settings,
+    namesrvPort: 0,
+    proxyPort: undefined,
+    logger: pino({ level: 'silent' }),
+  });
   cleanUp(t, () => server.stop());
   await server.routable;
   return { server, namesrv: server.ready.namesrv!, broker: server.ready.broker!, dataDir: directory };

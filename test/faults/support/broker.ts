@@ -57,7 +57,7 @@ export class FaultBroker {
       ...(options.wrapper ?? []),
       ...[process.execPath, ...(options.nodeArgs ?? [])],
       ...[join(repositoryRoot, 'packages', 'vernier', 'bundle', 'bin.js'), 'start', options.storeDir],
-      ...['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile],
+      ...['--namesrv-port', '0', '--broker-port', '0', '--no-proxy', '--ready-file', readyFile],
       ...settings.flatMap(([key, value]) => ['--set', `${key}=${value}`]),
     ];
     // Another user must be able to write the ready file.

@@ -14,7 +14,7 @@ import type { DurableOffsets } from './durable-offsets.ts';
 import { handleText, OffsetInfos } from './handle.ts';
 import type { InFlightTable } from './in-flight.ts';
 import type { OrderInfos } from './order-infos.ts';
-import type { PopRequest } from './pop-request.ts';
+import type { PopDelivery, PopRequest } from './pop-request.ts';
 import type { PopStart } from './pop-start.ts';
 import type { PoppedOffsets } from './popped-offsets.ts';
 import type { QueueLocks } from './queue-locks.ts';
@@ -46,6 +46,8 @@ export class PopLook {
   readonly popTime: number;
   readonly infos = new OffsetInfos();
   readonly records: Buffer[] = [];
+  /** One for each record. */
+  readonly deliveries: PopDelivery[] = [];
   restCount = 0;
   bytesLeft: number;
   /** Queues without a message, and where they ended. */
@@ -272,7 +274,7 @@ export class PopQueues {
     // Its first offset is not where this pop ends. What it was given comes again, as it would have from there.
     if (underWay.isForgotten) popped.end(mark);
     else this.#move(look, topic, queueId, found.nextBeginOffset, logEnd, () => popped.end(mark));
-    this.#give(look, topic, queueId, from, found, queueOffsets);
+    this.#give(look, topic, queueId, from, found, queueOffsets, undefined);
     return true;
   }
 
@@ -289,7 +291,7 @@ export class PopQueues {
     }
     infos.addCounts(topic, queueId, queueOffsets, counts);
     offsets.commit(group, topic, queueId, from);
-    this.#give(look, topic, queueId, from, found, queueOffsets);
+    this.#give(look, topic, queueId, from, found, queueOffsets, counts);
     return true;
   }
 
@@ -317,6 +319,7 @@ export class PopQueues {
     startOffset: number,
     found: GetMessageResult,
     queueOffsets: readonly number[],
+    counts: ReadonlyMap<number, number> | undefined,
   ): void {
     const { config, stats, clock } = this.#parts;
     const { popTime, reviveQueueId, request, infos } = look;
@@ -324,8 +327,10 @@ export class PopQueues {
     const { brokerName, popResponseReturnActualRetryTopic } = config;
     const isChanged = isRetryTopic(topic) && topic !== request.topic && !popResponseReturnActualRetryTopic;
     for (const [index, record] of found.records.entries()) {
-      const place = { topic, queueId, queueOffset: queueOffsets[index] as number };
+      const queueOffset = queueOffsets[index] as number;
+      const place = { topic, queueId, queueOffset };
       const handle = { startOffset, popTime, invisibleMs: request.invisibleMs, reviveQueueId, brokerName, ...place };
+      look.deliveries.push({ handle, orderCount: counts?.get(queueOffset) ?? 0 });
       look.records.push(isChanged ? retryRecord(record, request.topic, handleText(handle)) : record);
     }
     look.bytesLeft -= found.bufferTotalSize;

@@ -1,4 +1,4 @@
-import type { OffsetInfos } from './handle.ts';
+import type { OffsetInfos, WholeHandle } from './handle.ts';
 
 /** Characters of an attempt's id; clients use 36. */
 export const ATTEMPT_ID_MAX = 256;
@@ -41,7 +41,17 @@ export interface PopResult {
   readonly infos: OffsetInfos;
   /** Whole records, one behind the other in `body` bytes. */
   readonly records: readonly Buffer[];
+  /** Of each record, for fronts that make the handles themselves: `infos` says the same for clients that do. */
+  readonly deliveries: readonly PopDelivery[];
   readonly isOrdered: boolean;
+}
+
+/** One message of a pop. */
+export interface PopDelivery {
+  /** Names the place of the message; `topic` is the one of retries when it came from there. */
+  readonly handle: WholeHandle;
+  /** In order: how often it was delivered before. Otherwise the record says it (reconsumeTimes). */
+  readonly orderCount: number;
 }
 
 /** What a pop, a peek or a notification needs of its queue: for PopPermission. */

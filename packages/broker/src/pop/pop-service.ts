@@ -290,7 +290,7 @@ function faultOf({ maxMessages, invisibleMs, pollMs, attemptId }: PopRequest): s
 }
 
 function resultOf(code: number, { request }: Pop, look: PopLook): PopResult {
-  const { popTime, reviveQueueId, restCount, infos, records } = look;
+  const { popTime, reviveQueueId, restCount, infos, records, deliveries } = look;
   const { invisibleMs, isOrdered } = request;
-  return { code, popTime, invisibleMs, reviveQueueId, restCount, infos, records, isOrdered };
+  return { code, popTime, invisibleMs, reviveQueueId, restCount, infos, records, deliveries, isOrdered };
 }

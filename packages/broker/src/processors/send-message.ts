@@ -11,12 +11,11 @@ import {
   SendAnswer,
 } from '@vernier/remoting';
 import type { Caller } from '../base/caller.ts';
-import { isRetryTopic } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerContext } from '../context.ts';
 import { propertiesTextOf } from '../put/message-to-put.ts';
 import type { PutOutcome, Stored } from '../put/put-service.ts';
-import { encodeRecallHandle } from '../timer/recall-handle.ts';
+import { recallHandleOf } from '../timer/recall-handle.ts';
 import type { StaticQueue } from '../topics/static-topics.ts';
 import type { Processed } from './requests.ts';
 import { parseSendMessageHeader, type SendMessageHeader } from './send-message-header.ts';
@@ -101,15 +100,8 @@ function answerOf(broker: BrokerContext, request: RemotingCommand, outcome: PutO
     batchUniqId: outcome.isInnerBatch ? uniqKey : undefined,
     MSG_REGION: regionId,
     TRACE_ON: String(traceOn),
-    recallHandle: recallHandleOf(broker, outcome),
+    recallHandle: recallHandleOf(outcome, broker.config.brokerName),
   });
-}
-
-/** A timed message can be recalled, but for a retry (RocketMQ SendMessageProcessor.attachRecallHandle). */
-function recallHandleOf({ config }: BrokerContext, { topic, uniqKey, timerOutMs }: Stored): string | undefined {
-  if (timerOutMs === undefined || uniqKey === undefined || isRetryTopic(topic)) return undefined;
-  const { brokerName } = config;
-  return encodeRecallHandle({ topic, brokerName, timestamp: timerOutMs + 1, messageId: uniqKey });
 }
 
 /** Where the record is; of a batch where each of them is, joined by commas. */

@@ -1,3 +1,6 @@
+import { isRetryTopic } from '../base/names.ts';
+import type { Stored } from '../put/put-service.ts';
+
 /**
  * What a producer gets with the answer to a timed message, and gives back to recall it (RocketMQ RecallMessageHandle): in
  * base64url, `v1 topic brokerName timestamp messageId`, separated by blanks. The timestamp is a millisecond behind the
@@ -19,6 +22,15 @@ export function encodeRecallHandle({ topic, brokerName, timestamp, messageId }: 
   const text = Buffer.from(`${VERSION} ${topic} ${brokerName} ${timestamp} ${messageId}`).toString('base64url');
   // Java writes the padding, and reads it or its absence.
   return text.padEnd(Math.ceil(text.length / 4) * 4, '=');
+}
+
+/** A timed message can be recalled, but for a retry (RocketMQ SendMessageProcessor.attachRecallHandle); undefined: it cannot. */
+export function recallHandleOf(
+  { topic, uniqKey, timerOutMs }: Pick<Stored, 'topic' | 'uniqKey' | 'timerOutMs'>,
+  brokerName: string,
+): string | undefined {
+  if (timerOutMs === undefined || uniqKey === undefined || isRetryTopic(topic)) return undefined;
+  return encodeRecallHandle({ topic, brokerName, timestamp: timerOutMs + 1, messageId: uniqKey });
 }
 
 /** Undefined for what is no handle. */

@@ -34,6 +34,13 @@ test('ordered pop: what was not acknowledged comes again in order at its end, an
     ['d', 'e'],
   );
   assert.equal(answer.infos.orderCountInfo, '0 qo0%3 1;0 qo0%4 1;0 0 1');
+  assert.deepEqual(
+    answer.deliveries.map(({ handle, orderCount }) => [handle.queueOffset, orderCount]),
+    [
+      [3, 1],
+      [4, 1],
+    ],
+  );
   await pop.broker.stop();
 });
 

@@ -6,7 +6,7 @@ import { Machine } from '../../../torture/test/machine.ts';
 import { Refusal } from '../../src/base/refusal.ts';
 import type { BrokerConfig } from '../../src/config.ts';
 import type { Delivered } from '../../src/pop/ack-service.ts';
-import { parseHandle } from '../../src/pop/handle.ts';
+import { handleText, parseHandle } from '../../src/pop/handle.ts';
 import type { PopRequest, PopResult } from '../../src/pop/pop-request.ts';
 import type { PopAsker } from '../../src/pop/pop-service.ts';
 import { FakeClient } from '../fake-client.ts';
@@ -158,10 +158,12 @@ export class PopMachine {
   popped(answer: PopResult, { group, topic }: PopRequest): Popped[] {
     const { infos, popTime, invisibleMs, reviveQueueId } = answer;
     const { startOffsetInfo } = infos;
-    return answer.records.map((record) => {
+    assert.equal(answer.deliveries.length, answer.records.length);
+    return answer.records.map((record, index) => {
       const message = decodeRecord(record);
       const { queueId, queueOffset } = message;
       const extraInfo = handleOf(message, { startOffsetInfo, popTime, invisibleMs, reviveQueueId });
+      assert.equal(handleText(answer.deliveries[index]!.handle), extraInfo, 'each front makes the same handles');
       const handle = parseHandle(extraInfo);
       assert.ok(typeof handle !== 'string', String(handle));
       const real = realTopicOf(extraInfo, group, topic);

@@ -301,7 +301,8 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 }
 
-function listenError(cause: unknown, host: string, port: number): RemotingError {
+/** Why an address cannot be listened on, with the code that says it; `cause` is the error of the system. */
+export function listenError(cause: unknown, host: string, port: number): RemotingError {
   const errno = (cause as NodeJS.ErrnoException).code ?? '';
   const [code, reason] = LISTEN_ERRORS[errno] ?? [
     'REMOTING_LISTEN_FAILED',

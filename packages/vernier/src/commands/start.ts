@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { certificateFault, DEFAULT_PROXY_PORT, type KeyAndCertificate } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
@@ -21,6 +23,11 @@ export interface StartOptions {
   brokerPort?: number;
   /** Commander's name for the absence of --no-namesrv. */
   namesrv: boolean;
+  proxyPort?: number;
+  /** Commander's name for the absence of --no-proxy. */
+  proxy: boolean;
+  proxyCert?: string;
+  proxyKey?: string;
   readyFile?: string;
   logLevel?: LogLevel;
   logFile?: string;
@@ -61,6 +68,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
+  const proxyCertificate = readCertificate(options);
   const log = createLog({ level: options.logLevel, file: options.logFile });
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
@@ -84,6 +92,8 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     server = await startAllInOne({
       settings,
       namesrvPort,
+      proxyCertificate,
+      proxyPort: options.proxy ? (options.proxyPort ?? DEFAULT_PROXY_PORT) : undefined,
       logger: log.logger,
       onListening: () => {
         if (options.readyFile === undefined) return;
@@ -126,6 +136,26 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   return EXIT_OK;
 }
 
+/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE, CLI_INPUT_UNREADABLE. */
+function readCertificate({ proxyCert, proxyKey }: StartOptions): KeyAndCertificate | undefined {
+  if (proxyCert === undefined && proxyKey === undefined) return undefined;
+  if (proxyCert === undefined || proxyKey === undefined) {
+    throw new CliError('CLI_USAGE', '--proxy-cert and --proxy-key are given together');
+  }
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
+    }
+  };
+  const pair = { certificate: read(proxyCert), key: read(proxyKey) };
+  const fault = certificateFault(pair, Date.now());
+  if (fault === undefined) return pair;
+  throw new CliError('CLI_USAGE', `--proxy-cert ${proxyCert} with --proxy-key ${proxyKey}: ${fault}`);
+}
+
 /**
  * Writes the ready file the moment clients can find the broker, and then what a person wants to know. Not any more once a stop
  * was asked for: it would come after the line that says that all is over.
@@ -151,6 +181,10 @@ async function announce(server: AllInOne, readyFile: string | undefined, stopped
   const flushTime = await measureFlushTime(server.commitLogDirectory);
   if (stopped.isAsked) return;
   process.stdout.write(`${startUpText({ ...server.startUp, version, flushTime, readyMs })}\n`);
+  // Its libraries take a moment to load; who connects meanwhile is held back.
+  await server.serveProxy().catch((error: Error) => {
+    process.stderr.write(`vernier: clients of gRPC are not served, all others are: ${error.message}\n`);
+  });
 }
 
 /** Lets a stop that was asked for during the start wait for its end, and the command wait for the stop. */

@@ -60,6 +60,7 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   // A Java broker writes sizes as text (`1.5 KiB`), and rates that it does not have yet as blanks.
   const size = (value: string): string => (isNumber(value) ? bytes(Number(value)) : value);
   const count = (value: string): string => (isNumber(value) ? grouped(Number(value)) : value);
+  add('gRPC proxy', 'proxyAddress', (value) => `${value}  ${count(info.proxyClients ?? '0')} clients`);
   add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
   add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);

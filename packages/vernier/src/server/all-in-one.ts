@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
+import { GrpcProxy, type KeyAndCertificate } from '@vernier/proxy';
 import { formatAddress } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
 import { checkStoreDirectory, NodeFileSystem } from '@vernier/store/internal';
@@ -14,13 +15,17 @@ export interface AllInOneOptions {
   settings: Settings;
   /** Undefined: no nameserver of our own. */
   namesrvPort: number | undefined;
+  /** Undefined: clients of gRPC are not served. */
+  proxyPort: number | undefined;
+  /** The proxy's certificate; undefined: one of its own, kept in the data directory. */
+  proxyCertificate?: KeyAndCertificate | undefined;
   logger: Logger;
-  /** Called when the nameserver's port is ours and before anything on disk is touched. */
+  /** Called when the ports of nameserver and proxy are ours and before anything on disk is touched. */
   onListening?: () => void;
   onRecoveryProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** Broker and nameserver in one process, running. */
+/** Broker, nameserver and proxy in one process, running. */
 export interface AllInOne {
   /** What the start-up says; the caller adds what it measured. */
   startUp: Omit<StartUpFacts, 'version' | 'flushTime' | 'readyMs'>;
@@ -29,6 +34,8 @@ export interface AllInOne {
   ready: Omit<ReadyFile, 'pid' | 'version' | 'readyMs'>;
   /** Resolves when clients can find the broker. */
   routable: Promise<void>;
+  /** Loads what serves gRPC, and serves; to be called when clients can find the broker. Without a proxy it does nothing. */
+  serveProxy(): Promise<void>;
   /** Calls `told` once, when the store failed. */
   onFailure(told: (cause: StoreError) => void): void;
   /** The disk calls that have not returned. */
@@ -40,11 +47,11 @@ export interface AllInOne {
 }
 
 /**
- * Starts both. Both ports are taken before the store is opened, so that a start that fails for a port leaves the data
+ * Starts them. Their ports are taken before the store is opened, so that a start that fails for a port leaves the data
  * directory as it was; clients that connect meanwhile are held back until the broker can answer them.
  */
 export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne> {
-  const { settings, namesrvPort, logger } = options;
+  const { settings, namesrvPort, proxyPort, logger } = options;
   const config = { ...defaultBrokerConfig, ...settings.broker };
   // Before anything in it is read: a file found unreadable would otherwise be blamed for its directory.
   await checkStoreDirectory(new NodeFileSystem(), settings.store.storePathRootDir);
@@ -59,6 +66,15 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
   } catch (error) {
     throw listenError(error, 'nameserver', config.bindAddress, namesrvPort ?? 0);
   }
+  const tls = { own: options.proxyCertificate, directory };
+  const proxy =
+    proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger });
+  try {
+    await proxy?.listen();
+  } catch (error) {
+    await namesrv?.shutdown(0);
+    throw listenError(error, 'proxy', config.bindAddress, proxyPort ?? 0);
+  }
   try {
     options.onListening?.();
     const broker = new Broker(settings.broker, {
@@ -69,14 +85,20 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
     });
     const bound = await broker.start();
     namesrv?.open();
-    return running(broker, namesrv, formatAddress(bound.host, bound.port));
+    return running(broker, namesrv, proxy, formatAddress(bound.host, bound.port));
   } catch (error) {
+    await proxy?.stop();
     await namesrv?.shutdown(0);
     throw listenError(error, 'broker', config.bindAddress, config.listenPort);
   }
 }
 
-function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: string): AllInOne {
+function running(
+  broker: Broker,
+  namesrv: Namesrv | undefined,
+  proxy: GrpcProxy | undefined,
+  brokerAddress: string,
+): AllInOne {
   const { store } = broker;
   const { brokerName, brokerClusterName, namesrvAddr } = broker.config;
   const vip = broker.vipAddress && formatAddress(broker.vipAddress.host, broker.vipAddress.port);
@@ -87,6 +109,7 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
       namesrvAddr,
       broker: brokerAddress,
       brokerVip: vip,
+      proxy: proxy?.address,
       brokerName,
       clusterName: brokerClusterName,
       engine: store.engine,
@@ -97,6 +120,7 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
       ...(namesrv === undefined ? {} : { namesrv: namesrv.address }),
       broker: brokerAddress,
       ...(vip === undefined ? {} : { brokerVip: vip }),
+      ...(proxy?.address === undefined ? {} : { proxy: proxy.address }),
       brokerName,
       clusterName: brokerClusterName,
       dataDir: store.config.storePathRootDir,
@@ -104,6 +128,7 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
       flushDiskType: store.config.flushDiskType,
     },
     routable: broker.routable,
+    serveProxy: async () => proxy?.serve(broker.context),
     onFailure: (told) => {
       if (store.failure !== undefined) told(store.failure);
       else broker.once('failed', told);
@@ -111,7 +136,9 @@ function running(broker: Broker, namesrv: Namesrv | undefined, brokerAddress: st
     diskCalls: () => store.inFlight().map(({ operation, file, sinceMs }) => ({ operation, file, forMs: sinceMs })),
     progress: () => broker.progress,
     stop: async () => {
-      // The broker first: it says farewell to the nameserver, and clients ask that for another one.
+      // Its calls end before what they call.
+      await proxy?.stop();
+      // The broker before the nameserver: it says farewell to the nameserver, and clients ask that for another one.
       try {
         await broker.shutdown();
       } finally {

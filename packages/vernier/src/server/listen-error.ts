@@ -1,17 +1,28 @@
 import { RemotingError } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
 
+const flags = {
+  nameserver: '--namesrv-port, 0 is any',
+  broker: '--broker-port, 0 is any',
+  proxy: '--proxy-port, 0 is any, or do without gRPC by --no-proxy',
+} as const;
+
 /** An address that cannot be listened on, in the words of the command line; anything else as it is. */
-export function listenError(error: unknown, what: 'nameserver' | 'broker', host: string, port: number): unknown {
+export function listenError(
+  error: unknown,
+  what: 'nameserver' | 'broker' | 'proxy',
+  host: string,
+  port: number,
+): unknown {
   if (!(error instanceof RemotingError)) return error;
   const at = `the ${what} cannot listen on ${host}:${port}`;
-  const flag = what === 'nameserver' ? '--namesrv-port' : '--broker-port';
+  const flag = flags[what];
   const details = { host, port, ...error.details };
   switch (error.code) {
     case 'REMOTING_PORT_IN_USE':
       return new CliError(
         'CLI_PORT_IN_USE',
-        `${at}: the port is in use (EADDRINUSE); take another with ${flag}, 0 is any`,
+        `${at}: the port is in use (EADDRINUSE); take another with ${flag}`,
         details,
         error,
       );

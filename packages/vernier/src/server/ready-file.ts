@@ -15,6 +15,8 @@ export interface ReadyFile {
   broker?: string;
   /** Where Java clients 4.0 to 4.5.0 send to. Absent when it is not listened on. */
   brokerVip?: string;
+  /** Where clients of gRPC connect to. Absent when they are not served. */
+  proxy?: string;
   brokerName?: string;
   clusterName?: string;
   dataDir?: string;

@@ -14,6 +14,8 @@ export interface StartUpFacts {
   broker: string;
   /** Where Java clients 4.0 to 4.5.0 send to; undefined when it is not listened on. */
   brokerVip: string | undefined;
+  /** Where clients of gRPC connect to; undefined when they are not served. */
+  proxy: string | undefined;
   brokerName: string;
   clusterName: string;
   engine: Engine;
@@ -61,6 +63,7 @@ export function startUpText(start: StartUpFacts): string {
         `${start.broker} (${start.brokerName} in ${start.clusterName})`,
         ...(start.brokerVip === undefined ? [] : [`${start.brokerVip} (for Java clients 4.0 to 4.5.0)`]),
       ],
+      ...(start.proxy === undefined ? [] : [['gRPC proxy', start.proxy] satisfies [string, string]]),
       ['data', start.dataDir],
       ['engine', describeEngine(start)],
       ['flush mode', describeFlushMode(start)],

@@ -20,7 +20,7 @@ import { after, type TestContext, test } from 'node:test';
 import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { type Finished, isRoot, type RunOptions, run, skipUnless, smallFiles, startBroker, treeHash } from '../cli.ts';
 
-const ports = ['--namesrv-port', '0', '--broker-port', '0'];
+const ports = ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy'];
 
 /** One message: it begins with our name, ends in its code, and exit code 2 says that nothing was changed. */
 function assertRefused(finished: Finished, code: string, pattern: RegExp): void {

@@ -52,6 +52,7 @@ test('namesrv: a broker whose nameserver is not there says what it waits for, an
     join(folder, 'data'),
     '--broker-port',
     '0',
+    '--no-proxy',
     '--no-namesrv',
     '--set',
     'namesrvAddr=127.0.0.1:1',

@@ -8,7 +8,7 @@ import { putInPlace } from '../../../../test/support/not-a-file.ts';
 import { smallStore } from '../../../doctor/test/small-store.ts';
 import { endAfter, Running } from '../cli.ts';
 
-const ports = ['--namesrv-port', '0', '--broker-port', '0'];
+const ports = ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy'];
 
 test('a named pipe in the place of a file: start and the doctor end with its path, and hang on nothing', {
   skip: process.platform === 'win32',

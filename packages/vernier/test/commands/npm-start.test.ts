@@ -14,7 +14,7 @@ test('npm start: passes the flags on, and SIGTERM to npm itself stops the broker
   const folder = await temporaryFolder(t, 'cli');
   const data = join(folder, 'data');
   const readyFile = join(folder, 'ready.json');
-  const args = ['--namesrv-port', '0', '--broker-port', '0', '--set', 'mappedFileSizeCommitLog=1048576'];
+  const args = ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy', '--set', 'mappedFileSizeCommitLog=1048576'];
   const npm = spawn('npm', ['start', '--', data, ...args, '--ready-file', readyFile], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],

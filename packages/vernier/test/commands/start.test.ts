@@ -87,9 +87,12 @@ test('start: a killed broker leaves its ready file; the next start replaces it',
 
 test('start: the data directory is made where it is missing, in the current directory without an argument', async (t) => {
   const folder = await temporaryFolder(t, 'cli');
-  const broker = new Running(['--namesrv-port', '0', '--broker-port', '0', '--set', 'mappedFileSizeCommitLog=65536'], {
-    cwd: folder,
-  });
+  const broker = new Running(
+    ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy', '--set', 'mappedFileSizeCommitLog=65536'],
+    {
+      cwd: folder,
+    },
+  );
   endAfter(t, broker);
   await broker.printed(/ready after/);
   assert.deepEqual(readdirSync(folder), ['vernier-data']);
@@ -140,7 +143,7 @@ test('start: one that is refused for the lock leaves the ready file of the broke
   const readyFile = join(folder, 'ready.json');
   const first = await startBroker(t, join(folder, 'data'), ['--ready-file', readyFile]);
   const before = readFileSync(readyFile, 'utf8');
-  const ports = ['--namesrv-port', '0', '--broker-port', '0'];
+  const ports = ['--namesrv-port', '0', '--broker-port', '0', '--no-proxy'];
   const second = await run(['start', join(folder, 'data'), ...ports, '--ready-file', readyFile]);
   assert.equal(second.code, 2, second.stderr);
   assert.match(second.stderr, /\[STORE_LOCKED\]\n$/);
@@ -153,7 +156,17 @@ test('start: one that is refused for the lock leaves the ready file of the broke
 test('start: a signal that comes before it is ready stops it cleanly, and no ready file is left', async (t) => {
   const folder = await temporaryFolder(t, 'cli');
   const readyFile = join(folder, 'ready.json');
-  const args = ['--namesrv-port', '0', '--broker-port', '0', '--ready-file', readyFile, '--log-level', 'info'];
+  const args = [
+    '--namesrv-port',
+    '0',
+    '--broker-port',
+    '0',
+    '--no-proxy',
+    '--ready-file',
+    readyFile,
+    '--log-level',
+    'info',
+  ];
   const broker = new Running(['start', join(folder, 'data'), ...args, '--set', 'mappedFileSizeCommitLog=1048576']);
   endAfter(t, broker);
   // The first line of the log is written in the middle of the start.

@@ -19,7 +19,7 @@ async function optionsFor(dataDir: string, set: string[] = [], more: object = {}
     brokerPort: 0,
     ...more,
   });
-  return { settings, namesrvPort: 0, logger: pino({ level: 'silent' }) };
+  return { settings, namesrvPort: 0, proxyPort: undefined, logger: pino({ level: 'silent' }) };
 }
 
 /** A port that somebody else has. */

@@ -1,0 +1,290 @@
+/**
+ * What every client of the gRPC protocol must find true of the proxy, whatever its language. Each is an official client,
+ * unmodified, in a process of its own; see programs/grpc.ts for the commands.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import { createTopic, updateTopic } from './peers/brokers.ts';
+import { askUntil } from './peers/child.ts';
+import type { ClientPeer } from './peers/client-peer.ts';
+import { ask } from './peers/remoting-ask.ts';
+import { skipUnless, unique } from './peers/suite.ts';
+import { startVernier, type VernierPeer, vernierBin } from './peers/vernier.ts';
+
+export interface GrpcClientUnderTest {
+  name: string;
+  missing: string | undefined;
+  start: () => ClientPeer;
+  /** The client speaks TLS, and trusts any certificate. */
+  tls: boolean;
+}
+
+interface Shown {
+  id: string;
+  body: string;
+  tag: string;
+  keys: string;
+  attempt: number;
+  properties: Record<string, string>;
+}
+
+interface Sent {
+  id: string;
+  handle: string;
+}
+
+type Values = Record<string, string | number | boolean>;
+
+const DLQ_WAIT_MS = 60_000;
+
+export function grpcSuite(client: GrpcClientUnderTest): void {
+  describe(`${client.name} against the proxy`, { skip: skipUnless(client.missing) }, () => {
+    let broker: VernierPeer;
+    let peer: ClientPeer;
+
+    before(async () => {
+      broker = await startVernier({
+        ...{ flushDiskType: 'SYNC_FLUSH', proxy: true },
+        extraConfig: {
+          ...{ transactionTimeOut: 2_000, transactionCheckInterval: 1_000 },
+          ...{ enablePropertyFilter: true, recallMessageEnable: true },
+        },
+      });
+      peer = client.start();
+    });
+    after(async () => {
+      await peer?.stop();
+      await broker?.stop();
+    });
+
+    const call = <Result = unknown>(command: string, values: Values): Promise<Result> =>
+      peer.call<Result>(command, { endpoints: broker.proxyAddr, tls: client.tls, ...values });
+    const makeTopic = async (type: string, queues = 4): Promise<string> => {
+      const topic = unique('topic');
+      const answer = await updateTopic(broker, topic, queues, `+message.type=${type}`);
+      assert.equal(answer.code, 0, answer.remark);
+      return topic;
+    };
+    const makeGroup = async (values: object): Promise<string> => {
+      const groupName = unique('group');
+      const group = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...values };
+      const answer = await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)));
+      assert.equal(answer.code, 0, answer.remark);
+      return groupName;
+    };
+    /** Sends with a producer of its own. */
+    const send = async (topic: string, values: Values): Promise<Sent[]> => {
+      const name = unique('producer');
+      await call('producer.start', { name, topic });
+      const sent = await call<Sent[]>('producer.send', { name, topic, prefix: 'm', count: 1, ...values });
+      await call('producer.stop', { name });
+      return sent;
+    };
+    const startSimple = async (topic: string, values: Values = {}): Promise<string> => {
+      const name = unique('simple');
+      await call('simple.start', { name, topic, group: unique('group'), ...values });
+      return name;
+    };
+    /** Receives and acknowledges until there are so many. */
+    const drain = async (name: string, count: number, values: Values = {}): Promise<Shown[]> => {
+      const all: Shown[] = [];
+      await askUntil(`${count} messages`, 60_000, undefined, async () => {
+        const messages = await call<Shown[]>('simple.receive', { name, ...values });
+        for (const { id } of messages) await call('simple.ack', { name, id });
+        all.push(...messages);
+        return all.length >= count ? true : undefined;
+      });
+      return all;
+    };
+    const receiveNothing = async (name: string): Promise<void> => {
+      assert.deepEqual(await call<Shown[]>('simple.receive', { name }), []);
+    };
+    const bodies = (messages: readonly Shown[]): string[] => messages.map(({ body }) => body);
+    const numbered = (count: number, prefix = 'm'): string[] =>
+      Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
+
+    it('messages of a simple consumer are complete, intact, and gone when they are acknowledged', async () => {
+      const topic = await makeTopic('NORMAL');
+      const name = await startSimple(topic);
+      const sent = await send(topic, { count: 100, tag: 'blue' });
+      const messages = await drain(name, 100);
+      assert.deepEqual(bodies(messages).sort(), numbered(100).sort());
+      assert.deepEqual(messages.map(({ id }) => id).sort(), sent.map(({ id }) => id).sort());
+      for (const { body, tag, keys, properties, attempt } of messages) {
+        const index = body.slice(2);
+        assert.deepEqual([tag, keys, properties.index, attempt], ['blue', `key-${index}`, index, 1]);
+      }
+      await receiveNothing(name);
+      await call('simple.stop', { name });
+    });
+
+    it('a message that is not acknowledged comes again after its time, or after the time it is given', async () => {
+      const topic = await makeTopic('NORMAL', 1);
+      const name = await startSimple(topic);
+      await send(topic, { count: 2 });
+      const first = new Map<string, Shown>();
+      while (first.size < 2) {
+        for (const message of await call<Shown[]>('simple.receive', { name, invisibleMs: 30_000 })) {
+          first.set(message.body, message);
+        }
+      }
+      await call('simple.change', { name, id: first.get('m-0')!.id, ms: 10_000 });
+      const began = performance.now();
+      const [again] = await drain(name, 1);
+      assert.ok(performance.now() - began > 7_000, 'not before its time');
+      assert.deepEqual([again!.body, again!.attempt], ['m-0', 2]);
+      const [late] = await drain(name, 1);
+      assert.deepEqual([late!.body, late!.attempt], ['m-1', 2]);
+      await call('simple.stop', { name });
+    });
+
+    it('a push consumer gets each message, and once more what it failed', async () => {
+      const topic = await makeTopic('NORMAL');
+      const policy = { type: 'CUSTOMIZED', customizedRetryPolicy: { next: [1_000, 1_000, 1_000] } };
+      const group = await makeGroup({ groupRetryPolicy: policy });
+      const name = unique('push');
+      await call('push.start', { name, topic, group, fail: 'once' });
+      await send(topic, { count: 20 });
+      const received = await askUntil('40 deliveries', 60_000, undefined, async () => {
+        const all = await call<Shown[]>('push.received', { name });
+        return all.length >= 40 ? all : undefined;
+      });
+      assert.deepEqual(bodies(received.filter(({ attempt }) => attempt === 1)).sort(), numbered(20).sort());
+      assert.deepEqual(bodies(received.filter(({ attempt }) => attempt === 2)).sort(), numbered(20).sort());
+      await call('push.stop', { name });
+    });
+
+    it('what a push consumer always fails goes to the dead letters of its group', async () => {
+      const topic = await makeTopic('NORMAL', 1);
+      const policy = { type: 'CUSTOMIZED', customizedRetryPolicy: { next: [1_000, 1_000, 1_000] } };
+      const group = await makeGroup({ retryMaxTimes: 1, groupRetryPolicy: policy });
+      const name = unique('push');
+      await call('push.start', { name, topic, group, fail: 'always' });
+      await send(topic, { count: 1, prefix: 'dead' });
+      const consumed = await askUntil('the dead letter', DLQ_WAIT_MS, undefined, async () => {
+        const args = ['consume', `%DLQ%${group}`, '--namesrv', broker.namesrvAddr];
+        const { stdout } = spawnSync(process.execPath, [vernierBin, ...args], { encoding: 'utf8', timeout: 20_000 });
+        return stdout.includes('dead-0') ? stdout : undefined;
+      });
+      assert.equal(consumed, 'dead-0\n');
+      assert.deepEqual(
+        (await call<Shown[]>('push.received', { name })).map(({ attempt }) => attempt),
+        [1, 2],
+      );
+      await call('push.stop', { name });
+    });
+
+    it('messages of a group come in their order to a consumer in order', async () => {
+      const topic = await makeTopic('FIFO');
+      const group = await makeGroup({ consumeMessageOrderly: true });
+      const name = unique('push');
+      await call('push.start', { name, topic, group });
+      await send(topic, { count: 60, groups: 3 });
+      const received = await askUntil('60 messages', 60_000, undefined, async () => {
+        const all = await call<Shown[]>('push.received', { name });
+        return all.length >= 60 ? all : undefined;
+      });
+      for (let one = 0; one < 3; one++) {
+        const indexes = received.map(({ properties }) => Number(properties.index)).filter((index) => index % 3 === one);
+        assert.deepEqual(
+          indexes,
+          indexes.toSorted((a, b) => a - b),
+          `group ${one}`,
+        );
+        assert.equal(indexes.length, 20);
+      }
+      await call('push.stop', { name });
+    });
+
+    it('a message with a time comes at it, and not when it is recalled', async () => {
+      const topic = await makeTopic('DELAY', 1);
+      const name = await startSimple(topic);
+      const began = Date.now();
+      const [kept] = await send(topic, { count: 1, prefix: 'kept', delayMs: 5_000 });
+      const [recalled] = await send(topic, { count: 1, prefix: 'recalled', delayMs: 5_000 });
+      assert.ok(kept!.handle.length > 0);
+      const producer = unique('producer');
+      await call('producer.start', { name: producer, topic });
+      const id = await call('producer.recall', { name: producer, topic, handle: recalled!.handle });
+      assert.equal(id, recalled!.id);
+      await call('producer.stop', { name: producer });
+      const messages = await drain(name, 1);
+      assert.deepEqual(bodies(messages), ['kept-0']);
+      assert.ok(Date.now() - began >= 5_000, 'not before its time');
+      await receiveNothing(name);
+      await call('simple.stop', { name });
+    });
+
+    it('a transaction is delivered when it is committed, and never when it is rolled back', async () => {
+      const topic = await makeTopic('TRANSACTION', 1);
+      const name = await startSimple(topic);
+      await send(topic, { count: 5, prefix: 'committed', resolve: 'commit' });
+      await send(topic, { count: 5, prefix: 'rolled', resolve: 'rollback' });
+      assert.deepEqual(bodies(await drain(name, 5)).sort(), numbered(5, 'committed').sort());
+      await receiveNothing(name);
+      await call('simple.stop', { name });
+    });
+
+    it('a producer is asked about a transaction that it did not end', async () => {
+      const topic = await makeTopic('TRANSACTION', 1);
+      const name = await startSimple(topic);
+      const producer = unique('producer');
+      await call('producer.start', { name: producer, topic, check: 'commit' });
+      await call('producer.send', { name: producer, topic, prefix: 'orphan', count: 1, resolve: 'none' });
+      assert.deepEqual(bodies(await drain(name, 1)), ['orphan-0']);
+      await call('producer.stop', { name: producer });
+      await call('simple.stop', { name });
+    });
+
+    it('filters: by tag, and by SQL92', async () => {
+      const topic = await makeTopic('NORMAL', 1);
+      const byTag = await startSimple(topic, { tag: 'green' });
+      const bySql = await startSimple(topic, { sql: 'index = 3' });
+      await send(topic, { count: 5, prefix: 'red', tag: 'red' });
+      await send(topic, { count: 5, prefix: 'green', tag: 'green' });
+      assert.deepEqual(bodies(await drain(byTag, 5)).sort(), numbered(5, 'green'));
+      assert.deepEqual(bodies(await drain(bySql, 2)).sort(), ['green-3', 'red-3']);
+      for (const name of [byTag, bySql]) await call('simple.stop', { name });
+    });
+
+    it('the other protocol: what either sends the other receives', async () => {
+      const topic = unique('topic');
+      await createTopic(broker, topic, 1);
+      const vernier = (...args: string[]): string => {
+        const all = [vernierBin, ...args, '--namesrv', broker.namesrvAddr];
+        const { stdout, status, stderr } = spawnSync(process.execPath, all, { encoding: 'utf8', timeout: 20_000 });
+        assert.equal(status, 0, stderr);
+        return stdout;
+      };
+      const name = await startSimple(topic);
+      vernier('produce', topic, '--body', 'from remoting', '--tags', 'blue', '--keys', 'k1 k2');
+      const [message] = await drain(name, 1);
+      assert.deepEqual([message!.body, message!.tag, message!.keys], ['from remoting', 'blue', 'k1 k2']);
+      await send(topic, { count: 1, prefix: 'from-grpc' });
+      assert.equal(vernier('consume', topic), 'from remoting\nfrom-grpc-0\n');
+      await call('simple.stop', { name });
+    });
+
+    it('a client goes on when the broker is killed and started again, and nothing acknowledged is lost', async () => {
+      const topic = await makeTopic('NORMAL', 1);
+      const producer = unique('producer');
+      const push = unique('push');
+      await call('producer.start', { name: producer, topic });
+      await call('push.start', { name: push, topic, group: unique('group') });
+      await call('producer.send', { name: producer, topic, prefix: 'before', count: 10 });
+      await broker.killBroker();
+      await broker.startBroker();
+      await askUntil('a send after the restart', 60_000, undefined, async () =>
+        call<Sent[]>('producer.send', { name: producer, topic, prefix: 'after', count: 10 }).catch(() => undefined),
+      );
+      const wanted = new Set([...numbered(10, 'before'), ...numbered(10, 'after')]);
+      await askUntil('all messages', 120_000, undefined, async () => {
+        const seen = new Set(bodies(await call<Shown[]>('push.received', { name: push })));
+        return [...wanted].every((body) => seen.has(body)) ? true : undefined;
+      });
+      await call('producer.stop', { name: producer });
+      await call('push.stop', { name: push });
+    });
+  });
+}

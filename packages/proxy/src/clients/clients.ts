@@ -1,0 +1,241 @@
+import { type BrokerContext, Budget, type SubscriptionGroupConfig, textBytes } from '@vernier/broker/internal';
+import { CURRENT_VERSION, type HeartbeatData, LanguageCode, MQVersion } from '@vernier/remoting';
+import type { Call } from '../call.ts';
+import type { ProxyLimits } from '../limits.ts';
+import { refusedAs, StatusError } from '../status.ts';
+import { groupOf, topicOf } from '../validate.ts';
+import { ClientType, Code, codecs, type Settings } from '../wire/messages.ts';
+import { type ClientQuestions, GrpcClient, type TelemetryStream } from './grpc-client.ts';
+import { isProducer, mergedSettings } from './settings.ts';
+import { subscriptionsOf } from './subscriptions.ts';
+
+export interface ClientsParts {
+  readonly broker: BrokerContext;
+  readonly limits: ProxyLimits;
+  readonly questions: Omit<ClientQuestions, 'gone'>;
+}
+
+const SCAN_MS = 10_000;
+const CLIENT_BYTES = 2_000;
+/** A settings message in memory is that many times its bytes on the wire. */
+const BYTES_FACTOR = 8;
+
+/** The names of languages that differ between the two protocols. */
+const languages: Readonly<Record<string, number>> = {
+  ...LanguageCode,
+  GOLANG: LanguageCode.GO,
+  DOT_NET: LanguageCode.DOTNET,
+  CSHARP: LanguageCode.DOTNET,
+};
+
+/**
+ * The clients of gRPC by their ids, and what they said of themselves (RocketMQ GrpcChannelManager, GrpcClientSettingsManager).
+ * A client is there from its first settings until it says that it goes, or has said nothing for channelExpiredTimeout.
+ */
+export class Clients {
+  readonly #parts: ClientsParts;
+  readonly #budget: Budget;
+  readonly #clients = new Map<string, GrpcClient>();
+  readonly #questions: ClientQuestions;
+  #timer: unknown;
+  #isStopped = false;
+
+  constructor(parts: ClientsParts) {
+    this.#parts = parts;
+    const { broker, limits } = parts;
+    this.#budget = new Budget('clientBytesMax', () => limits.clientBytesMax, broker.logger);
+    const { questions } = parts;
+    this.#questions = {
+      check: (client, check) => questions.check(client, check),
+      ask: (client, code, fields, body) => questions.ask(client, code, fields, body),
+      unsubscribe: (client, fields) => questions.unsubscribe(client, fields),
+      gone: (client, reason) => this.#gone(client, reason),
+    };
+  }
+
+  get count(): number {
+    return this.#clients.size;
+  }
+
+  get usedBytes(): number {
+    return this.#budget.usedBytes;
+  }
+
+  get(clientId: string): GrpcClient | undefined {
+    return this.#clients.get(clientId);
+  }
+
+  /** The client with its settings; throws UNRECOGNIZED_CLIENT_TYPE when it has not sent any. */
+  known({ clientId }: Call): GrpcClient & { readonly settings: Settings } {
+    const client = this.#clients.get(clientId);
+    if (client?.settings === undefined) {
+      throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, 'cannot find client settings for this client');
+    }
+    return client as GrpcClient & { readonly settings: Settings };
+  }
+
+  /** The client is a consumer of the group, and is there. */
+  isMember(clientId: string, group: string): boolean {
+    const client = this.#clients.get(clientId);
+    return client !== undefined && groupNameOf(client.settings) === group;
+  }
+
+  /** What a client says of itself; gives what it is to do. Throws StatusError, and nothing is changed then. */
+  settings(call: Call, settings: Settings, stream: TelemetryStream): Settings {
+    const { broker } = this.#parts;
+    const heartbeat = this.#heartbeatOf(call, settings, true);
+    const client = this.#clientOf(call, settings);
+    const refusal = broker.heartbeats.beat(heartbeat, client);
+    if (refusal !== undefined) throw refusedAs(refusal);
+    // The one before stays open: Java's client takes the end of an old stream for that of its new one.
+    client.telemetry = stream;
+    return this.merged(settings);
+  }
+
+  /** With what the proxy decides. */
+  merged(settings: Settings): Settings {
+    return mergedSettings(settings, this.#groupOf(settings), this.#parts.limits);
+  }
+
+  /** The stream is at its end: the client cannot be asked any more, and goes on otherwise. */
+  streamEnded(stream: TelemetryStream, clientId: string): void {
+    const client = this.#clients.get(clientId);
+    if (client?.telemetry === stream) client.telemetry = undefined;
+  }
+
+  /** A sign of life. Clients that recover say no group there: it is that of their settings. */
+  heartbeat(call: Call): void {
+    const { broker } = this.#parts;
+    const client = this.known(call);
+    this.#seen(client, call);
+    const refusal = broker.heartbeats.beat(this.#heartbeatOf(call, client.settings, false), client);
+    if (refusal !== undefined) throw refusedAs(refusal);
+  }
+
+  /** The client goes, out of all that it was in. It ends its stream itself: one that is ended for it would be made anew. */
+  terminate(call: Call): void {
+    const client = this.known(call);
+    client.telemetry = undefined;
+    this.#remove(client);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    if (this.#timer !== undefined) this.#parts.broker.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    for (const client of [...this.#clients.values()]) this.#remove(client);
+  }
+
+  #groupOf(settings: Settings): SubscriptionGroupConfig | undefined {
+    const group = groupNameOf(settings);
+    return group === undefined ? undefined : this.#parts.broker.groups.find(group);
+  }
+
+  #heartbeatOf(call: Call, settings: Settings, withSubscriptions: boolean): HeartbeatData {
+    const { broker } = this.#parts;
+    const { publishing, subscription, clientType } = settings;
+    const common = { clientID: call.clientId, heartbeatFingerprint: withSubscriptions ? 0 : 1 };
+    if (publishing !== undefined && publishing !== null) {
+      // Producers of one topic are a group: they are asked about its halves.
+      const producerGroups = (publishing.topics ?? []).map((topic) => topicOf(broker, topic));
+      return { ...common, producerGroups, consumers: [], withoutSub: false };
+    }
+    if (subscription === undefined || subscription === null) {
+      throw new StatusError(Code.BAD_REQUEST, 'there is no publishing or subscription data in settings');
+    }
+    const groupName = groupOf(subscription.group);
+    const consumer = {
+      groupName,
+      consumeType: consumeTypeOf(clientType),
+      messageModel: 'CLUSTERING' as const,
+      consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
+      subscriptionDataSet: subscriptionsOf(broker, subscription.subscriptions ?? [], broker.clock.now()),
+      unitMode: false,
+    };
+    return { ...common, producerGroups: [], consumers: [consumer], withoutSub: !withSubscriptions };
+  }
+
+  #clientOf(call: Call, settings: Settings): GrpcClient {
+    const { clientId } = call;
+    const bytes = CLIENT_BYTES + textBytes(clientId) + BYTES_FACTOR * codecs.Settings.encode(settings).length;
+    const known = this.#clients.get(clientId);
+    if (!this.#budget.take(bytes - (known?.settingsBytes ?? 0))) {
+      throw new StatusError(Code.TOO_MANY_REQUESTS, `settings: ${this.#budget.reason}`);
+    }
+    // What it was in before stays behind when it is something else now.
+    if (known !== undefined && groupNameOf(known.settings) !== groupNameOf(settings)) this.#leave(known);
+    const client = known ?? new GrpcClient(clientId, languageOf(call), versionOf(call), this.#questions);
+    client.settings = settings;
+    client.settingsBytes = bytes;
+    this.#clients.set(clientId, client);
+    this.#seen(client, call);
+    this.#watch();
+    return client;
+  }
+
+  #seen(client: GrpcClient, { host, port }: Call): void {
+    client.seenAt(host, port, this.#parts.broker.clock.monotonic());
+  }
+
+  #watch(): void {
+    if (this.#timer !== undefined || this.#isStopped || this.#clients.size === 0) return;
+    const { clock } = this.#parts.broker;
+    this.#timer = clock.setTimer(() => {
+      this.#timer = undefined;
+      this.#scan();
+      this.#watch();
+    }, SCAN_MS);
+  }
+
+  #scan(): void {
+    const { clock, config } = this.#parts.broker;
+    const before = clock.monotonic() - config.channelExpiredTimeout;
+    for (const client of [...this.#clients.values()]) {
+      if (client.lastSeen < before) this.#gone(client, `no heartbeat for ${config.channelExpiredTimeout} ms`);
+    }
+  }
+
+  #gone(client: GrpcClient, reason: string): void {
+    if (this.#clients.get(client.clientId) !== client) return;
+    this.#parts.broker.logger.info({ clientId: client.clientId, reason }, 'a gRPC client is gone');
+    this.#remove(client);
+  }
+
+  #remove(client: GrpcClient): void {
+    this.#leave(client);
+    this.#clients.delete(client.clientId);
+    this.#budget.give(client.settingsBytes);
+    client.end();
+  }
+
+  #leave(client: GrpcClient): void {
+    this.#parts.broker.producers.remove(client);
+    this.#parts.broker.consumers.remove(client);
+  }
+}
+
+/** Undefined for a producer. */
+export const groupNameOf = (settings: Settings | undefined): string | undefined =>
+  settings?.subscription?.group?.name ?? undefined;
+
+function consumeTypeOf(type: ClientType | null | undefined): 'CONSUME_ACTIVELY' | 'CONSUME_PASSIVELY' {
+  switch (type) {
+    case ClientType.SIMPLE_CONSUMER:
+      return 'CONSUME_ACTIVELY';
+    case ClientType.PUSH_CONSUMER:
+      return 'CONSUME_PASSIVELY';
+    default: {
+      const name = isProducer(type) ? 'PRODUCER' : ((type && ClientType[type]) ?? 'none');
+      const text = `client type ${name} with a subscription is not supported; PUSH_CONSUMER and SIMPLE_CONSUMER are`;
+      throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, text);
+    }
+  }
+}
+
+const languageOf = ({ language }: Call): number => languages[language.toUpperCase()] ?? LanguageCode.OTHER;
+
+/** Clients say `5.0.7`; RocketMQ knows the names of its own versions. */
+function versionOf({ clientVersion }: Call): number {
+  const name = `V${clientVersion.replace(/^v/i, '').replaceAll('.', '_')}`.toUpperCase();
+  return (MQVersion as Readonly<Record<string, number>>)[name] ?? CURRENT_VERSION;
+}

@@ -1,0 +1,31 @@
+import type { BrokerContext } from '@vernier/broker/internal';
+import type { AnswerRoom } from './answer-room.ts';
+import { Clients } from './clients/clients.ts';
+import { Questions } from './clients/questions.ts';
+import type { ProxyContext } from './context.ts';
+import type { ProxyLimits } from './limits.ts';
+import { BodyOpener } from './messages/bodies.ts';
+import { Renewals } from './receipts/renewals.ts';
+import { Halves } from './transactions/halves.ts';
+
+export interface ProxyContextParts {
+  readonly broker: BrokerContext;
+  readonly limits: ProxyLimits;
+  readonly address: string;
+  readonly room: AnswerRoom;
+  disconnect(peer: string): void;
+}
+
+/** Puts a proxy together around a broker, without a port. */
+export function createProxyContext(parts: ProxyContextParts): ProxyContext {
+  const { broker, limits, address, room } = parts;
+  const bodies = new BodyOpener(limits.unpackedBytesMax);
+  // Half for the places of halves, half for deliveries whose time is renewed.
+  const bytesMax = (): number => limits.receiptBytesMax / 2;
+  const halves = new Halves({ broker, bytesMax });
+  const questions = new Questions({ broker, bodies, halves });
+  const clients = new Clients({ broker, limits, questions });
+  const renewals = new Renewals({ broker, clients, bytesMax });
+  const disconnect = (peer: string): void => parts.disconnect(peer);
+  return { broker, limits, address, clients, questions, renewals, halves, bodies, room, disconnect };
+}

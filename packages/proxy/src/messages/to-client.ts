@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { createOffsetMessageId, type DecodedMessage, formatAddress, hostBytes } from '@vernier/remoting';
+import { DigestType, type Message, MessageType, type SystemProperties } from '../wire/messages.ts';
+import { timeOf } from '../wire/times.ts';
+import type { UnpackedBody } from './bodies.ts';
+import { systemNames } from './system-names.ts';
+
+/** What a delivery adds to a message. */
+export interface Delivery {
+  /** Empty for a message that is given without one. */
+  readonly receiptHandle: string;
+  /** 1 and more. */
+  readonly attempt: number;
+  readonly invisibleMs: number;
+}
+
+/** A stored message as a client gets it (RocketMQ GrpcConverter). Clients look at MD5 alone of the digests. */
+export function toClient(message: DecodedMessage, { body, encoding }: UnpackedBody, delivery?: Delivery): Message {
+  const { properties } = message;
+  const userProperties: Record<string, string> = {};
+  for (const [name, value] of properties) if (!systemNames.has(name)) setOwn(userProperties, name, value);
+  return {
+    topic: { resourceNamespace: '', name: message.topic },
+    userProperties,
+    systemProperties: {
+      ...textsOf(properties),
+      keys: properties.get('KEYS')?.split(' ') ?? [],
+      messageId: messageIdOf(message),
+      bodyDigest: { type: DigestType.MD5, checksum: createHash('md5').update(body).digest('hex').toUpperCase() },
+      bodyEncoding: encoding,
+      messageType: typeOf(properties),
+      bornTimestamp: timeOf(message.bornTimestamp),
+      bornHost: properties.get('__BORNHOST') ?? message.bornHost,
+      storeTimestamp: timeOf(message.storeTimestamp),
+      storeHost: formatAddress(message.storeHost, message.storePort),
+      queueId: message.queueId,
+      queueOffset: message.queueOffset,
+      deliveryAttempt: delivery?.attempt ?? message.reconsumeTimes + 1,
+      ...(delivery === undefined
+        ? {}
+        : { receiptHandle: delivery.receiptHandle, invisibleDuration: timeOf(delivery.invisibleMs) }),
+    },
+    body,
+  };
+}
+
+/** `__proto__` is a name like any other. */
+function setOwn(target: Record<string, string>, name: string, value: string): void {
+  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** The key that its producer gave it; else where it is. */
+export function messageIdOf({ properties, storeHost, storePort, commitLogOffset }: DecodedMessage): string {
+  return properties.get('UNIQ_KEY') ?? createOffsetMessageId(hostBytes(storeHost), storePort, commitLogOffset);
+}
+
+/** What is there only when the message says it. */
+function textsOf(properties: ReadonlyMap<string, string>): SystemProperties {
+  const found: SystemProperties = {};
+  const tag = properties.get('TAGS');
+  if (tag !== undefined) found.tag = tag;
+  const messageGroup = properties.get('__SHARDINGKEY');
+  if (messageGroup !== undefined) found.messageGroup = messageGroup;
+  const traceContext = properties.get('TRACE_CONTEXT');
+  if (traceContext !== undefined) found.traceContext = traceContext;
+  const liteTopic = properties.get('__LITE_TOPIC');
+  if (liteTopic !== undefined) found.liteTopic = liteTopic;
+  const priority = Number(properties.get('_SYS_MSG_PRIORITY_') ?? Number.NaN);
+  if (Number.isSafeInteger(priority) && priority >= 0 && priority <= 0x7fff_ffff) found.priority = priority;
+  const deliverMs = Number(properties.get('TIMER_DELIVER_MS') ?? Number.NaN);
+  if (Number.isSafeInteger(deliverMs)) found.deliveryTimestamp = timeOf(deliverMs);
+  const [topic, messageId] = [properties.get('DLQ_ORIGIN_TOPIC'), properties.get('DLQ_ORIGIN_MESSAGE_ID')];
+  if (topic !== undefined && messageId !== undefined) found.deadLetterQueue = { topic, messageId };
+  return found;
+}
+
+function typeOf(properties: ReadonlyMap<string, string>): MessageType {
+  if (properties.get('TRAN_MSG') === 'true') return MessageType.TRANSACTION;
+  if (['DELAY', 'TIMER_DELIVER_MS', 'TIMER_DELAY_SEC'].some((name) => properties.has(name))) return MessageType.DELAY;
+  if (properties.has('__SHARDINGKEY')) return MessageType.FIFO;
+  if (properties.has('_SYS_MSG_PRIORITY_')) return MessageType.PRIORITY;
+  return properties.has('__LITE_TOPIC') ? MessageType.LITE : MessageType.NORMAL;
+}

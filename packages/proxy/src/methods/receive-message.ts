@@ -1,0 +1,273 @@
+import { type PopAsker, type PopDelivery, type PopRequest, type PopResult, Refusal } from '@vernier/broker/internal';
+import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
+import type { Call } from '../call.ts';
+import { attemptsOf } from '../clients/settings.ts';
+import { subscriptionOf } from '../clients/subscriptions.ts';
+import type { ProxyContext } from '../context.ts';
+import { rules } from '../limits.ts';
+import { messageIdOf, toClient } from '../messages/to-client.ts';
+import { parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
+import { changeTime } from '../receipts/renewals.ts';
+import { OK, StatusError, statusOfRefusal } from '../status.ts';
+import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
+import { Code, type Message, type ReceiveMessageRequest, type ReceiveMessageResponse } from '../wire/messages.ts';
+import { millisecondsOf, timeOf } from '../wire/times.ts';
+import { forwardToDeadLetters } from './dead-letters.ts';
+
+/** The client's side of a call that is answered with a stream. */
+export interface AnswerStream<Answer> {
+  /** Resolves when the client has room for more; rejects when it takes nothing any more. */
+  write(answer: Answer): Promise<void>;
+}
+
+/** One message on its way to a consumer. */
+interface Outgoing {
+  readonly receipt: Receipt;
+  readonly message: DecodedMessage;
+  readonly attempt: number;
+}
+
+/** Versions of clients that know ILLEGAL_POLLING_TIME. */
+const POLLING_CODE_SINCE = '5.0.3';
+
+/**
+ * ReceiveMessage: a status first, then the messages, and at the end when they were sent. A call that finds none waits, and
+ * ends with MESSAGE_NOT_FOUND when its time is over.
+ */
+export async function receiveMessage(
+  proxy: ProxyContext,
+  request: ReceiveMessageRequest,
+  call: Call,
+  stream: AnswerStream<ReceiveMessageResponse>,
+): Promise<void> {
+  const asker = new RoomAsker(proxy, call);
+  const pop = popOf(proxy, request, call);
+  const result = await popped(proxy, pop, call, asker);
+  try {
+    if (result instanceof Refusal) await stream.write({ status: statusOfPop(result) });
+    else if (result === undefined) await stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
+    else await answer(proxy, request, pop, result, call, stream);
+  } finally {
+    // Without a result the pop may go on for a moment, and gives back its room itself.
+    if (result !== undefined) asker.unreserve();
+  }
+  await stream.write({ deliveryTimestamp: timeOf(proxy.broker.clock.now()) });
+}
+
+/**
+ * The outcome of the pop; undefined when nobody waits for it any more. A pop that is held for a caller who is gone does not
+ * end, and one that is at its queues may still give messages: others get them in a moment.
+ */
+function popped(
+  proxy: ProxyContext,
+  pop: PopRequest,
+  { caller }: Call,
+  asker: RoomAsker,
+): Promise<PopResult | Refusal | undefined> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => resolve(undefined);
+    caller.signal.addEventListener('abort', gone, { once: true });
+    proxy.broker.pop.pop
+      .pop(pop, caller, asker)
+      .finally(() => caller.signal.removeEventListener('abort', gone))
+      .then(async (result) => {
+        if (!caller.isGone) return resolve(result);
+        resolve(undefined);
+        asker.unreserve();
+        if (result instanceof Refusal || result === undefined) return;
+        await giveBack(
+          proxy,
+          result.records.map((record, index) => outgoing(proxy, pop, record, result.deliveries[index]!)),
+        );
+      })
+      .catch((error: unknown) => {
+        asker.unreserve();
+        reject(error);
+      });
+  });
+}
+
+const none = (code: Code, message: string) => ({ code, message });
+
+function statusOfPop(refusal: Refusal) {
+  // The call came so late that it could not wait.
+  if (refusal.code === ResponseCode.POLLING_TIMEOUT) return none(Code.MESSAGE_NOT_FOUND, 'no new message');
+  if (refusal.code === ResponseCode.SUBSCRIPTION_PARSE_FAILED) {
+    return none(Code.ILLEGAL_FILTER_EXPRESSION, refusal.remark);
+  }
+  return statusOfRefusal(refusal);
+}
+
+function popOf(proxy: ProxyContext, request: ReceiveMessageRequest, call: Call): PopRequest {
+  const { broker, clients } = proxy;
+  const settings = clients.known(call);
+  const pollMs = pollTimeOf(request, call, broker.clock.now(), millisecondsOf(settings.settings.requestTimeout));
+  const topic = topicOf(broker, request.messageQueue?.topic);
+  const group = groupOf(request.group);
+  let invisibleMs = millisecondsOf(request.invisibleDuration);
+  if (request.autoRenew === true) invisibleMs = rules.renewedInvisibleMs;
+  else checkInvisibleTime(invisibleMs, rules.invisibleMsMin);
+  const { subString, expressionType } = subscriptionOf(topic, request.filterExpression, 0);
+  const batchSize = request.batchSize ?? 0;
+  if (batchSize < 1) throw new StatusError(Code.BAD_REQUEST, `batch size ${batchSize}: allowed are 1 and more`);
+  return {
+    ...{ group, topic, queueId: -1, maxMessages: Math.min(batchSize, rules.receiveBatchSize), invisibleMs, pollMs },
+    ...{ bornTime: 0, startsAtEnd: true, expression: subString, expressionType },
+    isOrdered: broker.groups.find(group)?.consumeMessageOrderly === true,
+    attemptId: request.attemptId ?? undefined,
+  };
+}
+
+/** Throws ILLEGAL_POLLING_TIME when the call will be over before it could have waited. */
+function pollTimeOf(request: ReceiveMessageRequest, call: Call, now: number, requestTimeoutMs: number): number {
+  const remaining = call.remainingMs(now);
+  const wanted =
+    request.longPollingTimeout === undefined || request.longPollingTimeout === null
+      ? remaining - requestTimeoutMs / 2
+      : millisecondsOf(request.longPollingTimeout);
+  const pollMs = Math.min(Math.max(wanted, rules.pollMsMin), rules.pollMsMax);
+  if (pollMs <= remaining) return pollMs;
+  if (remaining >= rules.pollMsMin) return remaining;
+  const isOld = call.clientVersion === '' || call.clientVersion < POLLING_CODE_SINCE;
+  const text = 'The deadline time remaining is not enough for polling, please check network condition';
+  throw new StatusError(isOld ? Code.BAD_REQUEST : Code.ILLEGAL_POLLING_TIME, text);
+}
+
+async function answer(
+  proxy: ProxyContext,
+  request: ReceiveMessageRequest,
+  pop: PopRequest,
+  result: PopResult,
+  call: Call,
+  stream: AnswerStream<ReceiveMessageResponse>,
+): Promise<void> {
+  if (result.code === ResponseCode.POLLING_FULL) {
+    return stream.write({ status: none(Code.TOO_MANY_REQUESTS, 'polling full') });
+  }
+  if (result.records.length === 0) {
+    return stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
+  }
+  const found = result.records.map((record, index) => outgoing(proxy, pop, record, result.deliveries[index]!));
+  const wanted = await wantedOf(proxy, pop, found, call);
+  if (wanted.length === 0) return stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no match message') });
+  let sent = 0;
+  try {
+    await stream.write({ status: OK });
+    for (const one of wanted) {
+      const message = await messageOf(proxy, one, pop.invisibleMs);
+      if (request.autoRenew === true) {
+        proxy.renewals.add(call.clientId, one.receipt, one.message.reconsumeTimes);
+      }
+      await stream.write({ message });
+      sent++;
+    }
+  } catch (error) {
+    await giveBack(proxy, wanted.slice(sent));
+    throw error;
+  }
+}
+
+function outgoing(
+  { broker }: ProxyContext,
+  { group, topic }: PopRequest,
+  record: Buffer,
+  delivery: PopDelivery,
+): Outgoing {
+  const message = decodeRecord(record, 0, false);
+  const text = receiptText(delivery, message.commitLogOffset);
+  const receipt = parseReceipt(text, group, topic, broker.config.brokerName);
+  const { orderCount } = delivery;
+  return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
+}
+
+const messageOf = async ({ bodies }: ProxyContext, one: Outgoing, invisibleMs: number): Promise<Message> => {
+  const { message, receipt, attempt } = one;
+  const body = await bodies.open(message.body, message.sysFlag);
+  const receiptHandle = receiptText(
+    { handle: { ...receipt.handle, ...placeOf(receipt) }, orderCount: 0 },
+    receipt.logOffset,
+  );
+  return toClient(message, body, { receiptHandle, attempt, invisibleMs });
+};
+
+const placeOf = ({ topic, queueId, queueOffset }: Receipt) => ({ topic, queueId, queueOffset });
+
+/**
+ * Those that the consumer gets: tags of one hash are told apart by their text, and what it had too often goes to the dead
+ * letters (RocketMQ PopMessageResultFilterImpl). The others are acknowledged.
+ */
+async function wantedOf(
+  proxy: ProxyContext,
+  pop: PopRequest,
+  found: readonly Outgoing[],
+  call: Call,
+): Promise<Outgoing[]> {
+  const { broker } = proxy;
+  const tags = pop.expressionType === 'TAG' && pop.expression !== '*' ? tagsOf(pop.expression ?? '') : undefined;
+  const group = broker.groups.preview(pop.group);
+  const attempts = group === undefined ? Number.POSITIVE_INFINITY : attemptsOf(group);
+  const wanted: Outgoing[] = [];
+  for (const one of found) {
+    if (tags !== undefined && !tags.has(one.message.properties.get('TAGS') ?? '')) {
+      await broker.pop.acks.ack(one.receipt);
+    } else if (one.attempt > attempts) {
+      const refusal = await forwardToDeadLetters(proxy, one.receipt, call);
+      // It is better delivered once more than lost.
+      if (refusal !== undefined) wanted.push(one);
+    } else {
+      wanted.push(one);
+    }
+  }
+  return wanted;
+}
+
+const tagsOf = (expression: string): Set<string> =>
+  new Set(
+    expression
+      .split('||')
+      .map((tag) => tag.trim())
+      .filter((tag) => tag !== ''),
+  );
+
+/** The client did not take them: others get them in a moment. */
+async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise<void> {
+  for (const { receipt, message } of left) {
+    try {
+      const newest = await proxy.renewals.take(receipt);
+      await changeTime(proxy.broker, newest, rules.untakenMs);
+    } catch (error) {
+      const fields = { err: error, messageId: messageIdOf(message) };
+      proxy.broker.logger.warn(fields, 'a message that its consumer did not take comes again after its time');
+    }
+  }
+}
+
+/** Room for the answer to one call, given back when it has been written. */
+class RoomAsker implements PopAsker {
+  readonly #proxy: ProxyContext;
+  readonly #call: Call;
+  #bytes = 0;
+
+  constructor(proxy: ProxyContext, call: Call) {
+    this.#proxy = proxy;
+    this.#call = call;
+  }
+
+  reserve(bytes: number): Promise<void> | undefined {
+    const waits = this.#proxy.room.take(bytes, this.#call.caller.signal);
+    if (waits === undefined) {
+      this.#bytes += bytes;
+      return undefined;
+    }
+    return waits.then(() => {
+      this.#bytes += bytes;
+    });
+  }
+
+  unreserve(): void {
+    if (this.#bytes > 0) this.#proxy.room.give(this.#bytes);
+    this.#bytes = 0;
+  }
+
+  held(): void {}
+}

@@ -1,0 +1,121 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { listenError } from '@vernier/remoting';
+import type { StoreLogger } from '@vernier/store';
+
+export interface ListenerOptions {
+  readonly connectionsMax: number;
+  /** How long a connection may say nothing before its first byte, milliseconds. */
+  readonly firstByteMs: number;
+  readonly logger: StoreLogger;
+}
+
+/** Who takes connections, by what their first byte says. Nothing of the connection has been read then. */
+export interface Doors {
+  plain(socket: Socket): void;
+  /** Undefined: there is no TLS, and the connection is closed. */
+  tls: ((socket: Socket) => void) | undefined;
+}
+
+/** The first byte of a TLS record with a ClientHello. */
+const TLS_HANDSHAKE = 0x16;
+
+/**
+ * The port of the proxy. It listens from the start, so that nobody is refused; what connects before `open` waits unread. One
+ * port is for plaintext and TLS: the first byte tells them apart.
+ */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Map<string, Socket>();
+  /** Those that nobody serves yet: they wait for `open`, or have said nothing. */
+  readonly #silent = new Set<Socket>();
+  #whenEmpty: (() => void) | undefined;
+  #doors: Doors | undefined;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accepted(socket));
+    this.#server.maxConnections = options.connectionsMax;
+  }
+
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * Resolves with the port. Rejects REMOTING_PORT_IN_USE, REMOTING_PORT_FORBIDDEN, REMOTING_ADDRESS_UNAVAILABLE or
+   * REMOTING_LISTEN_FAILED.
+   */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => reject(listenError(error, host, port));
+      this.#server.once('error', failed);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.removeListener('error', failed);
+        this.#server.on('error', (error) => this.#options.logger.error({ err: error }, `proxy: ${error.message}`));
+        resolve((this.#server.address() as { port: number }).port);
+      });
+    });
+  }
+
+  /** From here on connections are served, those that waited first. */
+  open(doors: Doors): void {
+    this.#doors = doors;
+    for (const socket of this.#silent) this.#begin(socket, doors);
+  }
+
+  /** Nobody connects any more; connections that are served stay. Resolves when all of them are closed. */
+  async stopListening(): Promise<void> {
+    this.#server.close();
+    for (const socket of this.#silent) socket.destroy();
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  /** Ends what is open. */
+  destroy(): void {
+    this.#server.close();
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+
+  /** Ends the connection of one client, `host:port`. */
+  disconnect(peer: string): void {
+    this.#sockets.get(peer)?.destroy();
+  }
+
+  #accepted(socket: Socket): void {
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.#sockets.set(peer, socket);
+    socket.on('close', () => {
+      this.#silent.delete(socket);
+      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
+      if (this.#sockets.size === 0) this.#whenEmpty?.();
+    });
+    // A connection that is reset before somebody listens would end the process.
+    socket.on('error', () => {});
+    this.#silent.add(socket);
+    if (this.#doors !== undefined) this.#begin(socket, this.#doors);
+  }
+
+  #begin(socket: Socket, doors: Doors): void {
+    if (socket.destroyed) return;
+    const late = (): void => void socket.destroy();
+    socket.setTimeout(this.#options.firstByteMs, late);
+    socket.once('readable', () => {
+      socket.removeListener('timeout', late);
+      socket.setTimeout(0);
+      this.#silent.delete(socket);
+      const first: Buffer | null = socket.read(1);
+      // Closed, without a word.
+      if (first === null) return void socket.destroy();
+      socket.unshift(first);
+      const door = first.readUInt8(0) === TLS_HANDSHAKE ? doors.tls : doors.plain.bind(doors);
+      if (door === undefined) socket.destroy();
+      else door(socket);
+    });
+    // In the next turn: it was paused when it was accepted.
+    socket.read(0);
+  }
+}

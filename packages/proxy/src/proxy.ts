@@ -1,0 +1,107 @@
+import type { BrokerContext } from '@vernier/broker/internal';
+import { formatAddress } from '@vernier/remoting';
+import { type StoreLogger, silentLogger } from '@vernier/store';
+import { defaultLimits, type ProxyLimits } from './limits.ts';
+import { Listener } from './net/listener.ts';
+import type { TlsOptions } from './serving.ts';
+
+export interface ProxyOptions {
+  /** Address to listen on; default 127.0.0.1. */
+  readonly host?: string;
+  /** 0: any. Default 8081, RocketMQ's. */
+  readonly port?: number;
+  /** Default: a certificate of its own, made at the first connection that wants TLS and forgotten at the stop. */
+  readonly tls?: TlsOptions;
+  readonly limits?: Partial<ProxyLimits>;
+  readonly logger?: StoreLogger;
+}
+
+export const DEFAULT_PROXY_PORT = 8081;
+
+interface Serving {
+  /** Connections are told to end. */
+  drain(graceMs: number): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * RocketMQ's gRPC protocol on a broker of this process.
+ *
+ * listen: the port is taken, and clients that connect wait. serve: they are answered. stop, before the broker's: calls under
+ * way end, calls that wait for messages are told that there is none, then connections are closed.
+ */
+export class GrpcProxy {
+  readonly #limits: ProxyLimits;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #listener: Listener;
+  readonly #tls: TlsOptions;
+  #address: string | undefined;
+  #serving: Promise<Serving> | undefined;
+
+  constructor(options: ProxyOptions = {}) {
+    const { host = '127.0.0.1', port = DEFAULT_PROXY_PORT, tls = {}, limits, logger = silentLogger } = options;
+    this.#tls = tls;
+    this.#limits = { ...defaultLimits, ...limits };
+    this.#host = host;
+    this.#port = port;
+    const { connectionsMax, firstByteMs } = this.#limits;
+    this.#listener = new Listener({ connectionsMax, firstByteMs, logger });
+  }
+
+  /** `host:port`; undefined before `listen`. */
+  get address(): string | undefined {
+    return this.#address;
+  }
+
+  /** Connections of clients now. */
+  get connectionCount(): number {
+    return this.#listener.connectionCount;
+  }
+
+  /**
+   * Resolves with the address. Rejects REMOTING_PORT_IN_USE, REMOTING_PORT_FORBIDDEN, REMOTING_ADDRESS_UNAVAILABLE or
+   * REMOTING_LISTEN_FAILED.
+   */
+  async listen(): Promise<string> {
+    const port = await this.#listener.listen(this.#host, this.#port);
+    this.#address = formatAddress(this.#host, port);
+    return this.#address;
+  }
+
+  /** Loads what serves the protocol, and serves. The broker has to be started. */
+  async serve(broker: BrokerContext): Promise<void> {
+    this.#serving ??= this.#serve(broker);
+    await this.#serving;
+  }
+
+  /** Resolves when no call is under way and every connection is closed. */
+  async stop(): Promise<void> {
+    const closed = this.#listener.stopListening();
+    const serving = await this.#serving?.catch(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#limits.stopMs);
+    });
+    const ended = async (): Promise<void> => {
+      await serving?.stop();
+      // Connections close when their last answer is written.
+      serving?.drain(this.#limits.stopMs);
+      await closed;
+    };
+    await Promise.race([ended(), late]);
+    clearTimeout(timer);
+    this.#listener.destroy();
+  }
+
+  async #serve(broker: BrokerContext): Promise<Serving> {
+    const { startServing } = await import('./serving.ts');
+    return startServing({
+      broker,
+      limits: this.#limits,
+      address: this.#address ?? formatAddress(this.#host, this.#port),
+      listener: this.#listener,
+      tls: this.#tls,
+    });
+  }
+}

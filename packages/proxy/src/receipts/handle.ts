@@ -1,0 +1,62 @@
+import { type Delivered, handleText, type PopDelivery, parseHandle, topicOfMark } from '@vernier/broker/internal';
+import { StatusError } from '../status.ts';
+import { Code } from '../wire/messages.ts';
+
+/**
+ * What a consumer holds of a delivery (RocketMQ ReceiptHandle): the eight fields of POP_CK, and where the message lies in
+ * the log, with a blank between them.
+ */
+export interface Receipt extends Delivered {
+  /** -1: it does not say. */
+  readonly logOffset: number;
+}
+
+const FIELDS_MIN = 8;
+const MARK_FIELD = 4;
+const QUEUE_FIELD = 6;
+const OFFSET_FIELD = 7;
+const LOG_OFFSET_FIELD = 8;
+const INT32_MAX = 0x7fff_ffff;
+
+/** The text of a receipt. */
+export const receiptText = ({ handle }: PopDelivery, logOffset: number): string => `${handleText(handle)} ${logOffset}`;
+
+/**
+ * Reads a receipt of this broker. Throws INVALID_RECEIPT_HANDLE; RocketMQ says INTERNAL_SERVER_ERROR of what it cannot read,
+ * and its clients then ask again for ever.
+ */
+export function parseReceipt(text: string, group: string, topic: string, brokerName: string): Receipt {
+  const handle = parseHandle(text);
+  if (typeof handle === 'string') throw invalid(`${handle} is no receipt`);
+  const fields = text.split(' ');
+  if (fields.length < FIELDS_MIN)
+    throw invalid(`a receipt has ${FIELDS_MIN} fields and more, this one ${fields.length}`);
+  const realTopic = topicOfMark(topic, group, fields[MARK_FIELD] as string);
+  const queueId = wholeNumber(fields[QUEUE_FIELD], INT32_MAX);
+  const queueOffset = wholeNumber(fields[OFFSET_FIELD], Number.MAX_SAFE_INTEGER);
+  const logField = fields[LOG_OFFSET_FIELD];
+  const logOffset = logField === undefined ? -1 : wholeNumber(logField, Number.MAX_SAFE_INTEGER);
+  if (realTopic === undefined || queueId === undefined || queueOffset === undefined || logOffset === undefined) {
+    throw invalid('a receipt whose topic mark, queue or offset is none');
+  }
+  if (handle.brokerName !== brokerName) {
+    throw invalid(`the receipt is one of broker ${handle.brokerName}, this is ${brokerName}`);
+  }
+  return { group, topic: realTopic, queueId, queueOffset, handle, logOffset };
+}
+
+/** Unix milliseconds at which the message comes again. */
+export const visibleAt = ({ handle }: Receipt): number => handle.popTime + handle.invisibleMs;
+
+/** Throws INVALID_RECEIPT_HANDLE when its time is over. */
+export function checkLive(receipt: Receipt, now: number): void {
+  if (visibleAt(receipt) <= now) throw new StatusError(Code.INVALID_RECEIPT_HANDLE, 'receipt handle is expired');
+}
+
+const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);
+
+function wholeNumber(text: string | undefined, max: number): number | undefined {
+  if (text === undefined || !/^\d{1,19}$/.test(text)) return undefined;
+  const number = Number(text);
+  return number <= max ? number : undefined;
+}
