@@ -12,7 +12,7 @@ export interface Edge {
 }
 
 const broker = 'packages/broker/test';
-const grpc = 'no gRPC front yet';
+const proxy = 'packages/proxy/test';
 
 export const edges: readonly Edge[] = [
   { id: 'B.1', text: 'DELAY=19 with 18 levels: level 18. DELAY=0 or −1: now.' },
@@ -67,20 +67,24 @@ export const edges: readonly Edge[] = [
   {
     id: 'B.18',
     text: 'The invisible time changed after its end: 0, at most one more delivery.',
-    later: `40013: ${grpc}`,
+    test: `${proxy}/methods/ack-message.test.ts`,
   },
   {
     id: 'B.19',
     text: 'BATCH_ACK_MESSAGE with one offset beyond the end: 0, the others acknowledged.',
-    later: `30000: ${grpc}`,
+    test: `${proxy}/methods/ack-message.test.ts`,
   },
-  { id: 'B.20', text: 'Acknowledged twice within the time: 0 and 0.', later: `SimpleConsumer: ${grpc}` },
+  { id: 'B.20', text: 'Acknowledged twice within the time: 0 and 0.', test: `${proxy}/methods/ack-message.test.ts` },
   {
     id: 'B.21',
     text: 'Two members of a group with filters A and B: each pop uses its own; what one skips is gone for the other.',
   },
-  { id: 'B.22', text: 'A batch of three with a message group: one queue, in order.', later: grpc },
-  { id: 'B.23', text: 'A body of 8 KiB that Java compressed is read by others.', later: `gRPC clients: ${grpc}` },
+  {
+    id: 'B.22',
+    text: 'A batch of three with a message group: one queue, in order.',
+    test: `${proxy}/methods/send-message.test.ts`,
+  },
+  { id: 'B.23', text: 'A body of 8 KiB that Java compressed is read by others.', test: `${proxy}/server.test.ts` },
   {
     id: 'B.24',
     text: 'A restart with messages in flight: old handles acknowledge, the rest comes again once with reconsumeTimes + 1.',

@@ -71,6 +71,8 @@ test('docs: every client that the README names has a suite that runs it', () => 
     [/`rocketmq-client-go` v2/, /\bgo\b/],
     [/`ali-ons`/, /ali-ons/],
     [/`mqadmin`/, /mqadmin/],
+    [/`rocketmq-client-nodejs`/, /grpc-nodejs/],
+    [/`rocketmq-client-java`/, /grpc-java/],
   ];
   for (const [client, suite] of named) {
     assert.equal(

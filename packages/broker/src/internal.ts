@@ -2,6 +2,7 @@
 
 export { Budget, textBytes } from './base/budget.ts';
 export { type Caller, CallerSession, type Identity, storeHostOf } from './base/caller.ts';
+export { lmqOf } from './base/lite-names.ts';
 export {
   AUTO_CREATE_TOPIC_KEY_TOPIC,
   groupNameFault,
@@ -19,11 +20,13 @@ export type { BrokerContext } from './context.ts';
 export { createBrokerContext, loadTables, startServices } from './create-context.ts';
 export { buildSubscription } from './filter/tag-filter.ts';
 export type { GroupRetryPolicy, SubscriptionGroupConfig } from './groups/subscription-group-config.ts';
+export { liteGroupOf } from './lite/lite-rules.ts';
 export type { LiteAction, LiteStart } from './lite/lite-subscription-service.ts';
 export type { Delivered } from './pop/ack-service.ts';
 export { handleText, ORDER_REVIVE_QUEUE, type PopHandle, parseHandle, retryMark, topicOfMark } from './pop/handle.ts';
 export type { PopDelivery, PopRequest, PopResult } from './pop/pop-request.ts';
 export type { PopAsker } from './pop/pop-service.ts';
+export { queueOffsetIn } from './pop/retry-record.ts';
 export { allProcessors } from './processors/index.ts';
 export type { BatchToPut, MessageToPut } from './put/message-to-put.ts';
 export type { PutOutcome, Stored } from './put/put-service.ts';

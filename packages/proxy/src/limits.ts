@@ -54,6 +54,8 @@ export const rules = {
   pollMsMin: 5_000,
   pollMsMax: 20_000,
   receiveBatchSize: 32,
+  /** Characters of the name of a lite topic. */
+  liteTopicLengthMax: 64,
   producerAttempts: 3,
   producerBackoff: { initialMs: 10, maxMs: 1_000, multiplier: 2 },
   /** A message that a client could not take comes again after it. */

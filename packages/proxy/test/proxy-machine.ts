@@ -80,8 +80,12 @@ export class ProxyMachine {
     this.proxy = this.#make();
   }
 
-  static async start(config: Partial<BrokerConfig> = {}, limits: Partial<ProxyLimits> = {}): Promise<ProxyMachine> {
-    const sizes = { maxHashSlotNum: 200, maxIndexNum: 2_000 };
+  static async start(
+    config: Partial<BrokerConfig> = {},
+    limits: Partial<ProxyLimits> = {},
+    store: Parameters<typeof PopMachine.start>[0] = {},
+  ): Promise<ProxyMachine> {
+    const sizes = { maxHashSlotNum: 200, maxIndexNum: 2_000, ...store };
     return new ProxyMachine(await PopMachine.start(sizes, config), { ...defaultLimits, ...limits });
   }
 
@@ -244,6 +248,7 @@ export class ProxyMachine {
     const entries = messages.map((message) => ({
       messageId: typeof message === 'string' ? 'M' : (message.systemProperties?.messageId ?? ''),
       receiptHandle: handleOf(message),
+      liteTopic: liteOf(message),
     }));
     const request = { group: { name: group }, topic: { name: topic }, entries };
     const response = await this.until(ackMessage(this.proxy, request), 'ack');
@@ -258,6 +263,7 @@ export class ProxyMachine {
   ): Promise<{ code: Code; handle: string }> {
     const request = {
       ...{ group: { name: group }, topic: { name: topic }, receiptHandle: handleOf(message) },
+      liteTopic: liteOf(message),
       invisibleDuration: timeOf(ms),
     };
     const response = await this.until(changeInvisibleDuration(this.proxy, request), 'change');
@@ -267,6 +273,9 @@ export class ProxyMachine {
 
 export const handleOf = (message: Message | string): string =>
   typeof message === 'string' ? message : (message.systemProperties?.receiptHandle ?? '');
+
+const liteOf = (message: Message | string): string | null =>
+  typeof message === 'string' ? null : (message.systemProperties?.liteTopic ?? null);
 
 /** The status is first and the time last: clients rely on it. */
 function receivedOf(answers: ReceiveMessageResponse[]): Received {

@@ -221,12 +221,14 @@ export const groupNameOf = (settings: Settings | undefined): string | undefined 
 function consumeTypeOf(type: ClientType | null | undefined): 'CONSUME_ACTIVELY' | 'CONSUME_PASSIVELY' {
   switch (type) {
     case ClientType.SIMPLE_CONSUMER:
+    case ClientType.LITE_SIMPLE_CONSUMER:
       return 'CONSUME_ACTIVELY';
     case ClientType.PUSH_CONSUMER:
+    case ClientType.LITE_PUSH_CONSUMER:
       return 'CONSUME_PASSIVELY';
     default: {
       const name = isProducer(type) ? 'PRODUCER' : ((type && ClientType[type]) ?? 'none');
-      const text = `client type ${name} with a subscription is not supported; PUSH_CONSUMER and SIMPLE_CONSUMER are`;
+      const text = `client type ${name} with a subscription is not supported; push and simple consumers are`;
       throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, text);
     }
   }

@@ -1,4 +1,4 @@
-import type { GroupRetryPolicy, SubscriptionGroupConfig } from '@vernier/broker/internal';
+import { type GroupRetryPolicy, liteGroupOf, type SubscriptionGroupConfig } from '@vernier/broker/internal';
 import { type ProxyLimits, rules } from '../limits.ts';
 import { ClientType, type RetryPolicy, type Settings } from '../wire/messages.ts';
 import { timeOf } from '../wire/times.ts';
@@ -46,10 +46,17 @@ export function mergedSettings(
       receiveBatchSize: rules.receiveBatchSize,
       longPollingTimeout: timeOf(rules.pollMsMax),
       fifo: group.consumeMessageOrderly,
+      ...(isLiteConsumer(settings.clientType) ? liteLimits(group) : {}),
     };
   }
   return merged;
 }
+
+/** How many lite topics a client may have, and how long their names may be. */
+const liteLimits = (group: SubscriptionGroupConfig) => ({
+  liteSubscriptionQuota: Math.min(INT32_MAX, liteGroupOf(group)?.clientQuota ?? 0),
+  maxLiteTopicSize: rules.liteTopicLengthMax,
+});
 
 function backoffOf({ type, exponentialRetryPolicy, customizedRetryPolicy }: GroupRetryPolicy): RetryPolicy {
   if (type === 'EXPONENTIAL') {

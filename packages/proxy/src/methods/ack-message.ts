@@ -1,7 +1,7 @@
 import { Refusal } from '@vernier/broker/internal';
 import type { ProxyContext } from '../context.ts';
-import { checkLive, parseReceipt } from '../receipts/handle.ts';
-import { changedReceiptText, changeTime } from '../receipts/renewals.ts';
+import { checkLive, parseReceipt, type Receipt } from '../receipts/handle.ts';
+import { acknowledge, changedReceiptText, changeTime } from '../receipts/renewals.ts';
 import { commonStatus, OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import {
@@ -27,8 +27,9 @@ export async function ackMessage(proxy: ProxyContext, request: AckMessageRequest
     throw new StatusError(Code.BAD_REQUEST, `${wanted.length} entries, at most ${ENTRIES_MAX} at once`);
   }
   const entries = await Promise.all(
-    wanted.map(async ({ messageId = '', receiptHandle = '' }): Promise<AckMessageResultEntry> => {
-      const status = await ackOne(proxy, receiptHandle, group, topic);
+    wanted.map(async ({ messageId = '', receiptHandle = '', liteTopic = '' }): Promise<AckMessageResultEntry> => {
+      const parse = () => parseReceipt(receiptHandle, group, topic, proxy.broker.config.brokerName, liteTopic);
+      const status = await ackOne(proxy, parse);
       return { messageId, receiptHandle, status };
     }),
   );
@@ -41,16 +42,16 @@ export async function ackMessage(proxy: ProxyContext, request: AckMessageRequest
   };
 }
 
-async function ackOne(proxy: ProxyContext, text: string, group: string, topic: string): Promise<Status> {
+async function ackOne(proxy: ProxyContext, parse: () => Receipt): Promise<Status> {
   const { broker, renewals } = proxy;
   try {
-    const receipt = await renewals.take(parseReceipt(text, group, topic, broker.config.brokerName));
+    const receipt = await renewals.take(parse());
     checkLive(receipt, broker.clock.now());
-    const refusal = await broker.pop.acks.ack(receipt);
+    const refusal = await acknowledge(broker, receipt);
     return refusal === undefined ? OK : statusOfRefusal(refusal);
   } catch (error) {
     if (error instanceof StatusError) return error.status;
-    broker.logger.error({ err: error, group, topic }, `an ack failed: ${(error as Error).message}`);
+    broker.logger.error({ err: error }, `an ack failed: ${(error as Error).message}`);
     return { code: Code.INTERNAL_SERVER_ERROR, message: (error as Error).message };
   }
 }
@@ -65,7 +66,8 @@ export async function changeInvisibleDuration(
   const group = groupOf(request.group);
   const invisibleMs = millisecondsOf(request.invisibleDuration);
   checkInvisibleTime(invisibleMs, 0);
-  const given = parseReceipt(request.receiptHandle ?? '', group, topic, broker.config.brokerName);
+  const { brokerName } = broker.config;
+  const given = parseReceipt(request.receiptHandle ?? '', group, topic, brokerName, request.liteTopic);
   const receipt = await renewals.take(given);
   checkLive(receipt, broker.clock.now());
   const changed = await changeTime(broker, receipt, invisibleMs);

@@ -4,6 +4,7 @@ import { type Codec, codecs, type Status } from '../wire/messages.ts';
 import { ackMessage, changeInvisibleDuration } from './ack-message.ts';
 import { heartbeat, terminate } from './client-life.ts';
 import { forwardMessage } from './dead-letters.ts';
+import { syncLiteSubscription } from './lite-subscription.ts';
 import { queryAssignment, queryRoute } from './query-route.ts';
 import { recallMessage } from './recall-message.ts';
 import { sendMessage } from './send-message.ts';
@@ -43,6 +44,12 @@ export const unaryMethods: readonly UnaryMethod[] = [
     codecs.ChangeInvisibleDurationRequest,
     codecs.ChangeInvisibleDurationResponse,
     changeInvisibleDuration,
+  ),
+  on(
+    'SyncLiteSubscription',
+    codecs.SyncLiteSubscriptionRequest,
+    codecs.SyncLiteSubscriptionResponse,
+    syncLiteSubscription,
   ),
   on('ForwardMessageToDeadLetterQueue', codecs.ForwardRequest, codecs.ForwardResponse, forwardMessage),
 ];

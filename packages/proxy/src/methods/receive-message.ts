@@ -1,13 +1,21 @@
-import { type PopAsker, type PopDelivery, type PopRequest, type PopResult, Refusal } from '@vernier/broker/internal';
+import {
+  lmqOf,
+  ORDER_REVIVE_QUEUE,
+  type PopAsker,
+  type PopDelivery,
+  type PopRequest,
+  queueOffsetIn,
+  Refusal,
+} from '@vernier/broker/internal';
 import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
 import type { Call } from '../call.ts';
-import { attemptsOf } from '../clients/settings.ts';
+import { attemptsOf, isLiteConsumer } from '../clients/settings.ts';
 import { subscriptionOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
 import { rules } from '../limits.ts';
 import { messageIdOf, toClient } from '../messages/to-client.ts';
 import { parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
-import { changeTime } from '../receipts/renewals.ts';
+import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import { Code, type Message, type ReceiveMessageRequest, type ReceiveMessageResponse } from '../wire/messages.ts';
@@ -42,7 +50,13 @@ export async function receiveMessage(
 ): Promise<void> {
   const asker = new RoomAsker(proxy, call);
   const pop = popOf(proxy, request, call);
-  const result = await popped(proxy, pop, call, asker);
+  const isLite = isLiteConsumer(proxy.clients.known(call).settings.clientType);
+  const result = await popped(
+    proxy,
+    call,
+    asker,
+    isLite ? takeLite(proxy, pop, call, asker) : take(proxy, pop, call, asker),
+  );
   try {
     if (result instanceof Refusal) await stream.write({ status: statusOfPop(result) });
     else if (result === undefined) await stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
@@ -54,31 +68,63 @@ export async function receiveMessage(
   await stream.write({ deliveryTimestamp: timeOf(proxy.broker.clock.now()) });
 }
 
+/** What a pop of either kind gave. */
+interface Taken {
+  /** ResponseCode. */
+  readonly code: number;
+  readonly found: readonly Outgoing[];
+}
+
+async function take(proxy: ProxyContext, pop: PopRequest, { caller }: Call, asker: PopAsker) {
+  const result = await proxy.broker.pop.pop.pop(pop, caller, asker);
+  if (result === undefined || result instanceof Refusal) return result;
+  const { code, records, deliveries } = result;
+  return {
+    code,
+    found: records.map((record, index) => outgoing(proxy, pop, record, deliveries[index] as PopDelivery)),
+  };
+}
+
+/** Of the lite topics that the client wants; each message says of which it is. */
+async function takeLite({ broker }: ProxyContext, pop: PopRequest, { caller, clientId }: Call, asker: PopAsker) {
+  const { group, topic, maxMessages, invisibleMs, pollMs, bornTime, attemptId } = pop;
+  const wanted = { clientId, group, topic, maxMessages, invisibleMs, pollMs, bornTime, attemptId };
+  const result = await broker.lite.pop.pop(wanted, caller, asker);
+  if (result === undefined || result instanceof Refusal) return result;
+  const { brokerName } = broker.config;
+  const found = result.records.map((record, index): Outgoing => {
+    const message = decodeRecord(record, 0, false);
+    const liteTopic = message.properties.get('__LITE_TOPIC') ?? '';
+    const queueOffset = queueOffsetIn(record, lmqOf(topic, liteTopic));
+    const { popTime } = result;
+    const handle = { startOffset: queueOffset, popTime, invisibleMs, reviveQueueId: ORDER_REVIVE_QUEUE, brokerName };
+    const place = { group, topic, queueId: 0, queueOffset };
+    const receipt = { ...place, handle, logOffset: message.commitLogOffset, liteTopic };
+    return { receipt, message, attempt: (result.counts[index] ?? 0) + 1 };
+  });
+  return { code: result.code, found };
+}
+
 /**
- * The outcome of the pop; undefined when nobody waits for it any more. A pop that is held for a caller who is gone does not
- * end, and one that is at its queues may still give messages: others get them in a moment.
+ * The outcome of a pop; undefined when nobody waits for it any more. A pop that is held for a caller who is gone does not end,
+ * and one that is at its queues may still give messages: others get them in a moment.
  */
 function popped(
   proxy: ProxyContext,
-  pop: PopRequest,
   { caller }: Call,
   asker: RoomAsker,
-): Promise<PopResult | Refusal | undefined> {
+  pop: Promise<Taken | Refusal | undefined>,
+): Promise<Taken | Refusal | undefined> {
   return new Promise((resolve, reject) => {
     const gone = (): void => resolve(undefined);
     caller.signal.addEventListener('abort', gone, { once: true });
-    proxy.broker.pop.pop
-      .pop(pop, caller, asker)
+    pop
       .finally(() => caller.signal.removeEventListener('abort', gone))
       .then(async (result) => {
         if (!caller.isGone) return resolve(result);
         resolve(undefined);
         asker.unreserve();
-        if (result instanceof Refusal || result === undefined) return;
-        await giveBack(
-          proxy,
-          result.records.map((record, index) => outgoing(proxy, pop, record, result.deliveries[index]!)),
-        );
+        if (result !== undefined && !(result instanceof Refusal)) await giveBack(proxy, result.found);
       })
       .catch((error: unknown) => {
         asker.unreserve();
@@ -137,17 +183,16 @@ async function answer(
   proxy: ProxyContext,
   request: ReceiveMessageRequest,
   pop: PopRequest,
-  result: PopResult,
+  { code, found }: Taken,
   call: Call,
   stream: AnswerStream<ReceiveMessageResponse>,
 ): Promise<void> {
-  if (result.code === ResponseCode.POLLING_FULL) {
+  if (code === ResponseCode.POLLING_FULL) {
     return stream.write({ status: none(Code.TOO_MANY_REQUESTS, 'polling full') });
   }
-  if (result.records.length === 0) {
+  if (found.length === 0) {
     return stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
   }
-  const found = result.records.map((record, index) => outgoing(proxy, pop, record, result.deliveries[index]!));
   const wanted = await wantedOf(proxy, pop, found, call);
   if (wanted.length === 0) return stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no match message') });
   let sent = 0;
@@ -209,7 +254,7 @@ async function wantedOf(
   const wanted: Outgoing[] = [];
   for (const one of found) {
     if (tags !== undefined && !tags.has(one.message.properties.get('TAGS') ?? '')) {
-      await broker.pop.acks.ack(one.receipt);
+      await acknowledge(broker, one.receipt);
     } else if (one.attempt > attempts) {
       const refusal = await forwardToDeadLetters(proxy, one.receipt, call);
       // It is better delivered once more than lost.

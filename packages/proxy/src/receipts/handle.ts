@@ -9,6 +9,8 @@ import { Code } from '../wire/messages.ts';
 export interface Receipt extends Delivered {
   /** -1: it does not say. */
   readonly logOffset: number;
+  /** The lite topic that the message is of; empty for none. It is not in the text. */
+  readonly liteTopic: string;
 }
 
 const FIELDS_MIN = 8;
@@ -25,7 +27,13 @@ export const receiptText = ({ handle }: PopDelivery, logOffset: number): string 
  * Reads a receipt of this broker. Throws INVALID_RECEIPT_HANDLE; RocketMQ says INTERNAL_SERVER_ERROR of what it cannot read,
  * and its clients then ask again for ever.
  */
-export function parseReceipt(text: string, group: string, topic: string, brokerName: string): Receipt {
+export function parseReceipt(
+  text: string,
+  group: string,
+  topic: string,
+  brokerName: string,
+  liteTopic: string | null = '',
+): Receipt {
   const handle = parseHandle(text);
   if (typeof handle === 'string') throw invalid(`${handle} is no receipt`);
   const fields = text.split(' ');
@@ -42,7 +50,7 @@ export function parseReceipt(text: string, group: string, topic: string, brokerN
   if (handle.brokerName !== brokerName) {
     throw invalid(`the receipt is one of broker ${handle.brokerName}, this is ${brokerName}`);
   }
-  return { group, topic: realTopic, queueId, queueOffset, handle, logOffset };
+  return { group, topic: realTopic, queueId, queueOffset, handle, logOffset, liteTopic: liteTopic ?? '' };
 }
 
 /** Unix milliseconds at which the message comes again. */

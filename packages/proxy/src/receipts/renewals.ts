@@ -168,22 +168,29 @@ export class Renewals {
 
 /** Gives a delivery another time from now on; resolves with its new receipt. */
 export async function changeTime(
-  { pop }: Pick<BrokerContext, 'pop'>,
+  { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
   receipt: Receipt,
   invisibleMs: number,
 ): Promise<Receipt | Refusal> {
-  const changed = await pop.changes.change(receipt, invisibleMs);
+  const service = receipt.liteTopic === '' ? pop.changes : lite.acks;
+  const changed = await service.change(receipt, invisibleMs);
   if (changed instanceof Refusal) return changed;
   const { brokerName } = receipt.handle;
   return { ...receipt, handle: { ...changed, startOffset: receipt.queueOffset, brokerName } };
 }
 
+/** Undefined: the delivery is acknowledged. */
+export const acknowledge = (
+  { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
+  receipt: Receipt,
+): Promise<Refusal | undefined> => (receipt.liteTopic === '' ? pop.acks.ack(receipt) : lite.acks.ack(receipt));
+
 /** The text of a receipt that was changed. */
 export const changedReceiptText = ({ handle, topic, queueId, queueOffset, logOffset }: Receipt): string =>
   `${handleText({ ...handle, topic, queueId, queueOffset })}${logOffset < 0 ? '' : ` ${logOffset}`}`;
 
-const keyOf = ({ group, topic, queueId, queueOffset }: Receipt): string =>
-  `${group}@${retryMark(topic)}${topic}@${queueId}@${queueOffset}`;
+const keyOf = ({ group, topic, liteTopic, queueId, queueOffset }: Receipt): string =>
+  `${group}@${retryMark(topic)}${topic}@${liteTopic}@${queueId}@${queueOffset}`;
 
 const bytesOf = (key: string): number => ENTRY_BYTES + 2 * textBytes(key);
 

@@ -66,6 +66,8 @@ export const {
 export type Code = apache.rocketmq.v2.Code;
 export type ClientType = apache.rocketmq.v2.ClientType;
 export type MessageType = apache.rocketmq.v2.MessageType;
+export type LiteSubscriptionAction = apache.rocketmq.v2.LiteSubscriptionAction;
+export type OffsetOption = apache.rocketmq.v2.OffsetOption.$Properties;
 export type Permission = apache.rocketmq.v2.Permission;
 export type TransactionResolution = apache.rocketmq.v2.TransactionResolution;
 
@@ -113,6 +115,8 @@ export const codecs = {
   Settings: codec<Settings>(v2.Settings),
   SendMessageRequest: codec<SendMessageRequest>(v2.SendMessageRequest),
   SendMessageResponse: codec<SendMessageResponse>(v2.SendMessageResponse),
+  SyncLiteSubscriptionRequest: codec<SyncLiteSubscriptionRequest>(v2.SyncLiteSubscriptionRequest),
+  SyncLiteSubscriptionResponse: codec<SyncLiteSubscriptionResponse>(v2.SyncLiteSubscriptionResponse),
   TelemetryCommand: codec<TelemetryCommand>(v2.TelemetryCommand),
   TerminationRequest: codec<TerminationRequest>(v2.NotifyClientTerminationRequest),
   TerminationResponse: codec<TerminationResponse>(v2.NotifyClientTerminationResponse),
