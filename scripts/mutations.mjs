@@ -52,14 +52,15 @@ function prepare(name, mutation) {
   // The copied broker has to find the copied store.
   const modules = join(copy, 'node_modules', '@vernier');
   mkdirSync(modules, { recursive: true });
-  for (const part of ['store', 'broker', 'torture']) {
+  for (const part of ['store', 'broker', 'torture', 'proxy']) {
     for (const what of ['src', 'test', 'package.json'])
       cpSync(join(packages, part, what), join(copy, part, what), { recursive: true });
     symlinkSync(join('..', '..', part), join(modules, part), 'junction');
   }
   cpSync(join(root, 'test', 'support'), join(folder, name, 'test', 'support'), { recursive: true });
   // The support imports it by its path, as every test may; nothing in it is broken.
-  symlinkSync(join(packages, 'remoting'), join(copy, 'remoting'), 'junction');
+  for (const part of ['remoting', 'doctor']) symlinkSync(join(packages, part), join(copy, part), 'junction');
+  symlinkSync(join(packages, 'proxy', 'generated'), join(copy, 'proxy', 'generated'), 'junction');
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;
   const file = join(copy, mutation.package ?? 'store', 'src', mutation.file);

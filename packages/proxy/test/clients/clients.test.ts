@@ -121,6 +121,15 @@ test('clients: one that falls silent is gone after two minutes, one that says th
   assert.deepEqual([silent.isEnded, lively.isEnded], [true, false]);
 });
 
+test('clients: one that is in no group is forgotten too when it falls silent', async () => {
+  const machine = await ProxyMachine.start({ autoCreateSubscriptionGroup: false });
+  const stream = machine.consumer('g', 'T');
+  assert.deepEqual(groupsOf(machine), [[], []], 'there is no such group');
+  assert.equal(machine.proxy.clients.count, 1);
+  await machine.advance(3 * MINUTE);
+  assert.deepEqual([machine.proxy.clients.count, machine.proxy.clients.usedBytes, stream.isEnded], [0, 0, true]);
+});
+
 test('clients: a new stream takes the place of the old one; one that has ended asks nobody', async () => {
   const machine = await ProxyMachine.start();
   const first = machine.producer(['T']);
