@@ -23,7 +23,15 @@ export type { GroupRetryPolicy, SubscriptionGroupConfig } from './groups/subscri
 export { liteGroupOf } from './lite/lite-rules.ts';
 export type { LiteAction, LiteStart } from './lite/lite-subscription-service.ts';
 export type { Delivered } from './pop/ack-service.ts';
-export { handleText, ORDER_REVIVE_QUEUE, type PopHandle, parseHandle, retryMark, topicOfMark } from './pop/handle.ts';
+export {
+  handleText,
+  ORDER_REVIVE_QUEUE,
+  type PopHandle,
+  parseHandle,
+  retryMark,
+  topicOfMark,
+  wholeNumber,
+} from './pop/handle.ts';
 export type { PopDelivery, PopRequest, PopResult } from './pop/pop-request.ts';
 export type { PopAsker } from './pop/pop-service.ts';
 export { queueOffsetIn } from './pop/retry-record.ts';

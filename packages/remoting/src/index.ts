@@ -34,6 +34,7 @@ export { decodePropertiesString, encodePropertiesString, MessageProperty } from 
 export { type DecodedMessage, decodeRecord, decodeRecords } from './message/record.ts';
 export {
   type CompressionType,
+  compressionBits,
   compressionType,
   MessageSysFlag,
   PullSysFlag,

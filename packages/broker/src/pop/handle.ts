@@ -52,7 +52,8 @@ export function parseHandle(text: string): PopHandle | string {
 
 const shown = (text: string | undefined): string => JSON.stringify((text ?? '').slice(0, 30));
 
-function wholeNumber(text: string | undefined, max: number): number | undefined {
+/** A field of a handle that is a number up to `max`; undefined for anything else. */
+export function wholeNumber(text: string | undefined, max: number): number | undefined {
   if (text === undefined || !/^\d{1,19}$/.test(text)) return undefined;
   const number = Number(text);
   return number <= max ? number : undefined;

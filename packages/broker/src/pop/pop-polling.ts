@@ -59,8 +59,8 @@ export class PopPolling {
   }
 
   /**
-   * False: too many wait, or with filters that take too much. Otherwise `run` is called once, when a message has come, `waitMs` have passed (rounded up to a
-   * second), or `notify` said so; never when the caller is gone or the broker stops.
+   * False: too many wait, or with filters that take too much. Otherwise `run` is called once, when a message has come, `waitMs`
+   * have passed (rounded up to a second), or `notify` said so; never when the caller is gone or the broker stops.
    */
   hold(request: PollingRequest, waitMs: number, run: () => void): boolean {
     const { popPollingSize, maxPopPollingSize } = this.#limits;

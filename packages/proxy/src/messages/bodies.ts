@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { BodyUnpacker } from '@vernier/doctor';
-import { compressionType, MessageSysFlag } from '@vernier/remoting';
+import { type CompressionType, compressionBits, compressionType } from '@vernier/remoting';
 import { StatusError } from '../status.ts';
 import { Code, Encoding } from '../wire/messages.ts';
 
@@ -13,8 +13,6 @@ export interface PackedBody {
 
 const LZ4_FRAME = 0x184d2204;
 const ZSTD_FRAME = 0xfd2fb528;
-const COMPRESSION_SHIFT = 8;
-const [LZ4, ZSTD, ZLIB] = [1, 2, 3];
 
 const gunzipAsync = promisify<Buffer, object, Buffer>(gunzip);
 
@@ -25,14 +23,11 @@ const gunzipAsync = promisify<Buffer, object, Buffer>(gunzip);
  */
 export async function packedBody(body: Buffer, encoding: number, bytesMax: number): Promise<PackedBody> {
   if (encoding !== Encoding.GZIP) return { body, sysFlag: 0 };
-  const compressed = (type: number): PackedBody => ({
-    body,
-    sysFlag: MessageSysFlag.COMPRESSED | (type << COMPRESSION_SHIFT),
-  });
+  const compressed = (type: Exclude<CompressionType, 'none'>): PackedBody => ({ body, sysFlag: compressionBits(type) });
   const magic = body.length >= 4 ? body.readUInt32LE(0) : 0;
-  if (magic === LZ4_FRAME) return compressed(LZ4 as number);
-  if (magic === ZSTD_FRAME) return compressed(ZSTD as number);
-  if (isZlib(body)) return compressed(ZLIB as number);
+  if (magic === LZ4_FRAME) return compressed('lz4');
+  if (magic === ZSTD_FRAME) return compressed('zstd');
+  if (isZlib(body)) return compressed('zlib');
   if (!isGzip(body)) {
     const text = `a body of ${body.length} bytes is said to be GZIP, and is no gzip, zlib, LZ4 or ZSTD`;
     throw new StatusError(Code.MESSAGE_CORRUPTED, text);

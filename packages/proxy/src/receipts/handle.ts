@@ -1,4 +1,11 @@
-import { type Delivered, handleText, type PopDelivery, parseHandle, topicOfMark } from '@vernier/broker/internal';
+import {
+  type Delivered,
+  handleText,
+  type PopDelivery,
+  parseHandle,
+  topicOfMark,
+  wholeNumber,
+} from '@vernier/broker/internal';
 import { StatusError } from '../status.ts';
 import { Code } from '../wire/messages.ts';
 
@@ -62,9 +69,3 @@ export function checkLive(receipt: Receipt, now: number): void {
 }
 
 const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);
-
-function wholeNumber(text: string | undefined, max: number): number | undefined {
-  if (text === undefined || !/^\d{1,19}$/.test(text)) return undefined;
-  const number = Number(text);
-  return number <= max ? number : undefined;
-}

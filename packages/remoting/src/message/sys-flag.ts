@@ -16,12 +16,20 @@ export const TRANSACTION_MASK = 0xc;
 
 export type CompressionType = 'none' | 'zlib' | 'lz4' | 'zstd';
 
+const COMPRESSION_SHIFT = 8;
+const COMPRESSION_MASK = 7;
+const compressionNumbers = { lz4: 1, zstd: 2, zlib: 3 } as const;
+
+/** The bits of a sysFlag that say how a body is compressed. */
+export const compressionBits = (type: Exclude<CompressionType, 'none'>): number =>
+  MessageSysFlag.COMPRESSED | (compressionNumbers[type] << COMPRESSION_SHIFT);
+
 /** Bits 8–10. Producers before 4.9.4 set no type: 0 is zlib as well as 3. */
 export function compressionType(sysFlag: number): CompressionType {
   if ((sysFlag & MessageSysFlag.COMPRESSED) === 0) return 'none';
-  const type = (sysFlag >> 8) & 7;
-  if (type === 1) return 'lz4';
-  return type === 2 ? 'zstd' : 'zlib';
+  const type = (sysFlag >> COMPRESSION_SHIFT) & COMPRESSION_MASK;
+  if (type === compressionNumbers.lz4) return 'lz4';
+  return type === compressionNumbers.zstd ? 'zstd' : 'zlib';
 }
 
 /** Bits of a pull request's sysFlag (RocketMQ PullSysFlag). */
