@@ -7,6 +7,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureInstalled, root } from './ensure.mjs';
+import { fileOf, misfit } from './mutation-text.mjs';
 import { mutations } from './mutations.list.mjs';
 
 const PROCESSES = 2;
@@ -63,13 +64,12 @@ function prepare(name, mutation) {
   symlinkSync(join(packages, 'proxy', 'generated'), join(copy, 'proxy', 'generated'), 'junction');
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;
-  const file = join(copy, mutation.package ?? 'store', 'src', mutation.file);
-  const text = readFileSync(file, 'utf8');
-  const found = text.split(mutation.from).length - 1;
-  if (found !== 1) return `its text stands ${found} times in ${mutation.file}`;
+  const problem = misfit(copy, mutation);
+  if (problem !== undefined) return problem;
+  const file = fileOf(copy, mutation);
   writeFileSync(
     file,
-    text.replace(mutation.from, () => mutation.to),
+    readFileSync(file, 'utf8').replace(mutation.from, () => mutation.to),
   );
   return undefined;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { root } from './workspace.ts';
@@ -13,15 +13,18 @@ interface Mutation {
   test?: { file: string; name: string };
 }
 
-const list = new URL('../../scripts/mutations.list.mjs', import.meta.url).href;
-const { mutations } = (await import(list)) as { mutations: readonly Mutation[] };
+const script = (name: string): string => new URL(`../../scripts/${name}`, import.meta.url).href;
+const { mutations } = (await import(script('mutations.list.mjs'))) as { mutations: readonly Mutation[] };
+const { misfit } = (await import(script('mutation-text.mjs'))) as {
+  misfit(packages: string, mutation: Mutation): string | undefined;
+};
 
 test('each deliberate breakage fits the sources, and its test is there', () => {
   const faults: string[] = [];
-  for (const { name, package: part = 'store', file, from, to, test: guard } of mutations) {
-    const path = join(root, 'packages', part, 'src', file);
-    const found = existsSync(path) ? readFileSync(path, 'utf8').split(from).length - 1 : 0;
-    if (found !== 1) faults.push(`${name}: its text stands ${found} times in ${part}/src/${file}`);
+  for (const mutation of mutations) {
+    const { name, from, to, test: guard } = mutation;
+    const problem = misfit(join(root, 'packages'), mutation);
+    if (problem !== undefined) faults.push(`${name}: ${problem}`);
     if (from === to) faults.push(`${name}: it changes nothing`);
     if (guard !== undefined && !existsSync(join(root, guard.file))) faults.push(`${name}: there is no ${guard.file}`);
   }
