@@ -1,5 +1,12 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
 import { grpcSuite } from './grpc-suite.ts';
+import { updateTopic } from './peers/brokers.ts';
 import { startNodeProgram } from './peers/client-peer.ts';
+import { repositoryRoot } from './peers/java.ts';
+import { startVernier, type VernierPeer } from './peers/vernier.ts';
 
 grpcSuite({
   name: 'rocketmq-client-nodejs 1.0.8',
@@ -7,4 +14,33 @@ grpcSuite({
   start: () => startNodeProgram('grpc'),
   // It checks certificates against those that the machine trusts.
   tls: false,
+});
+
+describe('programs of examples/clients/grpc-node', () => {
+  let broker: VernierPeer;
+  before(async () => {
+    broker = await startVernier({ flushDiskType: 'SYNC_FLUSH', proxy: true });
+    // `vernier topic create delay-grpc --type DELAY`
+    for (const [topic, type] of [
+      ['delay-grpc', 'DELAY'],
+      ['transaction-grpc', 'TRANSACTION'],
+    ] as const) {
+      assert.equal((await updateTopic(broker, topic, 4, `+message.type=${type}`)).code, 0);
+    }
+  });
+  after(() => broker?.stop());
+
+  for (const [name, line] of [
+    ['hello', 'got: hello'],
+    ['delay', 'later, after its time'],
+    ['transaction', 'got: order 42'],
+  ] as const) {
+    it(name, () => {
+      const program = join(repositoryRoot, 'examples', 'clients', 'grpc-node', `${name}.mjs`);
+      const options = { encoding: 'utf8', timeout: 60_000 } as const;
+      const { stdout, stderr, status } = spawnSync(process.execPath, [program, broker.proxyAddr], options);
+      assert.equal(status, 0, stderr);
+      assert.equal(stdout, `${line}\n`);
+    });
+  }
 });

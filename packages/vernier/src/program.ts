@@ -19,6 +19,8 @@ import { version } from './version.ts';
 export type ExitCode = number | undefined;
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+/** RocketMQ’s attribute message.type. */
+const TOPIC_TYPES = ['NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'PRIORITY', 'LITE', 'MIXED'];
 const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'store', 'torture', 'help'];
 
 /**
@@ -172,6 +174,7 @@ function addTopic(program: Command, finish: (exitCode: ExitCode) => void): void 
     .addOption(namesrvOption())
     .option('--queues <n>', 'number of queues', wholeNumber(1, 65_535), 8)
     .addOption(new Option('--perm <perm>', 'what clients may do').choices(['rw', 'r', 'w']).default('rw'))
+    .addOption(new Option('--type <type>', 'the messages it takes of clients of gRPC').choices(TOPIC_TYPES))
     .option('--json', 'print JSON')
     .action(async (name: string, options: TopicCreateOptions) =>
       finish(await (await load()).createTopic(name, options)),

@@ -50,6 +50,18 @@ test('topic create: the same topic on every broker, and the answer in words and 
   }
 });
 
+test('topic create: the type of its messages goes to the broker, and none without it', async (t) => {
+  const { a, namesrv } = await twoBrokers(t);
+  const args = ['topic', 'create', 'orders', '--namesrv', namesrv.address];
+  assert.equal((await command([...args, '--type', 'FIFO'])).code, 0);
+  assert.equal((await command(args)).code, 0);
+  assert.deepEqual(
+    a.requests.map(({ extFields }) => extFields?.attributes),
+    ['+message.type=FIFO', undefined],
+  );
+  assert.equal((await command([...args, '--type', 'fifo'])).code, 2);
+});
+
 test('topic create, delete: a broker that refuses in the middle is named, and so are those that had done it', async (t) => {
   const { a, b, namesrv } = await twoBrokers(t);
   b.answer = () => ({ code: ResponseCode.SYSTEM_ERROR, remark: 'the disk is full' });
