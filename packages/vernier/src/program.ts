@@ -78,6 +78,11 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--transactions', 'the same, with producers of transactions beside the others')
     .option('--timers', 'the same, with senders of timed messages beside the others')
     .option('--pop', 'the same, with consumers that pop beside the others')
+    .addOption(
+      new Option('--queue-kinds', 'with light queues and batch queues, without a broker').conflicts([
+        ...['broker', 'transactions', 'timers', 'pop'],
+      ]),
+    )
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),
