@@ -1,5 +1,5 @@
 import { Observation } from './observation.ts';
-import { Slices, type Source, type SourceParts } from './source.ts';
+import { inSeconds, Slices, type Source, type SourceParts } from './source.ts';
 import { brokerSource } from './sources/broker.ts';
 import { lagSource } from './sources/lag.ts';
 import { messageSource } from './sources/messages.ts';
@@ -52,8 +52,8 @@ export class Collector {
       }
       await slices.pause();
     }
-    observation.observe('vernier_metrics_collect_time', this.#usedMs + this.#textMs, { what: 'all' });
-    observation.observe('vernier_metrics_collect_time', this.#lag.usedMs ?? 0, { what: 'lag' });
+    observation.observe('vernier_metrics_collect_time', inSeconds(this.#usedMs + this.#textMs), { what: 'all' });
+    observation.observe('vernier_metrics_collect_time', inSeconds(this.#lag.usedMs ?? 0), { what: 'lag' });
     observation.observe('vernier_metrics_series_left_out', observation.leftOutCount);
     observation.observe('vernier_metrics_series', observation.seriesCount);
     this.#usedMs = slices.usedMs;

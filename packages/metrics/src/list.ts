@@ -2,7 +2,8 @@
  * Every metric that there is: docs/reference/metrics.md, the dashboard and the alert rules are written from this list, and
  * a test holds an export to it. Names, labels and units of `rocketmq_…` are RocketMQ's (BrokerMetricsConstant,
  * DefaultStoreMetricsConstant, PopMetricsConstant, ProxyMetricsConstant); what RocketMQ does not have begins with
- * `vernier_`, so that a name of a later RocketMQ cannot mean something else here.
+ * `vernier_`, so that a name of a later RocketMQ cannot mean something else here, and is in the units that Prometheus wants:
+ * seconds and bytes.
  */
 
 export type MetricKind = 'counter' | 'gauge' | 'histogram';
@@ -131,7 +132,7 @@ const table = {
   rocketmq_proxy_up: spec('gauge', '', 'proxy_mode', '1 while clients of gRPC are served.'),
 
   // What RocketMQ does not say: the flush.
-  vernier_flush_time: spec('histogram', 'milliseconds', '', 'Time of each flush of the log that the disk confirmed.'),
+  vernier_flush_time: spec('histogram', 'seconds', '', 'Time of each flush of the log that the disk confirmed.'),
   vernier_flush_group_size: spec(
     'histogram',
     '',
@@ -145,10 +146,10 @@ const table = {
     'Failed flushes and writes of the log. After the first the store is read-only.',
   ),
   vernier_flush_waiters: spec('gauge', '', '', 'Messages that wait for their flush.'),
-  vernier_flush_oldest_waiter: spec('gauge', 'milliseconds', '', 'Age of the oldest of these.'),
+  vernier_flush_oldest_waiter: spec('gauge', 'seconds', '', 'Age of the oldest of these.'),
   vernier_put_stalled: spec('gauge', '', '', 'Messages that wait for room in the log, among the waiters.'),
-  vernier_put_oldest_stalled: spec('gauge', 'milliseconds', '', 'Age of the oldest of these.'),
-  vernier_put_time: spec('histogram', 'milliseconds', '', 'From the append of a message to its answer.'),
+  vernier_put_oldest_stalled: spec('gauge', 'seconds', '', 'Age of the oldest of these.'),
+  vernier_put_time: spec('histogram', 'seconds', '', 'From the append of a message to its answer.'),
   vernier_put_failed_total: spec('counter', '', '', 'Puts that stored nothing.'),
   vernier_power_cut_bytes: spec(
     'gauge',
@@ -173,7 +174,7 @@ const table = {
   ),
   vernier_queue_lack: spec(
     'gauge',
-    'milliseconds',
+    'seconds',
     '',
     'How long queues or index have not been written for that; 0 while they are.',
   ),
@@ -182,7 +183,7 @@ const table = {
   vernier_log: spec('gauge', 'bytes', '', 'Bytes from the log’s beginning to its end.'),
   vernier_recovery_duration: spec(
     'gauge',
-    'milliseconds',
+    'seconds',
     '',
     'How long the start took, from its first listening port to ready.',
   ),
@@ -200,7 +201,7 @@ const table = {
   vernier_metrics_series_left_out: spec('gauge', '', '', 'Series that were left out, at the limit of their metric.'),
   vernier_metrics_collect_time: spec(
     'gauge',
-    'milliseconds',
+    'seconds',
     'what',
     'Time of the event loop that the export before took: `all`, and for the lag of groups alone (this one’s).',
   ),
@@ -214,9 +215,9 @@ const table = {
   // The process.
   vernier_event_loop_delay: spec(
     'gauge',
-    'milliseconds',
-    'quantile',
-    'How late the event loop was since the export before: `0.5`, `0.99`, `1`.',
+    'seconds',
+    'percentile',
+    'How late the event loop was since the export before: `50`, `99`, `100`.',
   ),
   vernier_event_loop_utilization: spec(
     'gauge',

@@ -26,6 +26,8 @@ export interface Source {
   close?(): void;
 }
 
+export const inSeconds = (ms: number): number => ms / 1_000;
+
 /** At most so long at a stretch: clients wait meanwhile. */
 const SLICE_MS = 5;
 

@@ -40,10 +40,10 @@ export const rows: readonly Row[] = [
     panels: [
       panel(
         'Time of a flush',
-        'ms',
+        's',
         'How long the disk takes to confirm. Every acknowledgement under SYNC_FLUSH waits for one.',
-        quantile(0.5, 'vernier_flush_time_milliseconds_bucket'),
-        quantile(0.99, 'vernier_flush_time_milliseconds_bucket'),
+        quantile(0.5, 'vernier_flush_time_seconds_bucket'),
+        quantile(0.99, 'vernier_flush_time_seconds_bucket'),
       ),
       panel(
         'Messages that share a flush',
@@ -57,7 +57,7 @@ export const rows: readonly Row[] = [
         'Flushes a second',
         'ops',
         'Flushes of the log.',
-        query(rate('vernier_flush_time_milliseconds_count', 'node_id')),
+        query(rate('vernier_flush_time_seconds_count', 'node_id')),
       ),
       panel(
         'Messages that wait for their flush',
@@ -67,10 +67,10 @@ export const rows: readonly Row[] = [
       ),
       panel(
         'Oldest waiter',
-        'ms',
+        's',
         'A client gives up after 3 seconds by default.',
-        query(`vernier_flush_oldest_waiter_milliseconds{${NODE}}`, 'flush {{node_id}}'),
-        query(`vernier_put_oldest_stalled_milliseconds{${NODE}}`, 'room {{node_id}}'),
+        query(`vernier_flush_oldest_waiter_seconds{${NODE}}`, 'flush {{node_id}}'),
+        query(`vernier_put_oldest_stalled_seconds{${NODE}}`, 'room {{node_id}}'),
       ),
       panel(
         'What a power cut would take now',
@@ -126,10 +126,10 @@ export const rows: readonly Row[] = [
       ),
       panel(
         'Time of a put',
-        'ms',
+        's',
         'From the append to the answer.',
-        quantile(0.5, 'vernier_put_time_milliseconds_bucket'),
-        quantile(0.99, 'vernier_put_time_milliseconds_bucket'),
+        quantile(0.5, 'vernier_put_time_seconds_bucket'),
+        quantile(0.99, 'vernier_put_time_seconds_bucket'),
       ),
       panel(
         'Time of a request',
@@ -264,9 +264,9 @@ export const rows: readonly Row[] = [
       panel('Resident memory', 'bytes', 'Of the process.', query(`vernier_process_resident_memory_bytes{${NODE}}`)),
       panel(
         'Event loop is late by',
-        'ms',
+        's',
         'Everybody waits for it.',
-        query(`vernier_event_loop_delay_milliseconds{${NODE}}`, '{{quantile}} {{node_id}}'),
+        query(`vernier_event_loop_delay_seconds{${NODE}}`, 'p{{percentile}} {{node_id}}'),
       ),
       panel(
         'Event loop in use',
@@ -298,9 +298,9 @@ export const rows: readonly Row[] = [
       ),
       panel(
         'Cost of these metrics',
-        'ms',
+        's',
         'Time of the event loop that an export takes.',
-        query(`vernier_metrics_collect_time_milliseconds{${NODE}}`, '{{what}} {{node_id}}'),
+        query(`vernier_metrics_collect_time_seconds{${NODE}}`, '{{what}} {{node_id}}'),
       ),
       panel(
         'Log lines lost',

@@ -24,7 +24,7 @@ export interface DataOptions {
 export function metricData(name: MetricName, points: readonly Point[], options: DataOptions): MetricData {
   const { kind, unit, description } = metricList[name];
   const { common, isForPrometheus, startTime, endTime } = options;
-  const valueType = kind === 'gauge' || unit === 'seconds' ? ValueType.DOUBLE : ValueType.INT;
+  const valueType = kind === 'counter' && unit !== 'seconds' ? ValueType.INT : ValueType.DOUBLE;
   const shownName = isForPrometheus ? prometheusName(name, metricList[name]) : name;
   const shared = {
     descriptor: { name: shownName, description, unit: isForPrometheus ? '' : unit, valueType, advice: {} },

@@ -7,7 +7,7 @@ import {
   versionDescription,
 } from '@vernier/remoting';
 import type { Labels, Observation } from '../observation.ts';
-import type { Source, SourceParts } from '../source.ts';
+import { inSeconds, type Source, type SourceParts } from '../source.ts';
 import { STORAGE } from './store.ts';
 import { isSystemGroup } from './system-names.ts';
 
@@ -58,10 +58,10 @@ export function brokerSource(parts: SourceParts): Source {
       into.observe('vernier_connections', parts.connectionCount(), { protocol_type: 'remoting' });
       observeProxy(into, broker.reports);
       // A clock that was set back since stands before the start.
-      into.observe('vernier_uptime', Math.max(0, clock.now() - startedAt) / 1_000);
+      into.observe('vernier_uptime', inSeconds(Math.max(0, clock.now() - startedAt)));
       const { engine } = store;
       into.observe('vernier_info', 1, { version, engine, flush_disk_type: store.config.flushDiskType });
-      into.observe('vernier_recovery_duration', parts.recoveryMs);
+      into.observe('vernier_recovery_duration', inSeconds(parts.recoveryMs));
       into.observe('vernier_log_lines_dropped_total', parts.droppedLogLines(), { by: 'sink' });
     },
   };

@@ -1,12 +1,17 @@
 import { statfs } from 'node:fs/promises';
 import type { HistogramSnapshot } from '@vernier/store';
 import type { HistogramValue, Labels, Observation } from '../observation.ts';
-import type { Source, SourceParts } from '../source.ts';
+import { inSeconds, type Source, type SourceParts } from '../source.ts';
 
 /** RocketMQ’s labels of what lies on the broker’s own disk. */
 export const STORAGE: Labels = { storage_type: 'local', storage_medium: 'disk' };
 
 const histogram = ({ bounds, counts, sum }: HistogramSnapshot): HistogramValue => ({ bounds, counts, sum });
+
+/** Of milliseconds, in seconds. */
+const secondsOf = ({ bounds, counts, sum }: HistogramValue): HistogramValue => ({
+  ...{ bounds: bounds.map(inSeconds), counts, sum: inSeconds(sum) },
+});
 
 /** The log, its flush, and the disk. */
 export function storeSource({ broker }: SourceParts): Source {
@@ -16,14 +21,14 @@ export function storeSource({ broker }: SourceParts): Source {
       const metrics = store.metrics;
       into.observe('rocketmq_storage_flush_behind_bytes', metrics.flushBehindBytes, STORAGE);
       into.observe('rocketmq_storage_dispatch_behind_bytes', metrics.dispatchBehindBytes, STORAGE);
-      into.observe('vernier_flush_time', histogram(metrics.flushTimeMs));
+      into.observe('vernier_flush_time', secondsOf(metrics.flushTimeMs));
       into.observe('vernier_flush_group_size', histogram(metrics.groupSize));
       into.observe('vernier_flush_errors_total', metrics.flushErrorCount);
       into.observe('vernier_flush_waiters', metrics.waiterCount);
-      into.observe('vernier_flush_oldest_waiter', metrics.oldestWaiterMs);
+      into.observe('vernier_flush_oldest_waiter', inSeconds(metrics.oldestWaiterMs));
       into.observe('vernier_put_stalled', metrics.stalledCount);
-      into.observe('vernier_put_oldest_stalled', metrics.oldestStalledMs);
-      into.observe('vernier_put_time', stats.putTimes.histogram);
+      into.observe('vernier_put_oldest_stalled', inSeconds(metrics.oldestStalledMs));
+      into.observe('vernier_put_time', secondsOf(stats.putTimes.histogram));
       into.observe('vernier_put_failed_total', metrics.putMessageFailedTimes);
       observeLosses(into, store.config.flushDiskType, metrics.flushBehindBytes, metrics.commitBehindBytes);
       into.observe('vernier_read_only', store.failure === undefined ? 0 : 1, { reason: 'failed' });
@@ -32,7 +37,7 @@ export function storeSource({ broker }: SourceParts): Source {
       into.observe('vernier_read_only', isBehind ? 1 : 0, { reason: 'behind' });
       into.observe('vernier_damaged_records_total', metrics.damagedRecordCount);
       into.observe('vernier_queue_write_retries_total', metrics.queueWriteRetries);
-      into.observe('vernier_queue_lack', metrics.queueLackMs);
+      into.observe('vernier_queue_lack', inSeconds(metrics.queueLackMs));
       into.observe('vernier_log', store.maxPhyOffset - store.minPhyOffset);
       into.observe('vernier_log_lines_dropped_total', metrics.droppedLogLines, { by: 'logger' });
       await observeDisk(into, store.config.storePathCommitLog);
