@@ -9,6 +9,57 @@
  */
 export const mutations = [
   {
+    name: 'a broker whose store failed is said to be ready',
+    package: 'metrics',
+    file: 'health.ts',
+    from: 'if (failure !== undefined) {',
+    to: 'if (failure !== undefined && readOnlyReason !== undefined) {',
+    test: { file: 'packages/metrics/test/health.test.ts', name: 'health: a store that takes no messages' },
+  },
+  {
+    name: 'clients invent as many series as they like',
+    package: 'metrics',
+    file: 'observation.ts',
+    from: 'points.length >= this.#seriesMax && ',
+    to: 'points.length >= Number.MAX_SAFE_INTEGER && ',
+    test: { file: 'packages/metrics/test/export.test.ts', name: 'export: series are bounded' },
+  },
+  {
+    name: 'what finds no counter of its own is not counted',
+    package: 'broker',
+    file: 'stats/message-meters.ts',
+    from: '      return this.#inOverflow[type]!;\n',
+    to: '      return inRow(undefined, type);\n',
+    test: {
+      file: 'packages/broker/test/stats/message-meters.test.ts',
+      name: 'meters: beyond the rows of a table sums stay true',
+    },
+  },
+  {
+    name: 'an export looks up the age of every message',
+    package: 'metrics',
+    file: 'sources/lag.ts',
+    from: '    return this.#left > 0;\n',
+    to: '    return true;\n',
+    test: { file: 'packages/metrics/test/lag.test.ts', name: 'lag: a bound of looks holds' },
+  },
+  {
+    name: 'messages in flight do not count as lag of a group that pops',
+    package: 'metrics',
+    file: 'sources/lag.ts',
+    from: 'const consumedTo = (consumed ?? max) - given;',
+    to: 'const consumedTo = consumed ?? max;',
+    test: { file: 'packages/metrics/test/lag.test.ts', name: 'lag: messages that were popped are in flight' },
+  },
+  {
+    name: 'lines go on into a log file that was renamed',
+    package: 'vernier',
+    file: 'log-file.ts',
+    from: 'if (named !== undefined && named.ino === open.ino && named.dev === open.dev) return;',
+    to: 'if (named === undefined || named.dev === open.dev) return;',
+    test: { file: 'packages/vernier/test/log-file.test.ts', name: 'log file: lines go into a new file' },
+  },
+  {
     name: 'a receipt whose time is over still acknowledges',
     package: 'proxy',
     file: 'receipts/handle.ts',

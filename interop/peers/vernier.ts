@@ -28,6 +28,7 @@ interface ReadyFile {
   broker?: string;
   namesrv?: string;
   proxy?: string;
+  metrics?: string;
 }
 
 /** What npm links as `vernier`. */
@@ -89,6 +90,8 @@ export interface VernierPeer extends BrokerPeer {
   log(): string;
   /** host:port for clients of gRPC; empty without a proxy. */
   readonly proxyAddr: string;
+  /** host:port of /metrics; empty without. */
+  readonly metricsAddr: string;
 }
 
 export async function startVernier(options: VernierOptions): Promise<VernierPeer> {
@@ -130,6 +133,7 @@ export async function startVernier(options: VernierOptions): Promise<VernierPeer
     namesrvAddr: options.namesrvAddr ?? ready!.namesrv!,
     brokerAddr: ready!.broker!,
     proxyAddr: ready!.proxy ?? '',
+    metricsAddr: ready!.metrics ?? '',
     storeDir,
     get pid() {
       return child.pid!;

@@ -66,7 +66,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       room('reply', 'base clients put', 'answers of consumers to producers that asked'),
       room('delay', 'base topics follow put', 'delay levels'),
       room('timer', 'base stats topics follow put delay', 'messages that wait for a time, and their recall'),
-      room('transaction', 'base topics clients offsets follow put', 'halves: end, check, give up'),
+      room('transaction', 'base stats topics clients offsets follow put', 'halves: end, check, give up'),
       room('pull', 'base stats filter topics groups clients offsets', 'permission, filter, read, wait'),
       room(
         'pop',

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { RemotingError, RemotingServer, type SocketAddress, type TopicConfig } from '@vernier/remoting';
+import { RemotingError, RemotingServer, RequestTimes, type SocketAddress, type TopicConfig } from '@vernier/remoting';
 import {
   type Clock,
   MessageStore,
@@ -43,6 +43,8 @@ export interface BrokerDeps {
   fileSystem?: FileSystem;
   /** Draws lots, from 0 up to 1; default Math.random. */
   random?: () => number;
+  /** Counts messages by topic and group for an exporter of metrics: rows of one table, and bytes of all of them. */
+  meters?: { readonly seriesMax: number; readonly bytesMax: number } | undefined;
 }
 
 export interface BrokerEvents {
@@ -64,6 +66,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   readonly config: BrokerConfig;
   /** Resolves when clients can find the broker; rejects when it is shut down before. */
   readonly routable: Promise<void>;
+  /** How long requests took; undefined when nobody exports metrics (BrokerDeps.meters). */
+  readonly requestTimes: RequestTimes | undefined;
   readonly #deps: BrokerDeps;
   readonly #logger: StoreLogger;
   readonly #clock: Clock;
@@ -86,9 +90,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#logger = deps.logger ?? silentLogger;
     this.#clock = deps.clock ?? systemClock;
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
+    this.requestTimes = deps.meters === undefined ? undefined : new RequestTimes();
     this.#server = new RemotingServer({
       logger: this.#logger,
       hotFields: true,
+      requestTimes: this.requestTimes,
       // With one core the loop would keep the client from it.
       busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
     });
@@ -179,6 +185,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
         clock: this.#clock,
         logger: this.#logger,
         random: this.#deps.random,
+        meters: this.#deps.meters,
         topicsChanged: () => this.#registration?.register(),
         announce: () => this.#registration?.register() ?? Promise.resolve(),
         routeOf: (topic) => this.#registration?.routeOf(topic) ?? Promise.resolve(undefined),

@@ -1,6 +1,6 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
 
-export { Budget, textBytes } from './base/budget.ts';
+export { Budget, type BudgetState, textBytes } from './base/budget.ts';
 export { type Caller, CallerSession, type Identity, storeHostOf } from './base/caller.ts';
 export { lmqOf } from './base/lite-names.ts';
 export {
@@ -9,6 +9,7 @@ export {
   isReadable,
   isRetryOrDlqTopic,
   isWriteable,
+  popRetryTopicOf,
   TRANS_HALF_TOPIC,
   topicNameFault,
 } from './base/names.ts';
@@ -39,4 +40,11 @@ export { allProcessors } from './processors/index.ts';
 export type { BatchToPut, MessageToPut } from './put/message-to-put.ts';
 export type { PutOutcome, Stored } from './put/put-service.ts';
 export { BrokerHosts } from './registration/hosts.ts';
+export {
+  type EventName,
+  MESSAGE_TYPES,
+  MessageMeters,
+  MessageTypeIndex,
+  type MeterHistogram,
+} from './stats/message-meters.ts';
 export { recallHandleOf } from './timer/recall-handle.ts';

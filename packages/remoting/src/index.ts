@@ -44,6 +44,7 @@ export { firstAddress, parseUniqueId, type UniqueId, UniqueIdGenerator } from '.
 export { formatAddress, parseAddress, plainHost, type SocketAddress } from './net/address.ts';
 export { RemotingClient } from './net/client.ts';
 export { notSupported } from './net/processor-table.ts';
+export { REQUEST_TIME_BOUNDS_MS, RequestTimes, type RequestTimesRow, UNKNOWN_REQUEST } from './net/request-times.ts';
 export { listenError, RemotingServer, type RemotingServerEvents } from './net/server.ts';
 export { Slices } from './net/slices.ts';
 export type {

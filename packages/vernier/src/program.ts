@@ -60,6 +60,9 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .addOption(namesrvOption())
     .option('--broker <host:port>', 'ask this broker and no nameserver')
     .option('--json', 'print JSON')
+    .option('--watch', 'again and again: the flush pipeline live, or a line of JSON a look where stdout is no terminal')
+    .option('--interval <ms>', 'between two looks (default: 1000)', wholeNumber(100, 3_600_000))
+    .option('--count <n>', 'stop after so many looks', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .action(async (options: StatusOptions) => finish(await (await import('./commands/status.ts')).status(options)));
   addStore(program, finish);
   program

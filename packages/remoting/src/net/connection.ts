@@ -22,6 +22,7 @@ import { Invocations } from './invocations.ts';
 import type { Budgets } from './limits.ts';
 import { Outgoing, type OutgoingOwner } from './outgoing.ts';
 import type { ReadBuffer } from './read-buffer.ts';
+import type { RequestTimes } from './request-times.ts';
 import type { TurnBudget } from './turn-budget.ts';
 import type { ConnectionLimits, HandlerResult, RemotingConnection } from './types.ts';
 
@@ -36,6 +37,8 @@ export interface ConnectionHost {
   readonly headerReader?: HeaderReader | undefined;
   /** What its sockets read into, when they share it. */
   readonly readBuffer?: ReadBuffer | undefined;
+  /** Told how long requests took. */
+  readonly requestTimes?: RequestTimes | undefined;
   /** How many requests of all connections are handled in one turn of the event loop. */
   readonly turn?: TurnBudget | undefined;
   /** Lays out what one connection writes in one go. One for all connections of a side. */
@@ -374,6 +377,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
   /** `isCounted`: its bytes are taken of the budget already. */
   #onRequest(request: RemotingCommand, bytes: number, isCounted: boolean): void {
     this.answerBytes = 0;
+    const beganAt = this.#host.requestTimes?.now() ?? 0;
     let result: HandlerResult;
     try {
       result = this.#host.dispatch(request, this);
@@ -383,7 +387,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     const { requests } = this.#host.budgets;
     if (!(result instanceof Promise)) {
       if (isCounted) requests.give(bytes);
-      if (result !== undefined) this.#answer(request, result);
+      if (result !== undefined) this.#answer(request, result, beganAt);
       return;
     }
     const { answerBytes } = this;
@@ -395,14 +399,20 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (this.inFlight >= this.#host.limits.inFlightRequestsMax) this.pauseReading(PauseReason.IN_FLIGHT);
     if (answerBytes > 0) this.#outgoing.promise(answerBytes);
     result.then(
-      (response) => this.#finish(request, response, bytes, answerBytes),
-      (cause: unknown) => this.#finish(request, this.#host.failed(request, this, cause), bytes, answerBytes),
+      (response) => this.#finish(request, response, bytes, answerBytes, beganAt),
+      (cause: unknown) => this.#finish(request, this.#host.failed(request, this, cause), bytes, answerBytes, beganAt),
     );
   }
 
-  #finish(request: RemotingCommand, response: RemotingCommand | undefined, bytes: number, answerBytes: number): void {
+  #finish(
+    request: RemotingCommand,
+    response: RemotingCommand | undefined,
+    bytes: number,
+    answerBytes: number,
+    beganAt: number,
+  ): void {
     this.inFlight--;
-    if (response !== undefined) this.#answer(request, response);
+    if (response !== undefined) this.#answer(request, response, beganAt);
     if (answerBytes > 0) this.#outgoing.promise(-answerBytes);
     this.#requestBytes -= bytes;
     // Not before, not even when the connection is closed: what the handler holds is held until it has finished.
@@ -411,7 +421,9 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     this.#host.settled(this);
   }
 
-  #answer(request: RemotingCommand, response: RemotingCommand): void {
+  #answer(request: RemotingCommand, response: RemotingCommand, beganAt: number): void {
+    const times = this.#host.requestTimes;
+    times?.record(request.code, response.code, isOneway(request), times.now() - beganAt);
     if (isOneway(request)) {
       this.#outgoing.unreserve(response.reservedBytes ?? 0);
       return;

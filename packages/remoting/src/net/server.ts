@@ -19,6 +19,7 @@ import { IdleWatch } from './idle-watch.ts';
 import { Budgets, defaultConnectionLimits, defaultServerLimits, limitsFrom } from './limits.ts';
 import { ProcessorTable } from './processor-table.ts';
 import { ReadBuffer } from './read-buffer.ts';
+import type { RequestTimes } from './request-times.ts';
 import { Slices } from './slices.ts';
 import { StallWatch } from './stall-watch.ts';
 import { TurnBudget } from './turn-budget.ts';
@@ -70,6 +71,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly encoder = new FrameEncoder();
   readonly readBuffer = new ReadBuffer();
   readonly turn: TurnBudget;
+  readonly requestTimes: RequestTimes | undefined;
   readonly #busyPoll: BusyPoll;
   readonly #closes = new Slices<[Connection, string]>(CLOSES_A_TURN, ([connection, reason]) => {
     this.emit('close', connection, reason);
@@ -94,6 +96,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     const serverLimits = limitsFrom(defaultServerLimits(), options);
     this.budgets = new Budgets(serverLimits);
     this.logger = options.logger ?? silentLogger;
+    this.requestTimes = options.requestTimes;
     this.#clock = options.clock ?? systemClock;
     this.deadlines = new Deadlines(this.#clock);
     this.turn = new TurnBudget(this.#clock);

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import type { RequestTimes } from './request-times.ts';
 
 /** One end of a TCP connection that carries commands both ways. */
 export interface RemotingConnection {
@@ -114,6 +115,8 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   idleTimeoutMs?: number;
   /** How long the event loop stays awake after an answer to a client that is about to send again, d=0; see BusyPoll. */
   busyPollMs?: number;
+  /** Told how long requests took; undefined: nobody wants to know. */
+  requestTimes?: RequestTimes | undefined;
 }
 
 export interface ListenOptions {

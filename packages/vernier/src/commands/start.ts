@@ -81,7 +81,10 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   const control = new StopControl({
     diskCalls: () => server?.diskCalls() ?? [],
     progress: () => server?.progress() ?? 0,
-    onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
+    onStopping: (signal) => {
+      process.stderr.write(`vernier: stopping (${signal})\n`);
+      server?.stopping();
+    },
     // A signal during the start is kept until there is something to stop.
     stop: () => stopped.stop(() => server?.stop() ?? Promise.resolve()),
   });
@@ -95,6 +98,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       proxyCertificate,
       proxyPort: options.proxy ? (options.proxyPort ?? DEFAULT_PROXY_PORT) : undefined,
       logger: log.logger,
+      droppedLogLines: () => log.droppedLines,
       onListening: () => {
         if (options.readyFile === undefined) return;
         putReadyFileBack = clearReadyFile(options.readyFile);
@@ -184,6 +188,10 @@ async function announce(server: AllInOne, readyFile: string | undefined, stopped
   // Its libraries take a moment to load; who connects meanwhile is held back.
   await server.serveProxy().catch((error: Error) => {
     process.stderr.write(`vernier: clients of gRPC are not served, all others are: ${error.message}\n`);
+  });
+  if (stopped.isAsked) return;
+  await server.serveMetrics().catch((error: Error) => {
+    process.stderr.write(`vernier: no metrics are exported, clients are served: ${error.message}\n`);
   });
 }
 

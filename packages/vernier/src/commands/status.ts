@@ -10,22 +10,32 @@ export interface StatusOptions {
   namesrv: string;
   broker?: string;
   json?: boolean;
+  watch?: boolean;
+  /** Between two looks, ms. */
+  interval?: number;
+  /** Looks, then the end. */
+  count?: number;
 }
 
-type RuntimeInfo = Record<string, string>;
+export type RuntimeInfo = Record<string, string>;
+
+/** What a broker said. */
+export interface StatusAnswer {
+  readonly cluster: string;
+  readonly brokerName: string;
+  readonly address: string;
+  readonly info: RuntimeInfo;
+}
 
 /** `vernier status`: what each broker that the nameserver knows says of itself. */
 export async function status(options: StatusOptions): Promise<number> {
+  if (options.watch) return (await import('./status-watch.ts')).watchStatus(options);
+  if (options.interval !== undefined || options.count !== undefined) {
+    throw new CliError('CLI_USAGE', '--interval and --count go with --watch');
+  }
   const cluster = new Cluster(options.namesrv);
   try {
-    const brokers =
-      options.broker === undefined
-        ? await cluster.brokers()
-        : [{ cluster: '', brokerName: '', address: options.broker }];
-    if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', `the nameserver ${options.namesrv} knows no broker`);
-    const asked = await Promise.allSettled(brokers.map((broker) => ask(cluster, broker)));
-    const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const failures = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    const { answers, failures } = await askBrokers(cluster, options);
     // One that is away must not hide the others; alone, it is all there is to say.
     if (answers.length === 0) {
       for (const failure of failures.slice(1)) report(failure);
@@ -43,7 +53,22 @@ export async function status(options: StatusOptions): Promise<number> {
   }
 }
 
-async function ask(cluster: Cluster, broker: BrokerEntry) {
+/** What every broker says that the nameserver knows, or the one of `--broker`. Throws CLI_NO_ROUTE where there is none. */
+export async function askBrokers(
+  cluster: Cluster,
+  options: Pick<StatusOptions, 'namesrv' | 'broker'>,
+): Promise<{ answers: StatusAnswer[]; failures: unknown[] }> {
+  const brokers =
+    options.broker === undefined ? await cluster.brokers() : [{ cluster: '', brokerName: '', address: options.broker }];
+  if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', `the nameserver ${options.namesrv} knows no broker`);
+  const asked = await Promise.allSettled(brokers.map((broker) => ask(cluster, broker)));
+  return {
+    answers: asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
+    failures: asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
+  };
+}
+
+async function ask(cluster: Cluster, broker: BrokerEntry): Promise<StatusAnswer> {
   const { cluster: clusterName, brokerName, address } = broker;
   const response = await cluster.call(address, RequestCode.GET_BROKER_RUNTIME_INFO);
   const table: RuntimeInfo = Object.fromEntries(decodeKVTable(response.body));

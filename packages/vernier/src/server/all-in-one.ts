@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
+import { BrokerMetrics } from '@vernier/metrics';
 import { GrpcProxy, type KeyAndCertificate } from '@vernier/proxy';
 import { formatAddress } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
 import { checkStoreDirectory, NodeFileSystem } from '@vernier/store/internal';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.ts';
+import { version } from '../version.ts';
 import { listenError } from './listen-error.ts';
 import type { ReadyFile } from './ready-file.ts';
 import type { StartUpFacts } from './start-up-text.ts';
@@ -20,6 +22,8 @@ export interface AllInOneOptions {
   /** The proxy's certificate; undefined: one of its own, kept in the data directory. */
   proxyCertificate?: KeyAndCertificate | undefined;
   logger: Logger;
+  /** Log lines that could not be written since the start. */
+  droppedLogLines?: () => number;
   /** Called when the ports of nameserver and proxy are ours and before anything on disk is touched. */
   onListening?: () => void;
   onRecoveryProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -36,6 +40,10 @@ export interface AllInOne {
   routable: Promise<void>;
   /** Loads what serves gRPC, and serves; to be called when clients can find the broker. Without a proxy it does nothing. */
   serveProxy(): Promise<void>;
+  /** Loads what exports metrics, and exports them; when clients can find the broker. Without an exporter it does nothing. */
+  serveMetrics(): Promise<void>;
+  /** A stop was asked for: probes hear of it. */
+  stopping(): void;
   /** Calls `told` once, when the store failed. */
   onFailure(told: (cause: StoreError) => void): void;
   /** The disk calls that have not returned. */
@@ -66,6 +74,11 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
   } catch (error) {
     throw listenError(error, 'nameserver', config.bindAddress, namesrvPort ?? 0);
   }
+  const { droppedLogLines } = options;
+  const metrics = new BrokerMetrics({
+    ...{ config: settings.metrics, host: config.bindAddress, version },
+    ...(droppedLogLines === undefined ? {} : { droppedLogLines }),
+  });
   const tls = { own: options.proxyCertificate, directory };
   const proxy =
     proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger });
@@ -76,27 +89,52 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
     throw listenError(error, 'proxy', config.bindAddress, proxyPort ?? 0);
   }
   try {
+    await metrics.listen();
+  } catch (error) {
+    await proxy?.stop();
+    await namesrv?.shutdown(0);
+    const { metricsPromExporterHost: host, metricsPromExporterPort: port } = metrics.config;
+    throw listenError(error, 'metrics port', host || config.bindAddress, port);
+  }
+  try {
     options.onListening?.();
     const broker = new Broker(settings.broker, {
       store: settings.store,
       logger,
       ...(namesrv === undefined ? {} : { namesrv }),
-      ...(options.onRecoveryProgress === undefined ? {} : { onRecoveryProgress: options.onRecoveryProgress }),
+      onRecoveryProgress: (doneBytes, totalBytes) => {
+        metrics.health.recovering(doneBytes, totalBytes);
+        options.onRecoveryProgress?.(doneBytes, totalBytes);
+      },
+      meters: metrics.meters,
     });
     const bound = await broker.start();
+    metrics.health.opened(broker.store);
+    broker.routable.then(
+      () => metrics.health.routable(),
+      () => {},
+    );
     namesrv?.open();
-    return running(broker, namesrv, proxy, formatAddress(bound.host, bound.port));
+    return running(broker, namesrv, proxy, metrics, formatAddress(bound.host, bound.port));
   } catch (error) {
+    await metrics.stop();
     await proxy?.stop();
     await namesrv?.shutdown(0);
     throw listenError(error, 'broker', config.bindAddress, config.listenPort);
   }
 }
 
+/** What the start-up says of it. */
+function metricsAddress({ address, config }: BrokerMetrics): string | undefined {
+  if (address === undefined) return undefined;
+  return config.metricsExporterType === 'PROM' ? `http://${address}/metrics` : `http://${address}/healthz`;
+}
+
 function running(
   broker: Broker,
   namesrv: Namesrv | undefined,
   proxy: GrpcProxy | undefined,
+  metrics: BrokerMetrics,
   brokerAddress: string,
 ): AllInOne {
   const { store } = broker;
@@ -110,6 +148,7 @@ function running(
       broker: brokerAddress,
       brokerVip: vip,
       proxy: proxy?.address,
+      metrics: metricsAddress(metrics),
       brokerName,
       clusterName: brokerClusterName,
       engine: store.engine,
@@ -121,6 +160,7 @@ function running(
       broker: brokerAddress,
       ...(vip === undefined ? {} : { brokerVip: vip }),
       ...(proxy?.address === undefined ? {} : { proxy: proxy.address }),
+      ...(metrics.address === undefined ? {} : { metrics: metrics.address }),
       brokerName,
       clusterName: brokerClusterName,
       dataDir: store.config.storePathRootDir,
@@ -129,6 +169,8 @@ function running(
     },
     routable: broker.routable,
     serveProxy: async () => proxy?.serve(broker.context),
+    serveMetrics: () => metrics.serve(broker),
+    stopping: () => metrics.health.stopping(),
     onFailure: (told) => {
       if (store.failure !== undefined) told(store.failure);
       else broker.once('failed', told);
@@ -138,12 +180,15 @@ function running(
     stop: async () => {
       // Its calls end before what they call.
       await proxy?.stop();
+      await metrics.stopExporting();
       // The broker before the nameserver: it says farewell to the nameserver, and clients ask that for another one.
       try {
         await broker.shutdown();
       } finally {
         // A broker that could not save everything must not leave a nameserver that keeps the process alive.
         await namesrv?.shutdown();
+        // Until here probes hear that it stops.
+        await metrics.stop();
       }
     },
   };
