@@ -1,6 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import type { TlsClientOptions } from '../tls/client-identity.ts';
+import type { ServerIdentity } from '../tls/server-identity.ts';
+import type { TlsLimits } from '../tls/tls-door.ts';
 
 /** One end of a TCP connection that carries commands both ways. */
 export interface RemotingConnection {
@@ -114,6 +117,9 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   idleTimeoutMs?: number;
   /** How long the event loop stays awake after an answer to a client that is about to send again, d=0; see BusyPoll. */
   busyPollMs?: number;
+  /** Who it is to clients that connect by TLS, on the same port. Without it there is no TLS. */
+  tls?: ServerIdentity | undefined;
+  tlsLimits?: Partial<TlsLimits>;
 }
 
 export interface ListenOptions {
@@ -134,4 +140,6 @@ export interface RemotingClientOptions extends Partial<ConnectionLimits> {
   idleTimeoutMs?: number;
   /** Local address to connect from; the system's choice without one. */
   localHost?: string;
+  /** Connects by TLS. Files are read for each connection, so that renewed ones are used. */
+  tls?: TlsClientOptions | undefined;
 }
