@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
 import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
@@ -124,6 +125,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'broker keys': () => keyTable(brokerKeys),
     'role keys': () => keyTable(roleKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
+    'tls keys': () => keyTable(tlsKeys),
   },
   'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },
   'docs/reference/request-codes.md': {

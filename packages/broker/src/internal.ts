@@ -40,3 +40,4 @@ export type { BatchToPut, MessageToPut } from './put/message-to-put.ts';
 export type { PutOutcome, Stored } from './put/put-service.ts';
 export { BrokerHosts } from './registration/hosts.ts';
 export { recallHandleOf } from './timer/recall-handle.ts';
+export { resolveTls, TLS_CONFIG_FILE, type TlsConfig, type TlsSettings, tlsKeys } from './tls-config.ts';
