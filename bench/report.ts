@@ -249,7 +249,7 @@ export function renderReport(results: BenchResults): string {
     parts.push(
       "## RocketMQ's own client",
       'rocketmq-client 5.5.0: two producers with a thread each, sixteen with a thread each, 64 threads of one producer; every ' +
-        'thread sends synchronously. The client itself takes a good part of the two cores, so the rates are its limit as ' +
+        'thread sends synchronously. By TLS: with the certificate that each broker makes by itself. The client itself takes a good part of the two cores, so the rates are its limit as ' +
         'much as the broker’s.',
     );
     parts.push(...comparisons(results.javaClient, Object.keys(javaWorkloads)));

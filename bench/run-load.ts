@@ -98,7 +98,16 @@ export interface JavaClientResult {
 /** RocketMQ's own producers (rocketmq-client 5.5.0), each with a connection of its own: threads that each send synchronously. */
 export async function runJavaClient(
   broker: BenchBroker,
-  job: { topic: string; producers: number; threads: number; bodySize: number; warmupSeconds: number; seconds: number },
+  job: {
+    topic: string;
+    producers: number;
+    threads: number;
+    bodySize: number;
+    warmupSeconds: number;
+    seconds: number;
+    /** It connects by TLS, to the certificate that a broker makes by itself. */
+    tls?: boolean;
+  },
 ): Promise<JavaClientResult> {
   const home = join(cacheFolder, 'bench-home');
   mkdirSync(home, { recursive: true });
@@ -112,7 +121,7 @@ export async function runJavaClient(
           broker.namesrvAddr,
           ...[job.topic, job.producers, job.threads, job.bodySize, job.warmupSeconds, job.seconds].map(String),
         ],
-        jvmArgs: ['-Xms512m', '-Xmx512m'],
+        jvmArgs: ['-Xms512m', '-Xmx512m', ...(job.tls === true ? ['-Dtls.enable=true'] : [])],
         home,
       }),
       { stdio: ['ignore', 'pipe', 'pipe'] },

@@ -14,6 +14,7 @@ const SHARES = {
   answers: 5,
   requests: 20,
   streams: 10,
+  tls: 2,
   settings: 4,
   metadata: 2,
   pop: 3,

@@ -176,11 +176,11 @@ export const mutations = [
   },
   {
     name: 'the key of the certificate is readable for others',
-    package: 'proxy',
-    file: 'net/certificate.ts',
+    package: 'remoting',
+    file: 'tls/certificate.ts',
     from: '    await chmod(temporary, OWNER_ONLY);\n',
     to: '    await chmod(temporary, 0o644);\n',
-    test: { file: 'packages/proxy/test/net/certificate.test.ts', name: 'certificate: made once' },
+    test: { file: 'packages/remoting/test/tls/certificate.test.ts', name: 'certificate: made once' },
   },
   {
     name: 'the room of an answer is never given back',

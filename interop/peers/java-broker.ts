@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrokerPeer } from './broker-peer.ts';
 import { askUntil, end, hasExited, track } from './child.ts';
-import { apacheClassPath, smallJvmArgs, spawnJava } from './java.ts';
+import { apacheClassPath, definedBy, smallJvmArgs, spawnJava } from './java.ts';
 import { freePort } from './ports.ts';
 import { ask, hasRoute } from './remoting-ask.ts';
 
@@ -27,6 +27,8 @@ export interface ApacheRocketMQOptions {
   size?: 'small' | 'stock';
   /** Replaces the broker's JVM arguments that `size` chose. */
   jvmArgs?: readonly string[];
+  /** System properties of both, such as those of TLS. */
+  systemProperties?: Record<string, string>;
   /** A nameserver that is running already, of either kind; then only the broker is started. */
   namesrvAddr?: string;
 }
@@ -59,7 +61,10 @@ function tail(file: string): string {
 }
 
 /** Starts a nameserver on a free port and waits until it answers. */
-async function startNamesrv(home: string): Promise<{ child: ChildProcess; address: string }> {
+async function startNamesrv(
+  home: string,
+  defined: readonly string[] = [],
+): Promise<{ child: ChildProcess; address: string }> {
   const port = await freePort();
   writeFileSync(join(home, 'namesrv.conf'), properties({ listenPort: port, bindAddress: '127.0.0.1' }));
   const log = openSync(join(home, 'namesrv.out'), 'a');
@@ -68,6 +73,7 @@ async function startNamesrv(home: string): Promise<{ child: ChildProcess; addres
       classPath: apacheClassPath('5.5.0'),
       mainClass: 'org.apache.rocketmq.namesrv.NamesrvStartup',
       args: ['-c', join(home, 'namesrv.conf')],
+      jvmArgs: [...smallJvmArgs, ...defined],
       home,
       stdio: ['ignore', log, log],
     }),
@@ -89,7 +95,8 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
   const storeDir = options.storeDir ?? join(home, 'store');
   mkdirSync(storeDir, { recursive: true });
   const stock = options.size === 'stock';
-  const namesrv = options.namesrvAddr ? undefined : await startNamesrv(home);
+  const defined = definedBy(options.systemProperties);
+  const namesrv = options.namesrvAddr ? undefined : await startNamesrv(home, defined);
   const namesrvAddr = options.namesrvAddr ?? namesrv!.address;
   let listenPort = await freePort([-2, 1]);
   let broker: ChildProcess;
@@ -123,7 +130,7 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
         classPath: apacheClassPath(options.version ?? '5.5.0'),
         mainClass: 'org.apache.rocketmq.broker.BrokerStartup',
         args: ['-c', join(home, 'broker.conf')],
-        jvmArgs: options.jvmArgs ?? (stock ? stockBrokerJvmArgs : smallBrokerJvmArgs),
+        jvmArgs: [...(options.jvmArgs ?? (stock ? stockBrokerJvmArgs : smallBrokerJvmArgs)), ...defined],
         home,
         stdio: ['ignore', log, log],
       }),

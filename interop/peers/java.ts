@@ -155,6 +155,10 @@ export interface JavaOptions {
 /** Small and quick to start: on two cores the JIT of several JVMs is what costs the time. */
 export const smallJvmArgs = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
 
+/** `-Dname=value` for each. */
+export const definedBy = (properties: Record<string, string> = {}): string[] =>
+  Object.entries(properties).map(([name, value]) => `-D${name}=${value}`);
+
 /** The arguments that run a class, for callers that spawn by themselves. */
 export function javaArguments(options: JavaOptions): string[] {
   // The class path is some 13 kB, which makes `ps` unreadable, so it goes through a file.

@@ -9,6 +9,7 @@ import { selectors } from './targets/selectors.ts';
 import { settings } from './targets/settings.ts';
 import { store } from './targets/store.ts';
 import { timers } from './targets/timers.ts';
+import { tls } from './targets/tls.ts';
 
 /** Everything that is read from outside. */
 export const targets: readonly Target[] = [
@@ -17,6 +18,7 @@ export const targets: readonly Target[] = [
   answers,
   requests,
   streams,
+  tls,
   selectors,
   settings,
   metadata,

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
 import { metricsKeys } from '../../packages/metrics/src/config.ts';
 import { type MetricName, type MetricSpec, metricList, prometheusName } from '../../packages/metrics/src/list.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
@@ -156,6 +157,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'role keys': () => keyTable(roleKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
     'metrics keys': () => keyTable(metricsKeys),
+    'tls keys': () => keyTable(tlsKeys),
   },
   'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },
   'docs/reference/request-codes.md': {

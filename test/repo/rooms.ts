@@ -48,7 +48,13 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
     ],
   },
   broker: {
-    files: { 'config.ts': 'base', 'config-keys.ts': 'base', 'errors.ts': 'base', 'context.ts': 'context' },
+    files: {
+      'config.ts': 'base',
+      'config-keys.ts': 'base',
+      'tls-config.ts': 'base',
+      'errors.ts': 'base',
+      'context.ts': 'context',
+    },
     rooms: [
       room('base', '', 'configuration, errors, names, who calls (Caller), why not (Refusal)'),
       room('stats', 'base', 'what the broker counts'),

@@ -1,6 +1,14 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { RemotingError, RemotingServer, RequestTimes, type SocketAddress, type TopicConfig } from '@vernier/remoting';
+import {
+  RemotingError,
+  RemotingServer,
+  RequestTimes,
+  ServerIdentity,
+  type SocketAddress,
+  type TlsClientOptions,
+  type TopicConfig,
+} from '@vernier/remoting';
 import {
   type Clock,
   MessageStore,
@@ -45,6 +53,13 @@ export interface BrokerDeps {
   random?: () => number;
   /** Counts messages by topic and group for an exporter of metrics: rows of one table, and bytes of all of them. */
   meters?: { readonly seriesMax: number; readonly bytesMax: number } | undefined;
+  /**
+   * Who the broker is to clients that connect by TLS. Whoever made it closes it. Default: a self-signed certificate, made for
+   * the first of them and kept beside the tables; plaintext shares the port.
+   */
+  tls?: ServerIdentity | undefined;
+  /** How it connects to nameservers of other processes; default in plaintext. */
+  clientTls?: TlsClientOptions | undefined;
 }
 
 export interface BrokerEvents {
@@ -72,6 +87,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   readonly #logger: StoreLogger;
   readonly #clock: Clock;
   readonly #fileSystem: FileSystem;
+  readonly #tls: ServerIdentity;
   readonly #server: RemotingServer;
   #vipAddress: SocketAddress | undefined;
   #context: BrokerContext | undefined;
@@ -91,10 +107,13 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#clock = deps.clock ?? systemClock;
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
     this.requestTimes = deps.meters === undefined ? undefined : new RequestTimes();
+    const ownDirectory = metadataDirectory(deps.store.storePathRootDir);
+    this.#tls = deps.tls ?? new ServerIdentity({ ownDirectory, logger: this.#logger });
     this.#server = new RemotingServer({
       logger: this.#logger,
       hotFields: true,
       requestTimes: this.requestTimes,
+      tls: this.#tls,
       // With one core the loop would keep the client from it.
       busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
     });
@@ -139,7 +158,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /**
    * Resolves when requests are served, with the bound address. Rejects with the RemotingError of a port that cannot be
-   * had, the StoreError of a store that cannot be opened, or BROKER_METADATA_DAMAGED; nothing stays open then.
+   * had, the StoreError of a store that cannot be opened, REMOTING_TLS_INVALID, or BROKER_METADATA_DAMAGED; nothing stays
+   * open then.
    */
   start(): Promise<SocketAddress> {
     this.#started ??= this.#start();
@@ -160,6 +180,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   async #start(): Promise<SocketAddress> {
+    await this.#tls.open();
     const directory = metadataDirectory(this.#deps.store.storePathRootDir);
     const remembered =
       this.config.listenPort === 0 ? await rememberedPort(this.#fileSystem, directory, this.#logger) : undefined;
@@ -278,6 +299,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       mappings: () => context.staticTopics.infos(),
       clock: this.#clock,
       logger: this.#logger,
+      tls: this.#deps.clientTls,
       registered: (count) => {
         if (count > 0) this.#isRoutable();
       },

@@ -48,3 +48,4 @@ export {
   type MeterHistogram,
 } from './stats/message-meters.ts';
 export { recallHandleOf } from './timer/recall-handle.ts';
+export { resolveTls, TLS_CONFIG_FILE, type TlsConfig, type TlsSettings, tlsKeys } from './tls-config.ts';

@@ -89,11 +89,6 @@ export class ProxyServer {
     });
   }
 
-  /** For the log: something failed that no client is answered for. */
-  failed(error: unknown, what: string): void {
-    this.#proxy.broker.logger.error({ err: error }, `proxy, ${what}: ${(error as Error).message}`);
-  }
-
   #service(): [ServiceDefinition, UntypedServiceImplementation] {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const handlers: UntypedServiceImplementation = {};

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { type ChannelCredentials, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
+import { ServerIdentity } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
 import { GrpcProxy } from '../src/index.ts';
@@ -195,10 +196,10 @@ test('server: a port that is taken says so', async (t) => {
 
 test('server: TLS and plaintext share the port; the certificate is kept from one start to the next', async (t) => {
   const directory = await temporaryFolder(t, 'tls');
-  const first = await startProxy(t, { proxy: { tls: { directory } } });
+  const first = await startProxy(t, { proxy: { tls: new ServerIdentity({ ownDirectory: directory }) } });
   assert.deepEqual(readdirSync(directory), [], 'nobody has wanted it yet');
   const trusting = (): ChannelCredentials =>
-    credentials.createSsl(readFileSync(join(directory, 'proxy-tls.pem')), null, null, {
+    credentials.createSsl(readFileSync(join(directory, 'tls.pem')), null, null, {
       checkServerIdentity: () => undefined,
     });
   const anything = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
@@ -207,7 +208,7 @@ test('server: TLS and plaintext share the port; the certificate is kept from one
   const [a, b] = await Promise.all([plain.route('T'), secure.route('T')]);
   assert.deepEqual([a.status?.code, b.status?.code], [Code.OK, Code.OK]);
   await first.proxy.stop();
-  const second = await startProxy(t, { proxy: { tls: { directory } } });
+  const second = await startProxy(t, { proxy: { tls: new ServerIdentity({ ownDirectory: directory }) } });
   const again = new RawClient(t, second.endpoint, 'again', trusting());
   assert.equal((await again.route('T')).status?.code, Code.OK, 'the same one');
   const strict = new RawClient(t, second.endpoint, 'strict', credentials.createSsl());

@@ -8,7 +8,8 @@
  * Caveats:
  * - `body` of a received command is a view into what the socket delivered: use it before the first await, or copy it.
  * - A sent command belongs to the connection until it has been written; do not change its body before.
- * - There is no TLS and no access control. Listeners bind to loopback until another address is given.
+ * - There is no access control, and TLS when a `ServerIdentity` or `TlsClientOptions` are given. Listeners bind to loopback
+ *   until another address is given.
  * - Errors of operation are `RemotingError`; a response with another code than SUCCESS is an answer and no error.
  */
 export { type Clock, systemClock, type TimerHandle } from './clock.ts';
@@ -205,3 +206,12 @@ export {
   topicConfigTableJson,
 } from './protocol/topic-config.ts';
 export { shortened } from './shortened.ts';
+export type { TlsClientOptions } from './tls/client-identity.ts';
+export {
+  type ClientAuth,
+  ServerIdentity,
+  type ServerIdentityOptions,
+  type TlsMode,
+} from './tls/server-identity.ts';
+export { SourceLog } from './tls/source-log.ts';
+export { defaultTlsLimits, type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';

@@ -7,6 +7,7 @@ import {
   type RemotingLogger,
   RemotingServer,
   type RemotingServerOptions,
+  ServerIdentity,
   type SocketAddress,
   silentLogger,
   systemClock,
@@ -47,6 +48,8 @@ export interface NamesrvOptions {
   resolveBrokerAddress?: ResolveBrokerAddress;
   /** Limits of the server. */
   server?: RemotingServerOptions;
+  /** Who it is to those that connect by TLS; as that of a broker. */
+  tls?: ServerIdentity | undefined;
 }
 
 const DEFAULT_PORT = 9876;
@@ -69,6 +72,7 @@ export class Namesrv {
   readonly #logger: RemotingLogger;
   readonly #startedAt: number;
   readonly #listen: ListenOptions;
+  readonly #tls: ServerIdentity;
   #address: SocketAddress | undefined;
 
   constructor(options: NamesrvOptions = {}) {
@@ -99,7 +103,8 @@ export class Namesrv {
       logger,
       resolveBrokerAddress: options.resolveBrokerAddress ?? reachableAddress(),
     });
-    this.server = new RemotingServer({ logger, clock: this.#clock, ...options.server });
+    this.#tls = options.tls ?? new ServerIdentity({ ownDirectory: options.directory, logger });
+    this.server = new RemotingServer({ logger, clock: this.#clock, tls: this.#tls, ...options.server });
     this.#registerProcessors();
     this.server.on('close', (connection: RemotingConnection) => this.routes.connectionClosed(connection));
   }
@@ -110,6 +115,7 @@ export class Namesrv {
    * its kin.
    */
   async start(listen: Partial<ListenOptions> = {}): Promise<SocketAddress> {
+    await this.#tls.open();
     await this.kv.load();
     await this.#settingsFile?.load();
     this.#address = await this.server.listen({ ...this.#listen, ...listen });

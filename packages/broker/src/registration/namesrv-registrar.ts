@@ -6,6 +6,7 @@ import {
   RemotingClient,
   RequestCode,
   ResponseCode,
+  type TlsClientOptions,
   type TopicConfig,
   type TopicConfigTable,
   type TopicRouteData,
@@ -64,6 +65,7 @@ export class NamesrvRegistrar {
     mappings?: () => Map<string, object>;
     clock: Clock;
     logger: StoreLogger;
+    tls?: TlsClientOptions | undefined;
     registered: (count: number) => void;
   }) {
     this.#namesrv = options.namesrv;
@@ -75,7 +77,7 @@ export class NamesrvRegistrar {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#registered = options.registered;
-    this.#client = new RemotingClient({ logger: options.logger });
+    this.#client = new RemotingClient({ logger: options.logger, tls: options.tls });
   }
 
   /** Resolves when a registration that began after the call has been tried everywhere. Failures are logged. */

@@ -42,8 +42,9 @@ const MARK_MIN = 64 * 1024;
  * reserves room for it first.
  */
 export class Outgoing implements Writer {
+  /** Another one once a TLS handshake is done; nothing has been written by then. */
+  socket: Duplex;
   readonly #owner: OutgoingOwner;
-  readonly #socket: Duplex;
   readonly #encoder: FrameEncoder;
   readonly #frameBytesMax: number;
   readonly #pauseBytes: number;
@@ -71,7 +72,7 @@ export class Outgoing implements Writer {
     budget: ByteBudget,
   ) {
     this.#owner = owner;
-    this.#socket = socket;
+    this.socket = socket;
     this.#encoder = encoder;
     this.#frameBytesMax = limits.frameBytesMax;
     this.#pauseBytes = limits.outgoingBytesPause;
@@ -80,12 +81,12 @@ export class Outgoing implements Writer {
 
   /** Bytes that the kernel has not taken yet. */
   get bytes(): number {
-    return this.#queuedBytes + this.#backlogBytes + this.#socket.writableLength;
+    return this.#queuedBytes + this.#backlogBytes + this.socket.writableLength;
   }
 
   /** Bytes that the kernel has taken since the connection began. */
   get takenBytes(): number {
-    return this.#handedBytes - this.#backlogBytes - this.#socket.writableLength;
+    return this.#handedBytes - this.#backlogBytes - this.socket.writableLength;
   }
 
   /**
@@ -165,7 +166,7 @@ export class Outgoing implements Writer {
   /** Hands over all that waits, for a socket that is about to be ended. */
   finish(): void {
     this.flush();
-    for (const piece of this.#backlog) this.#socket.write(piece);
+    for (const piece of this.#backlog) this.socket.write(piece);
     this.#backlog = [];
     this.#backlogBytes = 0;
   }
@@ -191,7 +192,7 @@ export class Outgoing implements Writer {
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
     this.#handedBytes += bytes;
-    const socket = this.#socket;
+    const socket = this.socket;
     if (this.#backlogBytes > 0 || bytes > STAGE_BYTES) {
       for (const piece of pieces) this.#backlog.push(piece);
       this.#backlogBytes += bytes;
@@ -222,7 +223,7 @@ export class Outgoing implements Writer {
 
   /** Gives the socket of the backlog what it may have. */
   #pump(): void {
-    const socket = this.#socket;
+    const socket = this.socket;
     while (this.#backlogBytes > 0 && socket.writableLength === 0 && !this.#closed) {
       let room = STAGE_BYTES;
       let index = 0;

@@ -22,6 +22,7 @@ import { ReadBuffer } from './read-buffer.ts';
 import type { RequestTimes } from './request-times.ts';
 import { Slices } from './slices.ts';
 import { StallWatch } from './stall-watch.ts';
+import { TlsFront } from './tls-front.ts';
 import { TurnBudget } from './turn-budget.ts';
 import type {
   ConnectionLimits,
@@ -83,6 +84,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly #stallWatch: StallWatch;
   readonly #connectionsMax: number;
   readonly #accepted: AcceptedSockets;
+  readonly #tls: TlsFront;
   readonly #servers: Server[] = [];
   #open = true;
   #shutdown: Promise<void> | undefined;
@@ -104,6 +106,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     this.headerReader = options.hotFields ? new HeaderReader() : undefined;
     this.peerLog = new PeerLog(this.logger, this.#clock);
     this.#processors = new ProcessorTable(this.peerLog);
+    this.#tls = new TlsFront({ ...options, logger: this.logger, clock: this.#clock });
     this.#accepted = new AcceptedSockets(options.descriptorLimit);
     this.#connectionsMax = Math.min(options.connectionsMax ?? 50_000, this.#accepted.max);
     this.#idleWatch = new IdleWatch(this.#clock, options.idleTimeoutMs ?? 120_000, this.#connections);
@@ -114,6 +117,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       this.budgets,
       (connection, reason) => this.#onStalled(connection, reason),
     );
+  }
+
+  /** What TLS takes here: handshakes that have not ended, and bytes held for all connections by TLS. */
+  get tls(): { readonly pending: number; readonly usedBytes: number } {
+    return this.#tls;
   }
 
   /** Live connections. */
@@ -208,6 +216,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       await connectionsGone;
       this.#clock.clearTimer(timer);
     }
+    this.#tls.close();
     await Promise.all(unbound);
     this.#closes.finish();
     this.#idleWatch.update();
@@ -227,7 +236,9 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 
   #endWhenQuiet(connection: Connection): void {
-    if (connection.quiet) connection.end('the server is shutting down');
+    const reason = 'the server is shutting down';
+    if (connection.isPausedFor(PauseReason.HANDSHAKE)) connection.destroy(reason);
+    else if (connection.quiet) connection.end(reason);
   }
 
   #onSocket(socket: Socket): void {
@@ -289,6 +300,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   /** @internal */
   waits(): void {
     this.#stallWatch.start();
+  }
+
+  /** @internal */
+  takesFirst(connection: Connection, chunk: Buffer): boolean {
+    return this.#tls.takesFirst(connection, chunk);
   }
 
   /** @internal */

@@ -1,6 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import type { TlsClientOptions } from '../tls/client-identity.ts';
+import type { ServerIdentity } from '../tls/server-identity.ts';
+import type { TlsLimits } from '../tls/tls-door.ts';
 import type { RequestTimes } from './request-times.ts';
 
 /** One end of a TCP connection that carries commands both ways. */
@@ -117,6 +120,9 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   busyPollMs?: number;
   /** Told how long requests took; undefined: nobody wants to know. */
   requestTimes?: RequestTimes | undefined;
+  /** Who it is to clients that connect by TLS, on the same port. Without it there is no TLS. */
+  tls?: ServerIdentity | undefined;
+  tlsLimits?: Partial<TlsLimits>;
 }
 
 export interface ListenOptions {
@@ -137,4 +143,6 @@ export interface RemotingClientOptions extends Partial<ConnectionLimits> {
   idleTimeoutMs?: number;
   /** Local address to connect from; the system's choice without one. */
   localHost?: string;
+  /** Connects by TLS. Files are read for each connection, so that renewed ones are used. */
+  tls?: TlsClientOptions | undefined;
 }

@@ -1,12 +1,13 @@
 import { decodeTopicList, decodeTopicStatsTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster, type MessageQueue } from '../client/cluster.ts';
 import { timeText } from '../client/message-view.ts';
+import { type TlsFlags, tlsOf } from '../client/tls-flags.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { printJson } from '../output/print.ts';
 import { grouped, table } from '../output/table.ts';
 
-export interface TopicOptions {
+export interface TopicOptions extends TlsFlags {
   namesrv: string;
   json?: boolean;
 }
@@ -134,7 +135,7 @@ async function onEach(
 }
 
 async function withCluster(options: TopicOptions, work: (cluster: Cluster) => Promise<void>): Promise<number> {
-  const cluster = new Cluster(options.namesrv);
+  const cluster = new Cluster(options.namesrv, tlsOf(options));
   try {
     await work(cluster);
     return EXIT_OK;
