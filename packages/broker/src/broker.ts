@@ -1,6 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { RemotingError, RemotingServer, type SocketAddress, type TopicConfig } from '@vernier/remoting';
+import {
+  type RemotingConnection,
+  RemotingError,
+  RemotingServer,
+  type SocketAddress,
+  type TopicConfig,
+} from '@vernier/remoting';
 import {
   type Clock,
   MessageStore,
@@ -12,9 +18,11 @@ import {
   systemClock,
 } from '@vernier/store';
 import { type FileSystem, NodeFileSystem, PlacedFileSystem, splitAddresses } from '@vernier/store/internal';
+import type { Identity } from './base/identity.ts';
 import { type BrokerConfig, type BrokerOptions, resolveBrokerConfig } from './config.ts';
 import type { BrokerContext } from './context.ts';
 import { createBrokerContext, loadTables, metadataDirectory, startServices } from './create-context.ts';
+import { accessGate } from './gate/access-gate.ts';
 import { ConnectionCallers } from './processors/connection-callers.ts';
 import { allProcessors, answerBytesOf } from './processors/index.ts';
 import { rememberedPort, rememberPort } from './registration/broker-port-file.ts';
@@ -88,7 +96,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
     this.#server = new RemotingServer({
       logger: this.#logger,
-      hotFields: true,
+      // A signature is made of all fields as text.
+      hotFields: !this.config.authenticationEnabled,
       // With one core the loop would keep the client from it.
       busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
     });
@@ -124,6 +133,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
   /** Grows as long as a shutdown gets on: disk calls that have come back, of the store and of the tables. */
   get progress(): number {
     return (this.#context?.store.doneCalls ?? 0) + (this.#fileSystem.doneCount ?? 0);
+  }
+
+  /** Codes of the requests that are served. */
+  get requestCodes(): number[] {
+    return this.#server.requestCodes;
   }
 
   /** Connections of clients now. */
@@ -246,6 +260,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       this.#server.registerProcessor(code, handler, { answerBytes: answerBytesOf(code) });
     }
     this.#server.on('close', (connection) => callers.closed(connection));
+    this.#guard(context, callers);
     startServices(context);
     context.store.on('failed', (cause) => {
       this.#logger.error({ err: cause }, `the store is read-only from here on: ${cause.message}`);
@@ -253,6 +268,17 @@ export class Broker extends EventEmitter<BrokerEvents> {
     });
     context.transactions.start();
     this.#server.open();
+  }
+
+  /** A nameserver of this process asks the same users as the broker. */
+  #guard({ access, groups }: BrokerContext, callers: ConnectionCallers): void {
+    if (!access.isOn) return;
+    const isGroup = (name: string): boolean => groups.table.has(name);
+    const passed = (connection: RemotingConnection, identity: Identity | undefined): void => {
+      callers.of(connection).identity = identity;
+    };
+    this.#server.setGate(accessGate({ access, isGroup, passed }));
+    this.#deps.namesrv?.guard?.(accessGate({ access, isGroup, passed: () => {} }));
   }
 
   async #register(context: BrokerContext): Promise<void> {

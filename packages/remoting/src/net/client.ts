@@ -5,6 +5,7 @@ import { PeerLog } from '../line-limit.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
 import { FrameEncoder } from '../protocol/frame-encoder.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import { type Credentials, sign } from '../protocol/signature.ts';
 import { parseAddress } from './address.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
@@ -34,6 +35,7 @@ export class RemotingClient implements ConnectionHost {
   readonly #processors: ProcessorTable;
   readonly #connectTimeoutMs: number;
   readonly #localHost: string | undefined;
+  readonly #credentials: Credentials | undefined;
   readonly #connections = new Set<Connection>();
   readonly #byAddress = new Map<string, Connection>();
   readonly #connecting = new Map<string, Promise<Connection>>();
@@ -53,6 +55,7 @@ export class RemotingClient implements ConnectionHost {
     this.#processors = new ProcessorTable(this.peerLog);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
     this.#localHost = options.localHost;
+    this.#credentials = options.credentials;
     this.#idleWatch = new IdleWatch(clock, options.idleTimeoutMs ?? 120_000, this.#connections);
   }
 
@@ -67,6 +70,7 @@ export class RemotingClient implements ConnectionHost {
    * REMOTING_TIMEOUT, REMOTING_TOO_MANY_REQUESTS or REMOTING_CLOSED.
    */
   invoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
+    if (this.#credentials !== undefined) sign(request, this.#credentials);
     const connection = this.#byAddress.get(address);
     if (connection !== undefined) return connection.invoke(request, timeoutMs);
     return this.#connectAndInvoke(address, request, timeoutMs);
@@ -74,6 +78,7 @@ export class RemotingClient implements ConnectionHost {
 
   /** Sends a request without an answer. Resolves once it is queued on a live connection; delivery is not confirmed. */
   async invokeOneway(address: string, request: RemotingCommand): Promise<void> {
+    if (this.#credentials !== undefined) sign(request, this.#credentials);
     const connection = this.#byAddress.get(address) ?? (await this.#connect(address, this.#connectTimeoutMs));
     if (!connection.invokeOneway(request)) {
       throw new RemotingError('REMOTING_CONNECTION_CLOSED', `connection to ${address} is closed`, { address });

@@ -1,5 +1,5 @@
 import type { ImportedMessage } from '@vernier/doctor';
-import { type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
+import { type Credentials, type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
 import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG, TRANSACTION_ROLLBACK_TYPE } from '@vernier/store/internal';
 import { CliError } from '../errors.ts';
 import { Cluster, type RouteEntry } from './cluster.ts';
@@ -34,8 +34,8 @@ export class BrokerTarget {
   /** Topic → the queues to send to. */
   readonly #queues = new Map<string, Promise<TargetQueue[]>>();
 
-  constructor(namesrv: string) {
-    this.#cluster = new Cluster(namesrv);
+  constructor(namesrv: string, credentials?: Credentials) {
+    this.#cluster = new Cluster(namesrv, credentials);
   }
 
   async put(message: ImportedMessage): Promise<PutOutcome> {

@@ -1,4 +1,5 @@
 import {
+  type Credentials,
   createRequest,
   decodeClusterInfo,
   decodeTopicRouteData,
@@ -48,9 +49,12 @@ export class Cluster {
   readonly remoting: RemotingClient;
   readonly #namesrvs: readonly string[];
 
-  /** @param namesrv `host:port`, `;` between several; they are asked in this order until one answers. */
-  constructor(namesrv: string) {
-    this.remoting = new RemotingClient();
+  /**
+   * @param namesrv `host:port`, `;` between several; they are asked in this order until one answers.
+   * @param credentials what every request is signed with
+   */
+  constructor(namesrv: string, credentials?: Credentials) {
+    this.remoting = new RemotingClient({ credentials });
     this.#namesrvs = namesrv
       .split(';')
       .map((address) => address.trim())

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { defaultBrokerConfig } from '@vernier/broker';
 import { certificateFault, DEFAULT_PROXY_PORT, type KeyAndCertificate } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
@@ -8,6 +9,7 @@ import { report } from '../main.ts';
 import { serveWithoutOutput } from '../output/broken-output.ts';
 import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
+import { openToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { clearRecoveringFile, RecoveryProgress } from '../server/recovery-progress.ts';
 import { sinceStart } from '../server/since-start.ts';
@@ -75,6 +77,10 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       `vernier: ${options.config} has keys that are not used here: ${settings.unknownKeys.join(', ')}\n`,
     );
   }
+
+  const { bindAddress, authenticationEnabled } = { ...defaultBrokerConfig, ...settings.broker };
+  const warning = openToAllWarning(bindAddress, authenticationEnabled);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
 
   let server: AllInOne | undefined;
   const stopped = new Stopped();

@@ -1,12 +1,13 @@
 import { decodeKVTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster } from '../client/cluster.ts';
+import { credentialsOf, type SigningOptions } from '../client/credentials.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { report } from '../main.ts';
 import { printJson } from '../output/print.ts';
 import { bytes, facts, grouped } from '../output/table.ts';
 
-export interface StatusOptions {
+export interface StatusOptions extends SigningOptions {
   namesrv: string;
   broker?: string;
   json?: boolean;
@@ -16,7 +17,7 @@ type RuntimeInfo = Record<string, string>;
 
 /** `vernier status`: what each broker that the nameserver knows says of itself. */
 export async function status(options: StatusOptions): Promise<number> {
-  const cluster = new Cluster(options.namesrv);
+  const cluster = new Cluster(options.namesrv, credentialsOf(options));
   try {
     const brokers =
       options.broker === undefined

@@ -90,7 +90,9 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
 
 function complaint({ key, raw, place }: Assignment, problem: string): string {
   // What was typed after --set already shows key and value.
-  return place.startsWith('--set') ? `${place}: ${problem}` : `${place}: ${key}=${shownValue(raw)}: ${problem}`;
+  if (place.startsWith('--set')) return `${place}: ${problem}`;
+  const value = specs.get(key)?.spec.secret === true ? 'a secret' : shownValue(raw);
+  return `${place}: ${key}=${value}: ${problem}`;
 }
 
 function suggestion(key: string): string {
