@@ -78,10 +78,6 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     );
   }
 
-  const { bindAddress, authenticationEnabled } = { ...defaultBrokerConfig, ...settings.broker };
-  const warning = openToAllWarning(bindAddress, authenticationEnabled);
-  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
-
   let server: AllInOne | undefined;
   const stopped = new Stopped();
   const control = new StopControl({
@@ -116,6 +112,9 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     progress.end();
   }
   serving();
+  const { bindAddress, authenticationEnabled } = { ...defaultBrokerConfig, ...settings.broker };
+  const warning = openToAllWarning(bindAddress, authenticationEnabled);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
   log.release();
   serveWithoutOutput();
   server.onFailure((cause) => {
