@@ -124,7 +124,7 @@ for (const name of houseNames) {
 }
 
 /** Rooms that speak the wire; the others speak of messages, queues, offsets and statuses. */
-const SPEAKS_WIRE = new Set(['processors', 'long-answers', 'namesrv', 'registration', '(top)']);
+const SPEAKS_WIRE = new Set(['processors', 'gate', 'long-answers', 'namesrv', 'registration', '(top)']);
 const wire = /\b(RemotingCommand|RemotingConnection|RemotingServer|RequestHandler|createResponse|createRequest)\b/;
 
 test('imports: below the processors nobody knows a frame or a connection', () => {

@@ -175,6 +175,13 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'topic create': () => help('topic', 'create'),
     'topic delete': () => help('topic', 'delete'),
     'topic status': () => help('topic', 'status'),
+    init: () => help('init'),
+    ...Object.fromEntries(
+      ['create', 'update', 'delete', 'get', 'list'].map((name) => [`user ${name}`, () => help('user', name)]),
+    ),
+    ...Object.fromEntries(
+      ['create', 'delete', 'get', 'list', 'export', 'import'].map((name) => [`acl ${name}`, () => help('acl', name)]),
+    ),
     status: () => help('status'),
     'store inspect': () => help('store', 'inspect'),
     'store verify': () => help('store', 'verify'),

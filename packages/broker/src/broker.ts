@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import {
+  type RemotingConnection,
   RemotingError,
   RemotingServer,
   RequestTimes,
@@ -20,9 +21,11 @@ import {
   systemClock,
 } from '@vernier/store';
 import { type FileSystem, NodeFileSystem, PlacedFileSystem, splitAddresses } from '@vernier/store/internal';
+import type { Identity } from './base/identity.ts';
 import { type BrokerConfig, type BrokerOptions, resolveBrokerConfig } from './config.ts';
 import type { BrokerContext } from './context.ts';
 import { createBrokerContext, loadTables, metadataDirectory, startServices } from './create-context.ts';
+import { accessGate } from './gate/access-gate.ts';
 import { ConnectionCallers } from './processors/connection-callers.ts';
 import { allProcessors, answerBytesOf } from './processors/index.ts';
 import { rememberedPort, rememberPort } from './registration/broker-port-file.ts';
@@ -111,7 +114,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#tls = deps.tls ?? new ServerIdentity({ ownDirectory, logger: this.#logger });
     this.#server = new RemotingServer({
       logger: this.#logger,
-      hotFields: true,
+      // A signature is made of all fields as text.
+      hotFields: !this.config.authenticationEnabled,
       requestTimes: this.requestTimes,
       tls: this.#tls,
       // With one core the loop would keep the client from it.
@@ -149,6 +153,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
   /** Grows as long as a shutdown gets on: disk calls that have come back, of the store and of the tables. */
   get progress(): number {
     return (this.#context?.store.doneCalls ?? 0) + (this.#fileSystem.doneCount ?? 0);
+  }
+
+  /** Codes of the requests that are served. */
+  get requestCodes(): number[] {
+    return this.#server.requestCodes;
   }
 
   /** Connections of clients now. */
@@ -274,6 +283,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       this.#server.registerProcessor(code, handler, { answerBytes: answerBytesOf(code) });
     }
     this.#server.on('close', (connection) => callers.closed(connection));
+    this.#guard(context, callers);
     startServices(context);
     context.store.on('failed', (cause) => {
       this.#logger.error({ err: cause }, `the store is read-only from here on: ${cause.message}`);
@@ -281,6 +291,17 @@ export class Broker extends EventEmitter<BrokerEvents> {
     });
     context.transactions.start();
     this.#server.open();
+  }
+
+  /** A nameserver of this process asks the same users as the broker. */
+  #guard({ access, groups }: BrokerContext, callers: ConnectionCallers): void {
+    if (!access.isOn) return;
+    const isGroup = (name: string): boolean => groups.table.has(name);
+    const passed = (connection: RemotingConnection, identity: Identity | undefined): void => {
+      callers.of(connection).identity = identity;
+    };
+    this.#server.setGate(accessGate({ access, isGroup, passed }));
+    this.#deps.namesrv?.guard?.(accessGate({ access, isGroup, passed: () => {} }));
   }
 
   async #register(context: BrokerContext): Promise<void> {

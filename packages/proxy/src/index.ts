@@ -9,7 +9,7 @@
  *
  * Caveats:
  * - Stop the proxy before the broker: calls that wait for messages would wait for ever.
- * - There is no access control.
+ * - It asks the broker's users and policies; without `authenticationEnabled` whoever reaches the port may do everything.
  */
 
 export { defaultLimits, type ProxyLimits } from './limits.ts';

@@ -10,6 +10,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as GrpcStatus, Metadata, Server } from '@grpc/grpc-js';
+import { checkAccess } from './access.ts';
 import { Call } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
@@ -118,6 +119,11 @@ export class ProxyServer {
     return call;
   }
 
+  /** See checkAccess; without access control it asks nothing. */
+  #checkAccess(message: string, request: unknown, call: Call): Promise<never> | undefined {
+    return this.#proxy.broker.access.isOn ? checkAccess(this.#proxy, message, request, call) : undefined;
+  }
+
   #begin(call: Call): void {
     this.#calls.add(call);
     if (this.#isStopping) call.caller.end();
@@ -136,6 +142,7 @@ export class ProxyServer {
       this.#begin(call);
       const answer = async (): Promise<unknown> => {
         call.checkClientId();
+        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
         return method.call(this.#proxy, incoming.request, call);
       };
       answer()
@@ -173,6 +180,7 @@ export class ProxyServer {
       };
       const answer = async (): Promise<void> => {
         call.checkClientId();
+        await this.#checkAccess('ReceiveMessageRequest', incoming.request, call);
         await receiveMessage(this.#proxy, incoming.request, call, { write });
       };
       answer()
@@ -230,7 +238,9 @@ export class ProxyServer {
       incoming.on('data', (command: TelemetryCommand) => {
         try {
           call.checkClientId();
-          telemetryCommand(this.#proxy, command, call, stream);
+          const refused = this.#checkAccess('TelemetryCommand', command, call);
+          if (refused !== undefined) refused.catch((error: unknown) => this.#failed(stream, error));
+          else telemetryCommand(this.#proxy, command, call, stream);
         } catch (error) {
           this.#failed(stream, error);
         }

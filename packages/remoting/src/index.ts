@@ -8,7 +8,8 @@
  * Caveats:
  * - `body` of a received command is a view into what the socket delivered: use it before the first await, or copy it.
  * - A sent command belongs to the connection until it has been written; do not change its body before.
- * - There is no access control, and TLS when a `ServerIdentity` or `TlsClientOptions` are given. Listeners bind to loopback
+ * - Without a `ServerIdentity` or `TlsClientOptions` there is no TLS, and a server answers everybody unless a gate stands in
+ *   front of it (`setGate`). Listeners bind to loopback
  *   until another address is given.
  * - Errors of operation are `RemotingError`; a response with another code than SUCCESS is an answer and no error.
  */
@@ -56,6 +57,7 @@ export type {
   RemotingClientOptions,
   RemotingConnection,
   RemotingServerOptions,
+  RequestGate,
   RequestHandler,
   ServerLimits,
 } from './net/types.ts';
@@ -169,6 +171,15 @@ export {
   type TopicRouteData,
 } from './protocol/route.ts';
 export { isPlainKey, SendAnswer, SendAnswerForm } from './protocol/send-answer.ts';
+export {
+  ACCESS_KEY,
+  type Credentials,
+  SIGNATURE,
+  sameSignature,
+  sign,
+  signatureOf,
+  signedText,
+} from './protocol/signature.ts';
 export {
   type ConsumeStats,
   decodeConsumeStats,

@@ -7,6 +7,7 @@ import {
   type RemotingLogger,
   RemotingServer,
   type RemotingServerOptions,
+  type RequestGate,
   ServerIdentity,
   type SocketAddress,
   silentLogger,
@@ -147,6 +148,11 @@ export class Namesrv {
 
   unregisterLocal(registration: Pick<BrokerRegistration, 'clusterName' | 'brokerName' | 'brokerAddr'>): void {
     this.routes.unregisterLocal(registration.clusterName, registration.brokerName, registration.brokerAddr);
+  }
+
+  /** What every request passes before it is handled: a broker of this process that knows users sets it. */
+  guard(gate: RequestGate): void {
+    this.server.setGate(gate);
   }
 
   /** Closes the listener and every connection; requests in flight get up to `graceMs` (d=3,000). */

@@ -5,6 +5,7 @@ import { PeerLog } from '../line-limit.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
 import { FrameEncoder } from '../protocol/frame-encoder.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import { type Credentials, sign } from '../protocol/signature.ts';
 import type { TlsClientOptions } from '../tls/client-identity.ts';
 import { parseAddress } from './address.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -36,6 +37,7 @@ export class RemotingClient implements ConnectionHost {
   readonly #connectTimeoutMs: number;
   readonly #localHost: string | undefined;
   readonly #tls: TlsClientOptions | undefined;
+  readonly #credentials: Credentials | undefined;
   readonly #connections = new Set<Connection>();
   readonly #byAddress = new Map<string, Connection>();
   readonly #connecting = new Map<string, Promise<Connection>>();
@@ -56,6 +58,7 @@ export class RemotingClient implements ConnectionHost {
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
     this.#localHost = options.localHost;
     this.#tls = options.tls;
+    this.#credentials = options.credentials;
     this.#idleWatch = new IdleWatch(clock, options.idleTimeoutMs ?? 120_000, this.#connections);
   }
 
@@ -70,6 +73,7 @@ export class RemotingClient implements ConnectionHost {
    * REMOTING_TIMEOUT, REMOTING_TOO_MANY_REQUESTS, REMOTING_TLS_INVALID or REMOTING_CLOSED.
    */
   invoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
+    if (this.#credentials !== undefined) sign(request, this.#credentials);
     const connection = this.#byAddress.get(address);
     if (connection !== undefined) return connection.invoke(request, timeoutMs);
     return this.#connectAndInvoke(address, request, timeoutMs);
@@ -77,6 +81,7 @@ export class RemotingClient implements ConnectionHost {
 
   /** Sends a request without an answer. Resolves once it is queued on a live connection; delivery is not confirmed. */
   async invokeOneway(address: string, request: RemotingCommand): Promise<void> {
+    if (this.#credentials !== undefined) sign(request, this.#credentials);
     const connection = this.#byAddress.get(address) ?? (await this.#connect(address, this.#connectTimeoutMs));
     if (!connection.invokeOneway(request)) {
       throw new RemotingError('REMOTING_CONNECTION_CLOSED', `connection to ${address} is closed`, { address });

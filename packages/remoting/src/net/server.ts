@@ -31,6 +31,7 @@ import type {
   ProcessorOptions,
   RemotingConnection,
   RemotingServerOptions,
+  RequestGate,
   RequestHandler,
 } from './types.ts';
 
@@ -139,6 +140,16 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   /** Sets the handler of a request code; the last one set counts. */
   registerProcessor(code: number, handler: RequestHandler, options?: ProcessorOptions): void {
     this.#processors.register(code, handler, options);
+  }
+
+  /** Those with a handler of their own. */
+  get requestCodes(): number[] {
+    return this.#processors.codes;
+  }
+
+  /** Sets what every request passes before its handler; one that was set before goes. */
+  setGate(gate: RequestGate | undefined): void {
+    this.#processors.gate = gate;
   }
 
   /** Sets the handler of every code without one of its own. Without it they get REQUEST_CODE_NOT_SUPPORTED. */

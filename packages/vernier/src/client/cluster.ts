@@ -11,9 +11,9 @@ import {
   requestCodeName,
   responseCodeName,
   shortened,
-  type TlsClientOptions,
 } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
+import type { Connecting } from './connecting.ts';
 import { trustHint } from './tls-flags.ts';
 
 /** A queue as clients name it. */
@@ -53,8 +53,8 @@ export class Cluster {
   readonly #namesrvs: readonly string[];
 
   /** @param namesrv `host:port`, `;` between several; they are asked in this order until one answers. */
-  constructor(namesrv: string, tls?: TlsClientOptions) {
-    this.remoting = new RemotingClient({ tls });
+  constructor(namesrv: string, connecting: Connecting = {}) {
+    this.remoting = new RemotingClient(connecting);
     this.#namesrvs = namesrv
       .split(';')
       .map((address) => address.trim())

@@ -1,3 +1,4 @@
+import { defaultBrokerConfig } from '@vernier/broker';
 import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
@@ -7,6 +8,7 @@ import { report } from '../main.ts';
 import { serveWithoutOutput } from '../output/broken-output.ts';
 import { type AllInOne, type ProxyCertificate, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
+import { openToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { clearRecoveringFile, RecoveryProgress } from '../server/recovery-progress.ts';
 import { sinceStart } from '../server/since-start.ts';
@@ -115,6 +117,9 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     progress.end();
   }
   serving();
+  const { bindAddress, authenticationEnabled } = { ...defaultBrokerConfig, ...settings.broker };
+  const warning = openToAllWarning(bindAddress, authenticationEnabled);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
   log.release();
   serveWithoutOutput();
   server.onFailure((cause) => {

@@ -1,13 +1,13 @@
 import { decodeKVTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster } from '../client/cluster.ts';
-import { type TlsFlags, tlsOf } from '../client/tls-flags.ts';
+import { type ConnectingOptions, connectingOf } from '../client/connecting.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { report } from '../main.ts';
 import { printJson } from '../output/print.ts';
 import { bytes, facts, grouped } from '../output/table.ts';
 
-export interface StatusOptions extends TlsFlags {
+export interface StatusOptions extends ConnectingOptions {
   namesrv: string;
   broker?: string;
   json?: boolean;
@@ -34,7 +34,7 @@ export async function status(options: StatusOptions): Promise<number> {
   if (options.interval !== undefined || options.count !== undefined) {
     throw new CliError('CLI_USAGE', '--interval and --count go with --watch');
   }
-  const cluster = new Cluster(options.namesrv, tlsOf(options));
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   try {
     const { answers, failures } = await askBrokers(cluster, options);
     // One that is away must not hide the others; alone, it is all there is to say.

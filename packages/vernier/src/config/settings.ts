@@ -133,7 +133,9 @@ function settingsOfTls(given: Partial<TlsConfig>): TlsSettings {
 function complaint({ key, raw, place }: Assignment, problem: string): string {
   if (/password/i.test(key)) return `${place.startsWith('--set') ? '--set' : place}: ${key}: ${problem}`;
   // What was typed after --set already shows key and value.
-  return place.startsWith('--set') ? `${place}: ${problem}` : `${place}: ${key}=${shownValue(raw)}: ${problem}`;
+  if (place.startsWith('--set')) return `${place}: ${problem}`;
+  const value = specs.get(key)?.spec.secret === true ? 'a secret' : shownValue(raw);
+  return `${place}: ${key}=${value}: ${problem}`;
 }
 
 function suggestion(key: string): string {
