@@ -90,6 +90,10 @@ class TlsSession implements Session {
     await this.#look();
     for (const client of this.#clients) await client.close();
     await within(ANSWER_MS, 'the shutdown', this.#server.shutdown(1_000));
+    // The last sockets are taken down in one of the next turns.
+    for (let turn = 0; turn < 1_000 && this.#server.tls.usedBytes > 0; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     const { pending, usedBytes } = this.#server.tls;
     if (pending > 0 || usedBytes > 0) throw new Find(`${pending} handshakes and ${usedBytes} bytes of TLS are left`);
   }
@@ -128,8 +132,9 @@ class TlsSession implements Session {
   }
 }
 
+/** An error on the way is an end like any other. */
 async function closed(socket: Socket): Promise<void> {
-  if (!socket.closed) await once(socket, 'close');
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
 }
 
 export const tls: Target = {
