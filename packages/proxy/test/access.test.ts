@@ -77,27 +77,30 @@ test('access of gRPC: what is signed by a user that may is served, in either cas
   assert.equal((await root.send(message('of-alice', 'x'))).status?.code, Code.OK);
 });
 
-test('access of gRPC: not signed, or not signed well, is UNAUTHORIZED and stores nothing', async (t) => {
-  const { endpoint, broker } = await secured(t);
-  const alice = new SigningClient(t, endpoint, 'alice');
-  const header = (edit: (text: string) => string) => (metadata: Metadata) =>
-    metadata.set('authorization', edit(String(metadata.get('authorization')[0])));
-  const changes: [string, (metadata: Metadata) => void][] = [
-    ['no header', (metadata) => metadata.remove('authorization')],
-    ['no time', (metadata) => metadata.remove('x-mq-date-time')],
-    ['another time', (metadata) => metadata.set('x-mq-date-time', '20261130T120001Z')],
-    ['another user', header((text) => text.replace('alice', 'root'))],
-    ['truncated', header((text) => text.slice(0, -2))],
-    ['no signature', header((text) => text.replace(/, Signature=.*/, ''))],
-    ['no hex', header((text) => `${text.slice(0, -2)}zz`)],
-    ['nothing behind the scheme', header(() => 'MQv2-HMAC-SHA1')],
-  ];
-  for (const [what, change] of changes) {
-    alice.change = change;
-    assert.equal((await alice.send(message('of-alice', 'x'))).status?.code, Code.UNAUTHORIZED, what);
-  }
-  assert.equal(broker.store.maxPhyOffset, 0);
-});
+// Policies would refuse them too.
+for (const authorizationEnabled of [true, false]) {
+  test(`access of gRPC: not signed, or not signed well, is UNAUTHORIZED and stores nothing, policies ${authorizationEnabled}`, async (t) => {
+    const { endpoint, broker } = await secured(t, { authorizationEnabled });
+    const alice = new SigningClient(t, endpoint, 'alice');
+    const header = (edit: (text: string) => string) => (metadata: Metadata) =>
+      metadata.set('authorization', edit(String(metadata.get('authorization')[0])));
+    const changes: [string, (metadata: Metadata) => void][] = [
+      ['no header', (metadata) => metadata.remove('authorization')],
+      ['no time', (metadata) => metadata.remove('x-mq-date-time')],
+      ['another time', (metadata) => metadata.set('x-mq-date-time', '20261130T120001Z')],
+      ['another user', header((text) => text.replace('alice', 'root'))],
+      ['truncated', header((text) => text.slice(0, -2))],
+      ['no signature', header((text) => text.replace(/, Signature=.*/, ''))],
+      ['no hex', header((text) => `${text.slice(0, -2)}zz`)],
+      ['nothing behind the scheme', header(() => 'MQv2-HMAC-SHA1')],
+    ];
+    for (const [what, change] of changes) {
+      alice.change = change;
+      assert.equal((await alice.send(message('of-alice', 'x'))).status?.code, Code.UNAUTHORIZED, what);
+    }
+    assert.equal(broker.store.maxPhyOffset, 0);
+  });
+}
 
 test('access of gRPC: topics and groups of another user', async (t) => {
   const { endpoint, broker } = await secured(t);
