@@ -237,6 +237,9 @@ export const metricList: Readonly<Record<MetricName, MetricSpec>> = table;
 
 /** Labels that every series has, beside those of metricsLabel. */
 export const COMMON_LABELS = ['node_type', 'cluster', 'node_id'] as const;
+/** And what Prometheus sees beside them: RocketMQ’s meter. */
+export const SCOPE_LABEL = 'otel_scope_name';
+export const SCOPE = 'broker-meter';
 
 const UNIT_IN_NAMES: Readonly<Record<string, string>> = { ms: 'milliseconds' };
 

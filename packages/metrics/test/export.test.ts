@@ -9,10 +9,17 @@ import { Collector } from '../src/collector.ts';
 import type { MetricsConfig } from '../src/config.ts';
 import { prometheusExposition } from '../src/exporters/prometheus.ts';
 import { BrokerMetrics } from '../src/index.ts';
-import { COMMON_LABELS, type MetricName, type MetricSpec, metricList, prometheusName } from '../src/list.ts';
+import {
+  COMMON_LABELS,
+  type MetricName,
+  type MetricSpec,
+  metricList,
+  prometheusName,
+  SCOPE_LABEL,
+} from '../src/list.ts';
 import { parseExposition, sampleOf } from './exposition.ts';
 
-const NODE = { cluster: 'DefaultCluster', node_id: 'broker-a', node_type: 'broker' };
+const NODE = { cluster: 'DefaultCluster', node_id: 'broker-a', node_type: 'broker', otel_scope_name: 'broker-meter' };
 
 async function start(t: TestContext, config: Partial<MetricsConfig> = {}) {
   const metrics = new BrokerMetrics({
@@ -95,7 +102,7 @@ test('export: every metric is one of the list, with its kind and its labels', as
   for (const { name, labels } of samples) {
     const spec = specs.get(name) ?? specs.get(name.replace(/_(bucket|sum|count)$/, ''))!;
     const own = Object.keys(labels).filter(
-      (label) => !(COMMON_LABELS as readonly string[]).includes(label) && label !== 'le',
+      (label) => ![...COMMON_LABELS, SCOPE_LABEL].includes(label as never) && label !== 'le',
     );
     assert.deepEqual(own.sort(), [...spec.labels].sort(), name);
   }

@@ -349,7 +349,9 @@ export class PutService {
       const now = clock.now();
       stats.countPut(now, storedTopic, result.messageCount, result.wroteBytes);
       if (rules.isMetered && stats.meters !== undefined && !isRetryOrDlqTopic(storedTopic)) {
-        stats.meters.countIn(storedTopic, messageTypeOf(found), result.messageCount, result.wroteBytes);
+        // What was delivered after its delay says so no more, and RocketMQ goes on counting it as delayed.
+        const type = rules === putRules.delay ? MessageTypeIndex.DELAY : messageTypeOf(found);
+        stats.meters.countIn(storedTopic, type, result.messageCount, result.wroteBytes);
       }
       // A clock that was set back since stands before the message's time.
       stats.putTimes.add(Math.max(0, now - result.storeTimestamp));

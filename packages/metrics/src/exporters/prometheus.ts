@@ -1,6 +1,7 @@
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { Collector } from '../collector.ts';
+import { SCOPE } from '../list.ts';
 import type { Labels, Point } from '../observation.ts';
 import { Slices } from '../source.ts';
 import { hrTime, metricData } from './otel-data.ts';
@@ -21,7 +22,7 @@ export interface PrometheusOptions {
  * are served between them.
  */
 export function prometheusExposition({ collector, common, startedAt, now }: PrometheusOptions): () => Promise<string> {
-  const serializer = new PrometheusSerializer('', false, undefined, true, true);
+  const serializer = new PrometheusSerializer('', false, undefined, true, false);
   let running: Promise<string> | undefined;
   const make = async (): Promise<string> => {
     const observation = await collector.collect();
@@ -32,7 +33,7 @@ export function prometheusExposition({ collector, common, startedAt, now }: Prom
       for (let from = 0; from < points.length; from += POINTS_AT_ONCE) {
         const piece: readonly Point[] = points.slice(from, from + POINTS_AT_ONCE);
         const data = metricData(name, piece, { common, isForPrometheus: true, ...times });
-        const scope = { name: 'broker-meter' };
+        const scope = { name: SCOPE };
         const metrics = {
           resource: NO_RESOURCE,
           scopeMetrics: [{ scope, metrics: [data] }],

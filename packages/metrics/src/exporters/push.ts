@@ -13,6 +13,7 @@ import {
 import type { StoreLogger } from '@vernier/store';
 import type { Collector } from '../collector.ts';
 import type { MetricsConfig } from '../config.ts';
+import { SCOPE } from '../list.ts';
 import type { Labels } from '../observation.ts';
 import { pairsOf, urlOf } from '../text-forms.ts';
 import { hrTime, metricData } from './otel-data.ts';
@@ -80,7 +81,7 @@ class CollectedMetrics implements MetricProducer {
     );
     const resourceMetrics = {
       resource: { attributes: {} },
-      scopeMetrics: [{ scope: { name: 'broker-meter' }, metrics }],
+      scopeMetrics: [{ scope: { name: SCOPE }, metrics }],
     };
     return { resourceMetrics: resourceMetrics as unknown as ResourceMetrics, errors: [] };
   }
