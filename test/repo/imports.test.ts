@@ -25,7 +25,10 @@ const confinedTo: Record<string, (file: string) => boolean> = {
   pino: (file) => file.startsWith('packages/vernier/src/'),
   lz4js: (file) => file === 'packages/doctor/src/bodies.ts',
   fzstd: (file) => file === 'packages/doctor/src/bodies.ts',
-  '@grpc/grpc-js': (file) => ['server.ts', 'serving.ts'].some((name) => file === `packages/proxy/src/${name}`),
+  '@grpc/grpc-js': (file) =>
+    ['definitions.ts', 'server.ts', 'serving.ts', 'side-services.ts'].some(
+      (name) => file === `packages/proxy/src/${name}`,
+    ),
   // What pbjs makes (scripts/messages.mjs) imports it; no source of ours does.
   protobufjs: () => false,
 };

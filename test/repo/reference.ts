@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { proxyKeys } from '../../packages/proxy/src/limits.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
 import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
@@ -123,6 +124,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
       }),
     'broker keys': () => keyTable(brokerKeys),
     'role keys': () => keyTable(roleKeys),
+    'proxy keys': () => keyTable(proxyKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
   },
   'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },

@@ -12,7 +12,7 @@
  * - There is no access control.
  */
 
-export { defaultLimits, type ProxyLimits } from './limits.ts';
+export { defaultLimits, limitsOf, type ProxyLimits, proxyKeys } from './limits.ts';
 export { certificateFault, type KeyAndCertificate } from './net/certificate.ts';
 export { DEFAULT_PROXY_PORT, GrpcProxy, type ProxyOptions } from './proxy.ts';
 export type { TlsOptions } from './serving.ts';

@@ -25,10 +25,11 @@ export interface ServingOptions {
 }
 
 /** Opens the port of a proxy. Everything that only gRPC needs is loaded with this. */
-export function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
+export async function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
   const room = new AnswerRoom(limits.answerBytesMax);
   const disconnect = (peer: string): void => listener.disconnect(peer);
   const proxy = createProxyContext({ broker, limits, address, room, disconnect });
+  await proxy.state.load();
   const server = new ProxyServer(proxy);
   const plain = server.grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const encrypted = new LateInjector(server, () => certificateOf(tls, broker));
@@ -58,6 +59,7 @@ export function startServing({ broker, limits, address, listener, tls }: Serving
     stop: async (): Promise<void> => {
       broker.reports.delete(report);
       await server.stop();
+      await proxy.state.close();
       proxy.renewals.stop();
       proxy.clients.stop();
     },

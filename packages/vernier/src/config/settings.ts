@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { BrokerOptions } from '@vernier/broker';
 import { brokerKeys, roleKeys } from '@vernier/broker/internal';
+import { limitsOf, type ProxyLimits, proxyKeys } from '@vernier/proxy';
 import type { MessageStoreOptions } from '@vernier/store';
 import {
   type ConfigValue,
@@ -17,6 +18,8 @@ import { type Assignment, readAssignment, readProperties } from './properties.ts
 export interface Settings {
   store: MessageStoreOptions;
   broker: BrokerOptions;
+  /** Of the gRPC proxy. */
+  proxy: Partial<ProxyLimits>;
   /** Keys of the config file that nothing here reads, in the file's order. */
   unknownKeys: string[];
 }
@@ -34,10 +37,11 @@ export interface SettingsSources {
 
 export const DEFAULT_DATA_DIR = './vernier-data';
 
-const specs = new Map<string, { owner: 'store' | 'broker' | 'role'; spec: KeySpec }>();
+const specs = new Map<string, { owner: 'store' | 'broker' | 'role' | 'proxy'; spec: KeySpec }>();
 for (const [key, spec] of Object.entries(storeKeys)) specs.set(key, { owner: 'store', spec });
 for (const [key, spec] of Object.entries(brokerKeys)) specs.set(key, { owner: 'broker', spec });
 for (const [key, spec] of Object.entries(roleKeys)) specs.set(key, { owner: 'role', spec });
+for (const [key, spec] of Object.entries(proxyKeys)) specs.set(key, { owner: 'proxy', spec });
 
 export const knownKeys: ReadonlySet<string> = new Set(specs.keys());
 
@@ -58,6 +62,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
   }
   const store: Record<string, ConfigValue> = {};
   const broker: Record<string, ConfigValue> = {};
+  const proxy: Record<string, ConfigValue> = {};
   for (const assignment of [...fromFile, ...typed]) {
     const known = specs.get(assignment.key);
     // Comments in another encoding harm nobody; a directory whose name is not the one that was written does.
@@ -70,6 +75,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     if ('problem' in parsed) problems.push(complaint(assignment, parsed.problem));
     else if (known.owner === 'store') store[assignment.key] = parsed.value;
     else if (known.owner === 'broker') broker[assignment.key] = parsed.value;
+    else if (known.owner === 'proxy') proxy[assignment.key] = parsed.value;
   }
   if (problems.length > 0) {
     throw new CliError('CLI_CONFIG_INVALID', problems.join('\n'), { problems });
@@ -85,7 +91,12 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     broker.bindAddress = sources.listen;
   }
   if (sources.brokerPort !== undefined) broker.listenPort = sources.brokerPort;
-  return { store: store as unknown as MessageStoreOptions, broker: broker as BrokerOptions, unknownKeys };
+  return {
+    store: store as unknown as MessageStoreOptions,
+    broker: broker as BrokerOptions,
+    proxy: limitsOf(proxy),
+    unknownKeys,
+  };
 }
 
 function complaint({ key, raw, place }: Assignment, problem: string): string {

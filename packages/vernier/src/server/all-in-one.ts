@@ -68,7 +68,9 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
   }
   const tls = { own: options.proxyCertificate, directory };
   const proxy =
-    proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger });
+    proxyPort === undefined
+      ? undefined
+      : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger, limits: settings.proxy });
   try {
     await proxy?.listen();
   } catch (error) {
