@@ -342,7 +342,8 @@ class GrpcSession {
     const ended = new Promise<void>((resolve) => {
       stream.on('error', () => resolve());
       stream.on('end', () => resolve());
-      stream.on('close', () => resolve());
+      // Also when its client does not read what is left in it.
+      stream.on('status', () => resolve());
     });
     if (random.chance(0.8)) stream.on('data', () => {});
     for (let count = 1 + random.skewed(random.chance(0.05) ? 300 : 4); count > 0; count--) {
