@@ -19,6 +19,7 @@ const SHARES = {
   metadata: 2,
   pop: 3,
   timers: 2,
+  grpc: 8,
   selectors: 10,
   store: 1,
 };

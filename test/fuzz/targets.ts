@@ -1,6 +1,7 @@
 import type { Target } from './target.ts';
 import { answers } from './targets/answers.ts';
 import { frames } from './targets/frames.ts';
+import { grpc } from './targets/grpc.ts';
 import { headers } from './targets/headers.ts';
 import { requests, streams } from './targets/live.ts';
 import { metadata } from './targets/metadata.ts';
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   requests,
   streams,
   tls,
+  grpc,
   selectors,
   settings,
   metadata,

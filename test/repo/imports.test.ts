@@ -27,9 +27,10 @@ const confinedTo: Record<string, (file: string) => boolean> = {
   lz4js: (file) => file === 'packages/doctor/src/bodies.ts',
   fzstd: (file) => file === 'packages/doctor/src/bodies.ts',
   '@grpc/grpc-js': (file) =>
-    ['proxy/src/server.ts', 'proxy/src/serving.ts', 'metrics/src/exporters/push.ts'].includes(
-      file.slice('packages/'.length),
-    ),
+    [
+      ...['definitions.ts', 'server.ts', 'serving.ts', 'side-services.ts'].map((name) => `packages/proxy/src/${name}`),
+      'packages/metrics/src/exporters/push.ts',
+    ].includes(file),
   ...Object.fromEntries(
     ['api', 'exporter-metrics-otlp-grpc', 'exporter-prometheus', 'otlp-transformer', 'sdk-metrics'].map((name) => [
       `@opentelemetry/${name}`,

@@ -9,6 +9,7 @@ import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts
 import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
 import { metricsKeys } from '../../packages/metrics/src/config.ts';
 import { type MetricName, type MetricSpec, metricList, prometheusName } from '../../packages/metrics/src/list.ts';
+import { proxyKeys } from '../../packages/proxy/src/limits.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
 import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
@@ -155,6 +156,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
       }),
     'broker keys': () => keyTable(brokerKeys),
     'role keys': () => keyTable(roleKeys),
+    'proxy keys': () => keyTable(proxyKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
     'metrics keys': () => keyTable(metricsKeys),
     'tls keys': () => keyTable(tlsKeys),

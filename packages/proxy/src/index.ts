@@ -12,5 +12,5 @@
  * - It asks the broker's users and policies; without `authenticationEnabled` whoever reaches the port may do everything.
  */
 
-export { defaultLimits, type ProxyLimits } from './limits.ts';
+export { defaultLimits, limitsOf, type ProxyLimits, proxyKeys } from './limits.ts';
 export { DEFAULT_PROXY_PORT, GrpcProxy, type ProxyOptions } from './proxy.ts';

@@ -17,10 +17,11 @@ export interface ServingOptions {
 }
 
 /** Opens the port of a proxy. Everything that only gRPC needs is loaded with this. */
-export function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
+export async function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
   const room = new AnswerRoom(limits.answerBytesMax);
   const disconnect = (peer: string): void => listener.disconnect(peer);
   const proxy = createProxyContext({ broker, limits, address, room, disconnect });
+  await proxy.state.load();
   const server = new ProxyServer(proxy);
   // Of a connection by TLS it gets what has been decrypted.
   const connections = server.grpc.createConnectionInjector(ServerCredentials.createInsecure());
@@ -72,6 +73,7 @@ export function startServing({ broker, limits, address, listener, tls }: Serving
       broker.reports.delete(report);
       door.close();
       await server.stop();
+      await proxy.state.close();
       proxy.renewals.stop();
       proxy.clients.stop();
     },

@@ -10,7 +10,16 @@ import { ServerIdentity } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
 import { GrpcProxy } from '../src/index.ts';
-import { ClientType, Code, codecs, Encoding, type ReceiveMessageResponse } from '../src/wire/messages.ts';
+import { SERVICE } from '../src/methods/index.ts';
+import {
+  ClientType,
+  Code,
+  codecs,
+  Encoding,
+  type PullMessageResponse,
+  type ReceiveMessageResponse,
+} from '../src/wire/messages.ts';
+import { timeOf } from '../src/wire/times.ts';
 import { answersOf, makeTopic, message, RawClient, receiveRequest, startProxy } from './harness.ts';
 
 const bodiesOf = (answers: ReceiveMessageResponse[]): string[] =>
@@ -73,7 +82,7 @@ test('server: a call without a client id, or of a method that is not there, is a
   assert.equal(statusOf(answers), Code.CLIENT_ID_REQUIRED);
   const client = new RawClient(t, endpoint);
   const { RecallMessageRequest: any, RecallMessageResponse: answer } = codecs;
-  const missing = await failed(client.call('PullMessage', any, answer, {}));
+  const missing = await failed(client.call('NoSuchMethod', any, answer, {}));
   assert.equal(missing.code, GrpcStatus.UNIMPLEMENTED);
   const telemetry = await failed(client.settings({}));
   assert.equal(telemetry.code, GrpcStatus.INVALID_ARGUMENT);
@@ -270,4 +279,54 @@ test('server: a telemetry stream has no end in time, whatever deadline its clien
     stream.on('error', () => {});
     stream.cancel();
   }
+});
+
+test('server: more calls than may be under way are refused, and counted; the others go on', async (t) => {
+  const { endpoint, ...broker } = await startProxy(t, { proxy: { limits: { callsMax: 1 } } });
+  makeTopic(broker, 'T');
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const waiting = client.receive(receiveRequest('g', 'T'));
+  const answers = answersOf(waiting);
+  while ((await broker.broker.context.runtimeInfo()).proxyCalls !== '1') await new Promise(setImmediate);
+  assert.equal((await client.route('T')).status?.code, Code.TOO_MANY_REQUESTS);
+  const stream = new RawClient(t, endpoint, 'second').telemetry();
+  const [error] = (await once(stream, 'error')) as [ServiceError];
+  assert.equal(error.code, GrpcStatus.RESOURCE_EXHAUSTED);
+  waiting.cancel();
+  await answers.catch(() => {});
+  while ((await broker.broker.context.runtimeInfo()).proxyCalls !== '0') await new Promise(setImmediate);
+  assert.equal((await client.route('T')).status?.code, Code.OK);
+  const info = await broker.broker.context.runtimeInfo();
+  assert.deepEqual([info.proxyQueryRouteTotal, info.proxyQueryRouteFailedTotal], ['2', '1']);
+  assert.ok(Number(info.proxyQueryRouteAverageMs) > 0);
+});
+
+test('server: a pull over the wire waits for a message, and a restart knows its clients', async (t) => {
+  const { endpoint, proxy, ...broker } = await startProxy(t);
+  makeTopic(broker, 'T');
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const { PullMessageRequest: asked, PullMessageResponse: answered } = codecs;
+  const request = { group: { name: 'g' }, messageQueue: { topic: { name: 'T' }, id: 0 }, offset: 0, batchSize: 8 };
+  const stream = client.grpc.makeServerStreamRequest(
+    ...([`/${SERVICE}/PullMessage`, asked.encode, answered.decode] as const),
+    ...([{ ...request, longPollingTimeout: timeOf(20_000) }, client.metadata(), {}] as const),
+  );
+  const sent = await client.send(message('T', 'pulled'));
+  assert.equal(sent.status?.code, Code.OK);
+  const answers: PullMessageResponse[] = [];
+  for await (const answer of stream) answers.push(answer as PullMessageResponse);
+  assert.equal(answers[0]!.status?.code, Code.OK);
+  assert.equal(Buffer.from(answers[1]!.message!.body!).toString(), 'pulled');
+  assert.equal(Number(answers[2]!.nextOffset), 1);
+
+  await proxy.stop();
+  const again = new GrpcProxy({ port: 0 });
+  cleanUp(t, () => again.stop());
+  const address = await again.listen();
+  await again.serve(broker.broker.context);
+  const same = new RawClient(t, address);
+  const received = await answersOf(same.receive(receiveRequest('g', 'T', { longPollingTimeout: timeOf(5_000) })));
+  assert.deepEqual([statusOf(received), bodiesOf(received)], [Code.OK, ['pulled']]);
 });

@@ -1,4 +1,5 @@
 import {
+  type BrokerContext,
   lmqOf,
   ORDER_REVIVE_QUEUE,
   type PopAsker,
@@ -10,7 +11,7 @@ import {
 import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
 import type { Call } from '../call.ts';
 import { attemptsOf, isLiteConsumer } from '../clients/settings.ts';
-import { subscriptionOf } from '../clients/subscriptions.ts';
+import { subscriptionOf, tagsOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
 import { rules } from '../limits.ts';
 import { messageIdOf, toClient } from '../messages/to-client.ts';
@@ -20,13 +21,9 @@ import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import { Code, type Message, type ReceiveMessageRequest, type ReceiveMessageResponse } from '../wire/messages.ts';
 import { millisecondsOf, timeOf } from '../wire/times.ts';
+import type { AnswerStream } from './answer-stream.ts';
 import { forwardToDeadLetters } from './dead-letters.ts';
-
-/** The client's side of a call that is answered with a stream. */
-export interface AnswerStream<Answer> {
-  /** Resolves when the client has room for more; rejects when it takes nothing any more. */
-  write(answer: Answer): Promise<void>;
-}
+import { RoomClaim } from './room-claim.ts';
 
 /** One message on its way to a consumer. */
 interface Outgoing {
@@ -225,8 +222,9 @@ function outgoing(
   return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
 }
 
-const messageOf = async ({ bodies }: ProxyContext, one: Outgoing, invisibleMs: number): Promise<Message> => {
-  const { message, receipt, attempt } = one;
+const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing, invisibleMs: number): Promise<Message> => {
+  const { receipt, attempt } = one;
+  const message = logical(broker, one);
   const body = await bodies.open(message.body, message.sysFlag);
   const receiptHandle = receiptText(
     { handle: { ...receipt.handle, ...placeOf(receipt) }, orderCount: 0 },
@@ -234,6 +232,16 @@ const messageOf = async ({ bodies }: ProxyContext, one: Outgoing, invisibleMs: n
   );
   return toClient(message, body, { receiptHandle, attempt, invisibleMs });
 };
+
+/** A message of a static topic has the numbers of its logical queue; its receipt has the broker's. */
+function logical(
+  { staticTopics }: Pick<BrokerContext, 'staticTopics'>,
+  { message, receipt }: Outgoing,
+): DecodedMessage {
+  const queue = staticTopics.logical(receipt.topic, receipt.queueId);
+  if (queue === undefined) return message;
+  return { ...message, queueId: queue.globalId, queueOffset: message.queueOffset + queue.delta };
+}
 
 const placeOf = ({ topic, queueId, queueOffset }: Receipt) => ({ topic, queueId, queueOffset });
 
@@ -248,7 +256,7 @@ async function wantedOf(
   call: Call,
 ): Promise<Outgoing[]> {
   const { broker } = proxy;
-  const tags = pop.expressionType === 'TAG' && pop.expression !== '*' ? tagsOf(pop.expression ?? '') : undefined;
+  const tags = tagsOf(pop.expressionType, pop.expression);
   const group = broker.groups.preview(pop.group);
   const attempts = group === undefined ? Number.POSITIVE_INFINITY : attemptsOf(group);
   const wanted: Outgoing[] = [];
@@ -266,14 +274,6 @@ async function wantedOf(
   return wanted;
 }
 
-const tagsOf = (expression: string): Set<string> =>
-  new Set(
-    expression
-      .split('||')
-      .map((tag) => tag.trim())
-      .filter((tag) => tag !== ''),
-  );
-
 /** The client did not take them: others get them in a moment. */
 async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise<void> {
   for (const { receipt, message } of left) {
@@ -287,32 +287,7 @@ async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise
   }
 }
 
-/** Room for the answer to one call, given back when it has been written. */
-class RoomAsker implements PopAsker {
-  readonly #proxy: ProxyContext;
-  readonly #call: Call;
-  #bytes = 0;
-
-  constructor(proxy: ProxyContext, call: Call) {
-    this.#proxy = proxy;
-    this.#call = call;
-  }
-
-  reserve(bytes: number): Promise<void> | undefined {
-    const waits = this.#proxy.room.take(bytes, this.#call.caller.signal);
-    if (waits === undefined) {
-      this.#bytes += bytes;
-      return undefined;
-    }
-    return waits.then(() => {
-      this.#bytes += bytes;
-    });
-  }
-
-  unreserve(): void {
-    if (this.#bytes > 0) this.#proxy.room.give(this.#bytes);
-    this.#bytes = 0;
-  }
-
+/** Room for the records of a pop. */
+class RoomAsker extends RoomClaim implements PopAsker {
   held(): void {}
 }

@@ -87,6 +87,8 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   const size = (value: string): string => (isNumber(value) ? bytes(Number(value)) : value);
   const count = (value: string): string => (isNumber(value) ? grouped(Number(value)) : value);
   add('gRPC proxy', 'proxyAddress', (value) => `${value}  ${count(info.proxyClients ?? '0')} clients`);
+  const calls = callsText(info);
+  if (calls !== '') rows.push(['gRPC calls', calls]);
   add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
   add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);
@@ -116,6 +118,18 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('put a second', 'putTps', rates);
   add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
+}
+
+/** `SendMessage 1,204, AckMessage 3 (1 failed)`: of each method that was called. */
+function callsText(info: RuntimeInfo): string {
+  const methods: string[] = [];
+  for (const [key, total] of Object.entries(info)) {
+    const [, method] = /^proxy(\w+)Total$/.exec(key) ?? [];
+    if (method === undefined || method.endsWith('Failed') || !isNumber(total)) continue;
+    const failed = Number(info[`proxy${method}FailedTotal`] ?? 0);
+    methods.push(`${method} ${grouped(Number(total))}${failed > 0 ? ` (${grouped(failed)} failed)` : ''}`);
+  }
+  return methods.join(', ');
 }
 
 const isNumber = (value: string): boolean => /^-?\d+(\.\d+)?$/.test(value);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { BrokerOptions } from '@vernier/broker';
 import { brokerKeys, resolveTls, roleKeys, type TlsConfig, type TlsSettings, tlsKeys } from '@vernier/broker/internal';
 import { type MetricsConfig, metricsKeys } from '@vernier/metrics';
+import { limitsOf, type ProxyLimits, proxyKeys } from '@vernier/proxy';
 import type { MessageStoreOptions } from '@vernier/store';
 import {
   type ConfigValue,
@@ -21,6 +22,8 @@ export interface Settings {
   broker: BrokerOptions;
   metrics: Partial<MetricsConfig>;
   tls: TlsSettings;
+  /** Of the gRPC proxy. */
+  proxy: Partial<ProxyLimits>;
   /** Keys of the config file that nothing here reads, in the file's order. */
   unknownKeys: string[];
 }
@@ -38,12 +41,13 @@ export interface SettingsSources {
 
 export const DEFAULT_DATA_DIR = './vernier-data';
 
-const specs = new Map<string, { owner: 'store' | 'broker' | 'metrics' | 'role' | 'tls'; spec: KeySpec }>();
+const specs = new Map<string, { owner: 'store' | 'broker' | 'metrics' | 'role' | 'tls' | 'proxy'; spec: KeySpec }>();
 for (const [key, spec] of Object.entries(storeKeys)) specs.set(key, { owner: 'store', spec });
 for (const [key, spec] of Object.entries(brokerKeys)) specs.set(key, { owner: 'broker', spec });
 for (const [key, spec] of Object.entries(metricsKeys)) specs.set(key, { owner: 'metrics', spec });
 for (const [key, spec] of Object.entries(roleKeys)) specs.set(key, { owner: 'role', spec });
 for (const [key, spec] of Object.entries(tlsKeys)) specs.set(key, { owner: 'tls', spec });
+for (const [key, spec] of Object.entries(proxyKeys)) specs.set(key, { owner: 'proxy', spec });
 
 export const knownKeys: ReadonlySet<string> = new Set(specs.keys());
 
@@ -66,6 +70,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
   const store: Record<string, ConfigValue> = {};
   const broker: Record<string, ConfigValue> = {};
   const metrics: Record<string, ConfigValue> = {};
+  const proxy: Record<string, ConfigValue> = {};
   const tls: Partial<TlsConfig> = {};
   for (const assignment of [...fromFile, ...fromTlsFile, ...typed]) {
     const known = specs.get(assignment.key);
@@ -81,6 +86,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     else if (known.owner === 'broker') broker[assignment.key] = parsed.value;
     else if (known.owner === 'metrics') metrics[assignment.key] = parsed.value;
     else if (known.owner === 'tls') Object.assign(tls, { [assignment.key]: parsed.value });
+    else if (known.owner === 'proxy') proxy[assignment.key] = parsed.value;
   }
   if (problems.length > 0) {
     throw new CliError('CLI_CONFIG_INVALID', problems.join('\n'), { problems });
@@ -101,6 +107,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     broker: broker as BrokerOptions,
     metrics: metrics as Partial<MetricsConfig>,
     tls: settingsOfTls(tls),
+    proxy: limitsOf(proxy),
     unknownKeys,
   };
 }

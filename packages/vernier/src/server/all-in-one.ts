@@ -129,7 +129,10 @@ async function startWith(options: AllInOneOptions, identities: Identities): Prom
   const proxy =
     proxyPort === undefined
       ? undefined
-      : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls: identities.proxy, logger });
+      : new GrpcProxy({
+          ...{ host: config.bindAddress, port: proxyPort, tls: identities.proxy, logger },
+          limits: settings.proxy,
+        });
   try {
     await proxy?.listen();
   } catch (error) {
