@@ -82,7 +82,7 @@ async function sendOne(proxy: ProxyContext, call: Call, topic: string, taken: Fr
   const isHalf = taken.type === 'TRANSACTION';
   // Also when nobody knows whether it is on disk: its producer may end it all the same.
   if (isHalf) halves.add(topic, taken.messageId, outcome);
-  return entryOf(proxy, outcome, taken.messageId, isHalf, outcome.queueOffset);
+  return entryOf(proxy, outcome, taken.messageId, outcome.queueOffset);
 }
 
 async function sendBatch(
@@ -112,7 +112,7 @@ async function sendBatch(
   const outcome = await proxy.broker.put.putBatch<PutOutcome>(batch, call.caller, 'client', (value) => value);
   if (outcome instanceof Refusal) throw refusal(outcome);
   return taken.map(({ messageId }, index) =>
-    entryOf(proxy, outcome, messageId, false, outcome.queueOffset + (outcome.isInnerBatch ? 0 : index)),
+    entryOf(proxy, outcome, messageId, outcome.queueOffset + (outcome.isInnerBatch ? 0 : index)),
   );
 }
 
@@ -136,13 +136,7 @@ const refusal = (outcome: Refusal): StatusError => {
   return new StatusError(code as Code, message as string);
 };
 
-function entryOf(
-  { broker }: ProxyContext,
-  stored: Stored,
-  messageId: string,
-  isHalf: boolean,
-  offset: number,
-): SendResultEntry {
+function entryOf({ broker }: ProxyContext, stored: Stored, messageId: string, offset: number): SendResultEntry {
   const failed = (code: Code, name: string): SendResultEntry => ({
     status: { code, message: `send message failed, sendStatus=${name}` },
   });
@@ -157,7 +151,8 @@ function entryOf(
       return {
         status: OK,
         messageId,
-        transactionId: isHalf ? messageId : '',
+        // Also of a message that is in no transaction, as in RocketMQ.
+        transactionId: messageId,
         offset,
         recallHandle: recallHandleOf(stored, broker.config.brokerName) ?? '',
       };
