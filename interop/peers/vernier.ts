@@ -85,13 +85,7 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
   };
 }
 
-export interface VernierPeer extends BrokerPeer {
-  log(): string;
-  /** host:port for clients of gRPC; empty without a proxy. */
-  readonly proxyAddr: string;
-}
-
-export async function startVernier(options: VernierOptions): Promise<VernierPeer> {
+export async function startVernier(options: VernierOptions): Promise<BrokerPeer> {
   const home = mkdtempSync(join(tmpdir(), 'vernier-interop-'));
   const storeDir = options.storeDir ?? join(home, 'store');
   const settings = {
