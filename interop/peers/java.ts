@@ -14,7 +14,7 @@ export const cacheFolder = join(repositoryRoot, '.cache', 'interop');
 const javaFolder = join(repositoryRoot, 'interop', 'java');
 
 /** The Apache releases that interop/java names, one folder with a pom.xml each. */
-export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7' | '4.2.0' | 'grpc-5.0.8';
+export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7' | '4.2.0' | 'grpc-5.0.8' | 'proxy-5.5.0';
 
 /** A folder of Java sources of ours under interop/java: `client` is the messaging peer, `store` the store exchange,
  * `admin` is mqadmin, `filter` is RocketMQ's SQL92 filter, `grpc` is a client of the gRPC protocol. */

@@ -1,5 +1,6 @@
 import {
   type BrokerContext,
+  isReadable,
   lmqOf,
   ORDER_REVIVE_QUEUE,
   type PopAsker,
@@ -151,6 +152,10 @@ function popOf(proxy: ProxyContext, request: ReceiveMessageRequest, call: Call):
   if (request.autoRenew === true) invisibleMs = rules.renewedInvisibleMs;
   else checkInvisibleTime(invisibleMs, rules.invisibleMsMin);
   const { subString, expressionType } = subscriptionOf(topic, request.filterExpression, 0);
+  const config = broker.topics.select(topic);
+  if (config !== undefined && (!isReadable(config.perm) || config.readQueueNums === 0)) {
+    throw new StatusError(Code.FORBIDDEN, 'no readable queue');
+  }
   const batchSize = request.batchSize ?? 0;
   if (batchSize < 1) throw new StatusError(Code.BAD_REQUEST, `batch size ${batchSize}: allowed are 1 and more`);
   return {
@@ -196,7 +201,7 @@ async function answer(
   try {
     await stream.write({ status: OK });
     for (const one of wanted) {
-      const message = await messageOf(proxy, one, pop.invisibleMs);
+      const message = await messageOf(proxy, one);
       if (request.autoRenew === true) {
         proxy.renewals.add(call.clientId, one.receipt, one.message.reconsumeTimes);
       }
@@ -222,7 +227,7 @@ function outgoing(
   return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
 }
 
-const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing, invisibleMs: number): Promise<Message> => {
+const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing): Promise<Message> => {
   const { receipt, attempt } = one;
   const message = logical(broker, one);
   const body = await bodies.open(message.body, message.sysFlag);
@@ -230,7 +235,7 @@ const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing, invisi
     { handle: { ...receipt.handle, ...placeOf(receipt) }, orderCount: 0 },
     receipt.logOffset,
   );
-  return toClient(message, body, { receiptHandle, attempt, invisibleMs });
+  return toClient(message, body, { receiptHandle, attempt });
 };
 
 /** A message of a static topic has the numbers of its logical queue; its receipt has the broker's. */

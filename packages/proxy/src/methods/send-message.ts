@@ -87,7 +87,7 @@ async function sendOne(proxy: ProxyContext, call: Call, topic: string, taken: Fr
   // By the number that a half has it is ended; one that waits for its time stands elsewhere until then.
   const isElsewhere = isHalf || taken.type === 'DELAY';
   const offset = outcome.queueOffset + (isElsewhere ? 0 : deltaOf(target, topic, outcome));
-  return entryOf(proxy, outcome, taken.messageId, isHalf, offset);
+  return entryOf(proxy, outcome, taken.messageId, offset);
 }
 
 async function sendBatch(
@@ -120,7 +120,7 @@ async function sendBatch(
   if (outcome instanceof Refusal) throw refusal(outcome);
   const offset = outcome.queueOffset + deltaOf(target, topic, outcome);
   return taken.map(({ messageId }, index) =>
-    entryOf(proxy, outcome, messageId, false, offset + (outcome.isInnerBatch ? 0 : index)),
+    entryOf(proxy, outcome, messageId, offset + (outcome.isInnerBatch ? 0 : index)),
   );
 }
 
@@ -167,13 +167,7 @@ const refusal = (outcome: Refusal): StatusError => {
   return new StatusError(code as Code, message as string);
 };
 
-function entryOf(
-  { broker }: ProxyContext,
-  stored: Stored,
-  messageId: string,
-  isHalf: boolean,
-  offset: number,
-): SendResultEntry {
+function entryOf({ broker }: ProxyContext, stored: Stored, messageId: string, offset: number): SendResultEntry {
   const failed = (code: Code, name: string): SendResultEntry => ({
     status: { code, message: `send message failed, sendStatus=${name}` },
   });
@@ -188,7 +182,8 @@ function entryOf(
       return {
         status: OK,
         messageId,
-        transactionId: isHalf ? messageId : '',
+        // Also of a message that is in no transaction, as in RocketMQ.
+        transactionId: messageId,
         offset,
         recallHandle: recallHandleOf(stored, broker.config.brokerName) ?? '',
       };

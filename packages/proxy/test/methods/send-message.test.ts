@@ -16,7 +16,7 @@ test('send: stored as RocketMQ’s proxy stores it, and answered with id and off
   const [entry] = response.entries!;
   assert.deepEqual(
     { ...entry, status: entry!.status?.code },
-    { status: Code.OK, messageId: 'M0000', transactionId: '', offset: 0, recallHandle: '' },
+    { status: Code.OK, messageId: 'M0000', transactionId: 'M0000', offset: 0, recallHandle: '' },
   );
   const [stored] = await machine.stored('T');
   assert.equal(stored!.body.toString(), 'hello');
