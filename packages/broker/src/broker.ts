@@ -284,6 +284,10 @@ export class Broker extends EventEmitter<BrokerEvents> {
     }
     this.#server.on('close', (connection) => callers.closed(connection));
     this.#guard(context, callers);
+    context.reports.add(() => ({
+      tlsHandshakes: String(this.#server.tls.pending),
+      tlsBytes: String(this.#server.tls.usedBytes),
+    }));
     startServices(context);
     context.store.on('failed', (cause) => {
       this.#logger.error({ err: cause }, `the store is read-only from here on: ${cause.message}`);

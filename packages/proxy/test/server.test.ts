@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { type ChannelCredentials, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { ServerIdentity } from '@vernier/remoting';
+import { Authority, writeIssued } from '../../../test/support/certificates.ts';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
+import { ManualClock } from '../../remoting/test/support/manual-clock.ts';
 import { GrpcProxy } from '../src/index.ts';
 import { SERVICE } from '../src/methods/index.ts';
 import {
@@ -223,6 +225,39 @@ test('server: TLS and plaintext share the port; the certificate is kept from one
   const strict = new RawClient(t, second.endpoint, 'strict', credentials.createSsl());
   assert.equal((await failed(strict.route('T'))).code, GrpcStatus.UNAVAILABLE, 'nobody vouches for it');
   assert.equal((await again.route('T')).status?.code, Code.OK);
+});
+
+test('server: TLS may be all there is, for clients with a certificate, and renewed files count for the next one', async (t) => {
+  const folder = await temporaryFolder(t, 'tls');
+  const authority = await Authority.create();
+  const trustCertPath = join(folder, 'authority.pem');
+  writeFileSync(trustCertPath, authority.certificate);
+  const paths = writeIssued(folder, 'server', await authority.issue('server'));
+  const clock = new ManualClock();
+  const asked = { clientAuth: 'require', verifyClients: true, trustCertPath, clock } as const;
+  const identity = new ServerIdentity({ mode: 'enforcing', ...paths, ...asked });
+  await identity.open();
+  cleanUp(t, () => identity.close());
+  const { endpoint } = await startProxy(t, { proxy: { tls: identity } });
+  const { certificate, key } = await authority.issue('client');
+  const ca = Buffer.from(authority.certificate);
+  const own = (): ChannelCredentials => credentials.createSsl(ca, Buffer.from(key), Buffer.from(certificate));
+  const known = new RawClient(t, endpoint, 'known', own());
+  assert.equal((await known.route('T')).status?.code, Code.OK);
+  for (const [who, trust] of [
+    ['plain', credentials.createInsecure()],
+    ['nobody', credentials.createSsl(ca)],
+  ] as const) {
+    assert.equal((await failed(new RawClient(t, endpoint, who, trust).route('T'))).code, GrpcStatus.UNAVAILABLE, who);
+  }
+  writeIssued(folder, 'server', await authority.issue('renewed', { names: ['renewed.example'] }));
+  for (let look = 0; look < 2; look++) {
+    clock.advance(1_000);
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const next = new RawClient(t, endpoint, 'next', own());
+  assert.match((await failed(next.route('T'))).details, /ALTNAME_INVALID/);
+  assert.equal((await known.route('T')).status?.code, Code.OK, 'a connection that is there goes on');
 });
 
 test('server: a handshake that is none, or stops half way, ends alone', async (t) => {

@@ -225,4 +225,4 @@ export {
   type TlsMode,
 } from './tls/server-identity.ts';
 export { SourceLog } from './tls/source-log.ts';
-export { defaultTlsLimits, type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';
+export { type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';

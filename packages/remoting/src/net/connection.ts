@@ -260,7 +260,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (this.#closed) return void stream.destroy();
     this.isSecure = true;
     this.#socket = stream;
-    this.#outgoing.socket = stream;
+    this.#outgoing.use(stream);
     stream.pause();
     this.#listen(stream);
     this.resumeReading(PauseReason.HANDSHAKE);

@@ -42,8 +42,9 @@ const MARK_MIN = 64 * 1024;
  * reserves room for it first.
  */
 export class Outgoing implements Writer {
-  /** Another one once a TLS handshake is done; nothing has been written by then. */
-  socket: Duplex;
+  #socket: Duplex;
+  /** Given with the last piece of a write to a socket that never takes it at once: TLS. Nothing else tells that it has. */
+  #whenTaken: (() => void) | undefined;
   readonly #owner: OutgoingOwner;
   readonly #encoder: FrameEncoder;
   readonly #frameBytesMax: number;
@@ -72,21 +73,28 @@ export class Outgoing implements Writer {
     budget: ByteBudget,
   ) {
     this.#owner = owner;
-    this.socket = socket;
+    this.#socket = socket;
+    this.use(socket);
     this.#encoder = encoder;
     this.#frameBytesMax = limits.frameBytesMax;
     this.#pauseBytes = limits.outgoingBytesPause;
     this.#budget = budget;
   }
 
+  /** Writes to `socket` from here on. Nothing has been written to the one before. */
+  use(socket: Duplex): void {
+    this.#socket = socket;
+    this.#whenTaken = 'encrypted' in socket ? this.#onTaken : undefined;
+  }
+
   /** Bytes that the kernel has not taken yet. */
   get bytes(): number {
-    return this.#queuedBytes + this.#backlogBytes + this.socket.writableLength;
+    return this.#queuedBytes + this.#backlogBytes + this.#socket.writableLength;
   }
 
   /** Bytes that the kernel has taken since the connection began. */
   get takenBytes(): number {
-    return this.#handedBytes - this.#backlogBytes - this.socket.writableLength;
+    return this.#handedBytes - this.#backlogBytes - this.#socket.writableLength;
   }
 
   /**
@@ -166,7 +174,7 @@ export class Outgoing implements Writer {
   /** Hands over all that waits, for a socket that is about to be ended. */
   finish(): void {
     this.flush();
-    for (const piece of this.#backlog) this.socket.write(piece);
+    for (const piece of this.#backlog) this.#socket.write(piece);
     this.#backlog = [];
     this.#backlogBytes = 0;
   }
@@ -192,16 +200,18 @@ export class Outgoing implements Writer {
     let bytes = 0;
     for (const piece of pieces) bytes += piece.length;
     this.#handedBytes += bytes;
-    const socket = this.socket;
+    const socket = this.#socket;
     if (this.#backlogBytes > 0 || bytes > STAGE_BYTES) {
       for (const piece of pieces) this.#backlog.push(piece);
       this.#backlogBytes += bytes;
       this.#pump();
     } else if (pieces.length === 1) {
-      socket.write(pieces[0]);
+      socket.write(pieces[0], this.#whenTaken);
     } else if (pieces.length > 1) {
+      const last = pieces.length - 1;
       socket.cork();
-      for (const piece of pieces) socket.write(piece);
+      for (let index = 0; index < last; index++) socket.write(pieces[index]);
+      socket.write(pieces[last], this.#whenTaken);
       socket.uncork();
     }
     // With nothing left in the stream the kernel has taken all of it, and the slab is free again.
@@ -223,7 +233,7 @@ export class Outgoing implements Writer {
 
   /** Gives the socket of the backlog what it may have. */
   #pump(): void {
-    const socket = this.socket;
+    const socket = this.#socket;
     while (this.#backlogBytes > 0 && socket.writableLength === 0 && !this.#closed) {
       let room = STAGE_BYTES;
       let index = 0;

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { errorText } from '../error-text.ts';
 import { ByteBudget } from '../net/byte-budget.ts';
 import { type Deadline, Deadlines } from '../net/deadlines.ts';
+import { limitsFrom, memoryBytes } from '../net/limits.ts';
 import { Slices } from '../net/slices.ts';
 import type { SecureServer } from './secure-server.ts';
 import type { ServerIdentity } from './server-identity.ts';
@@ -17,17 +18,19 @@ export interface TlsLimits {
   handshakesMax: number;
   /** From the first byte to the end of the handshake, d=10,000. */
   handshakeTimeoutMs: number;
-  /** What TLS holds for all connections, d=512 MiB; TLS_CONNECTION_BYTES each. Further ones are closed. */
+  /** What TLS holds for all connections, d=an eighth of the memory, at most 3 GiB; TLS_CONNECTION_BYTES each. More are closed. */
   tlsBytesMax: number;
 }
 
-export const defaultTlsLimits: TlsLimits = {
-  handshakesMax: 256,
-  handshakeTimeoutMs: 10_000,
-  tlsBytesMax: 512 * 1024 * 1024,
-};
+export function defaultTlsLimits(): TlsLimits {
+  return {
+    handshakesMax: 256,
+    handshakeTimeoutMs: 10_000,
+    tlsBytesMax: Math.min(3 * 1024 * 1024 * 1024, Math.floor(memoryBytes() / 8)),
+  };
+}
 
-/** What a connection holds for its keys, its records and the stream above it. */
+/** What a connection holds for its keys, its records and the stream above it: some 44 KiB after a handshake. */
 export const TLS_CONNECTION_BYTES = 64 * 1024;
 
 /** Begun in one turn of the event loop: each is up to some milliseconds of arithmetic that nobody else gets past. */
@@ -81,7 +84,7 @@ export class TlsDoor {
   ) {
     this.identity = identity;
     this.#alpn = options.alpn ?? [];
-    this.#limits = { ...defaultTlsLimits, ...options.limits };
+    this.#limits = limitsFrom(defaultTlsLimits(), options.limits ?? {});
     this.#deadlines = new Deadlines(options.clock ?? systemClock);
     this.#memory = new ByteBudget(this.#limits.tlsBytesMax);
   }

@@ -117,18 +117,28 @@ test('server identity: another authority for clients counts for the next one', a
   const options = { ...own, trustCertPath, clientAuth: 'require', verifyClients: true, clock } as const;
   const { port, server } = await serveTls(t, options);
   const [known, other] = [await papers.issue('known'), await others.issue('other')];
-  const isIn = async ({ certPath, keyPath }: { certPath: string; keyPath: string }): Promise<boolean> => {
-    const shown = { cert: readFileSync(certPath), key: readFileSync(keyPath) };
+  let ticket: Buffer | undefined;
+  const isIn = async (
+    { certPath, keyPath }: { certPath: string; keyPath: string },
+    session?: Buffer,
+  ): Promise<boolean> => {
+    const shown = { cert: readFileSync(certPath), key: readFileSync(keyPath), ...(session && { session }) };
     const socket = await connectTls(t, port, shown).catch(() => undefined);
     if (socket === undefined) return false;
+    socket.on('session', (given: Buffer) => {
+      ticket = given;
+    });
     socket.write(encodeFrame(createRequest(ECHO)));
     return Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)]).finally(() =>
       socket.destroy(),
     );
   };
-  assert.deepEqual([await isIn(known), await isIn(other)], [true, false]);
+  assert.equal(await isIn(other), false);
+  assert.equal(await isIn(known), true);
+  const ofKnown = await until(() => ticket);
+  assert.equal(await isIn(known, ofKnown), true);
   writeFileSync(trustCertPath, others.authority.certificate);
   for (let time = 0; time < 2; time++) await look(clock);
-  assert.deepEqual([await isIn(known), await isIn(other)], [false, true]);
+  assert.deepEqual([await isIn(known), await isIn(known, ofKnown), await isIn(other)], [false, false, true]);
   await until(() => server.connections.size === 0);
 });

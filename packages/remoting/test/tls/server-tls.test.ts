@@ -32,6 +32,7 @@ test('server tls: plaintext and TLS share the port, and each gets what it sent',
     assert.equal(Buffer.from(answer.body!).toString(), `${index}`);
   }
   assert.equal(server.connections.size, 2);
+  await until(() => server.budgets.answers.used === 0);
   assert.equal(server.tls.pending, 0);
   assert.ok(server.tls.usedBytes > 0);
   await secure.close();
@@ -246,7 +247,8 @@ test('server tls: a shutdown lets answers leave by TLS, and closes handshakes th
   const gone = once(half.resume(), 'close');
   half.write((await clientHello()).subarray(0, 50));
   await until(() => server.tls.pending === 1);
-  const stopped = server.shutdown(5_000);
+  // Nothing waits for the end of this time.
+  const stopped = server.shutdown(600_000);
   await gone;
   gate.open();
   assert.equal(Buffer.from((await waiting).body!).toString(), 'answered');
