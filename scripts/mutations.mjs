@@ -53,7 +53,7 @@ function prepare(name, mutation) {
   // The copied broker has to find the copied store.
   const modules = join(copy, 'node_modules', '@vernier');
   mkdirSync(modules, { recursive: true });
-  for (const part of ['store', 'broker', 'torture', 'proxy']) {
+  for (const part of ['store', 'broker', 'torture', 'proxy', 'metrics', 'vernier']) {
     for (const what of ['src', 'test', 'package.json'])
       cpSync(join(packages, part, what), join(copy, part, what), { recursive: true });
     symlinkSync(join('..', '..', part), join(modules, part), 'junction');

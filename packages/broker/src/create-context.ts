@@ -194,6 +194,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   if (meterBudget !== undefined) stats.meters = new MessageMeters(parts.meters!.seriesMax, meterBudget);
   timers.onChange = (topic, value) =>
     stats.meters?.countEvent(value > 0 ? 'timerEnqueued' : 'timerDequeued', topic, '', Math.abs(value));
+  timers.onDelay = (topic, ms) => stats.meters?.noteDelay(topic, ms / 1_000);
   const levels = new DelayLevels(store.config.messageDelayLevel);
   const putHooks = [new DelayLevelHook(levels, store, logger), new TimerHook(config, store, clock)];
   const { host, storeHost, address } = hosts;

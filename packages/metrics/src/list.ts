@@ -119,6 +119,12 @@ const table = {
   rocketmq_timing_messages: spec('gauge', '', `${STORAGE} topic`, 'Messages that wait for their time.'),
   rocketmq_timer_enqueue_total: spec('counter', '', `${STORAGE} topic`, 'Messages that began to wait.'),
   rocketmq_timer_dequeue_total: spec('counter', '', `${STORAGE} topic`, 'Messages whose wait ended.'),
+  rocketmq_delay_message_latency: spec(
+    'histogram',
+    'seconds',
+    `${STORAGE} topic`,
+    'How long messages are to wait, from their birth to their time.',
+  ),
   // POP.
   rocketmq_pop_revive_lag: spec(
     'gauge',

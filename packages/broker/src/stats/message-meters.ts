@@ -17,6 +17,8 @@ export const MessageTypeIndex = { NORMAL: 0, FIFO: 1, DELAY: 2, TRANSACTION: 3 }
 export const MESSAGE_SIZE_BOUNDS = [1_024, 4_096, 524_288, 1_048_576, 2_097_152, 4_194_304] as const;
 /** Upper bounds in seconds between a half's birth and its commit. */
 export const FINISH_LATENCY_BOUNDS_S = [5, 60, 600, 3_600, 43_200, 86_400] as const;
+/** Upper bounds in seconds of how long timed messages are to wait. */
+export const DELAY_BOUNDS_S = [60, 600, 3_600, 43_200, 86_400, 259_200] as const;
 
 /** Counts of classes, one more than there are bounds, and the sum of what was counted. */
 export class MeterHistogram {
@@ -63,7 +65,7 @@ export interface EventMeter {
   /** Empty where the event has no group. */
   readonly group: string;
   count: number;
-  /** Of commits: seconds since the half's birth. */
+  /** Of commits: seconds since the half's birth; of timed messages: seconds from their birth to their time. */
   latency: MeterHistogram | undefined;
 }
 
@@ -127,8 +129,14 @@ export class MessageMeters {
     const row = this.#eventRow('commits', topic, '');
     row.count++;
     row.latency ??= new MeterHistogram(FINISH_LATENCY_BOUNDS_S);
-    // A producer's clock may be ahead.
-    row.latency.add(Math.max(0, Math.floor(latencySeconds)));
+    row.latency.add(wholeSeconds(latencySeconds));
+  }
+
+  /** A message that begins to wait, and for how long from its birth. It is counted by `countEvent`. */
+  noteDelay(topic: string, seconds: number): void {
+    const row = this.#eventRow('timerEnqueued', topic, '');
+    row.latency ??= new MeterHistogram(DELAY_BOUNDS_S);
+    row.latency.add(wholeSeconds(seconds));
   }
 
   *in(): Iterable<InMeter> {
@@ -235,6 +243,9 @@ export class MessageMeters {
     }
   }
 }
+
+/** A producer's clock may be ahead. */
+const wholeSeconds = (seconds: number): number => Math.max(0, Math.floor(seconds));
 
 const outBytes = (topic: string, group: string): number => OUT_BYTES + textBytes(topic) + textBytes(group);
 const eventBytes = (topic: string, group: string): number => EVENT_BYTES + 2 * textBytes(topic) + 2 * textBytes(group);

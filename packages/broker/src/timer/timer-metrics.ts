@@ -21,6 +21,8 @@ export class TimerMetrics {
   readonly #topics = new Map<string, Metric>();
   /** Told of each change: so many more messages wait, or fewer. */
   onChange: (topic: string, value: number) => void = () => {};
+  /** Told of each message that begins to wait: milliseconds from its birth to its time. */
+  onDelay: (topic: string, ms: number) => void = () => {};
 
   /** `changed` is called after each change: the table has to be saved. */
   constructor(now: () => number, changed: () => void) {

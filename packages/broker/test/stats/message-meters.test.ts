@@ -127,6 +127,24 @@ test('meters: a broker counts by type what clients send, and neither retries nor
   await broker.stop();
 });
 
+test('meters: what waits for a time, for how long, and what is done waiting', async () => {
+  const broker = await MachineBroker.start({ meters: LARGE });
+  const bornTimestamp = broker.machine.scheduler.now();
+  await broker.send('T', 'later', property('TIMER_DELAY_SEC', '100'), { bornTimestamp });
+  await broker.machine.advance(5_000);
+  const of = broker.context.stats.meters!;
+  const [enqueued] = [...of.events('timerEnqueued')];
+  assert.deepEqual([enqueued!.topic, enqueued!.count], ['T', 1]);
+  assert.deepEqual(enqueued!.latency!.counts, [0, 1, 0, 0, 0, 0, 0], 'above a minute, at most ten');
+  assert.deepEqual([...of.events('timerDequeued')], []);
+  await broker.machine.advance(110_000);
+  assert.deepEqual(
+    [...of.events('timerDequeued')].map(({ topic, count }) => [topic, count]),
+    [['T', 1]],
+  );
+  await broker.stop();
+});
+
 test('meters: without an exporter there are none', async () => {
   const broker = await MachineBroker.start();
   await broker.send('T', 'a');

@@ -61,6 +61,11 @@ export function messageSource({ broker }: SourceParts): Source {
         if (latency === undefined) continue;
         into.observe('rocketmq_finish_message_latency', histogram(latency), topic === undefined ? OVERFLOW : { topic });
       }
+      for (const { topic, latency } of meters.events('timerEnqueued')) {
+        if (latency === undefined) continue;
+        const labels = topic === undefined ? { ...STORAGE, ...OVERFLOW } : { ...STORAGE, topic };
+        into.observe('rocketmq_delay_message_latency', histogram(latency), labels);
+      }
       usedMs = slices.usedMs;
     },
   };
