@@ -140,8 +140,9 @@ export class PopGroup {
     // batch, an ack of the message at which the group stands counts whatever it was given by; and handles of two deliveries in
     // one millisecond are the same.
     const batch = this.batches.get(held.queueId);
-    const isAsNow = batch === undefined || batch.some((one) => one.sent === sent && isOfOneTime(one, held));
-    const mayCount = this.isOrdered && isAsNow;
+    const alike = batch?.find((one) => one.sent === sent && isOfOneTime(one, held));
+    if (alike !== undefined) alike.isAckSent = true;
+    const mayCount = this.isOrdered && (batch === undefined || alike !== undefined);
     const isOfNow = generation < 0 || generation === state.generation;
     if (state.ack === 'none' && (isOfNow || mayCount)) state.ack = 'unknown';
   }
