@@ -36,6 +36,17 @@ export const mutations = [
     },
   },
   {
+    name: 'each code that a client makes up has a series of its own',
+    package: 'remoting',
+    file: 'net/request-times.ts',
+    from: 'responseCode === ResponseCode.REQUEST_CODE_NOT_SUPPORTED ? UNKNOWN_REQUEST : requestCode',
+    to: 'responseCode < 0 ? UNKNOWN_REQUEST : requestCode',
+    test: {
+      file: 'packages/remoting/test/net/request-times.test.ts',
+      name: 'request times: codes that clients make up',
+    },
+  },
+  {
     name: 'an export looks up the age of every message',
     package: 'metrics',
     file: 'sources/lag.ts',

@@ -50,17 +50,15 @@ process.stdout.write(JSON.stringify(answer));
 /** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
 function prepare(name, mutation) {
   const copy = join(folder, name, 'packages');
-  // The copied broker has to find the copied store.
+  // The copied broker has to find the copied store; and what is broken is written to a copy, never through a link.
   const modules = join(copy, 'node_modules', '@vernier');
   mkdirSync(modules, { recursive: true });
-  for (const part of ['store', 'broker', 'torture', 'proxy', 'metrics', 'vernier']) {
+  for (const part of ['remoting', 'store', 'broker', 'doctor', 'torture', 'proxy', 'metrics', 'vernier']) {
     for (const what of ['src', 'test', 'package.json'])
       cpSync(join(packages, part, what), join(copy, part, what), { recursive: true });
     symlinkSync(join('..', '..', part), join(modules, part), 'junction');
   }
   cpSync(join(root, 'test', 'support'), join(folder, name, 'test', 'support'), { recursive: true });
-  // The support imports it by its path, as every test may; nothing in it is broken.
-  for (const part of ['remoting', 'doctor']) symlinkSync(join(packages, part), join(copy, part), 'junction');
   symlinkSync(join(packages, 'proxy', 'generated'), join(copy, 'proxy', 'generated'), 'junction');
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;

@@ -1,6 +1,10 @@
 // The dashboard, the alerts and their runbook name metrics that there are.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from '../support/clean-up.ts';
 import { alerts } from './monitoring/alerts.ts';
 import { faultsOf, series } from './monitoring/metric-names.ts';
 import { rows } from './monitoring/panels.ts';
@@ -34,4 +38,20 @@ test('monitoring: the runbook says of each alert what it means and what to do, a
     headings,
     alerts.map(({ name }) => name),
   );
+});
+
+const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8', timeout: 30_000 });
+const noSystemd = analyze('--version').status !== 0 && 'there is no systemd-analyze';
+
+test('monitoring: systemd has nothing to say of the unit, and counts it among the safe ones', {
+  skip: noSystemd,
+}, async (t) => {
+  const unit = join(await temporaryFolder(t, 'unit'), 'vernier.service');
+  // What it would start is not here.
+  writeFileSync(unit, read('docs/operations/vernier.service').replaceAll('/usr/bin/vernier', process.execPath));
+  const verified = analyze('verify', unit);
+  assert.deepEqual([verified.status, verified.stdout, verified.stderr], [0, '', '']);
+  const { stdout } = analyze('security', '--offline=true', '--no-pager', unit);
+  const [, exposure] = /Overall exposure level for vernier\.service: ([\d.]+)/.exec(stdout) ?? [];
+  assert.ok(Number(exposure) <= 1.5, `docs/guides/operations.md says 1.3: ${exposure}`);
 });
