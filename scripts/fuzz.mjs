@@ -17,6 +17,7 @@ const SHARES = {
   settings: 4,
   metadata: 2,
   pop: 3,
+  access: 5,
   timers: 2,
   selectors: 10,
   store: 1,

@@ -1,4 +1,5 @@
 import type { Target } from './target.ts';
+import { access } from './targets/access.ts';
 import { answers } from './targets/answers.ts';
 import { frames } from './targets/frames.ts';
 import { headers } from './targets/headers.ts';
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   settings,
   metadata,
   pop,
+  access,
   timers,
   store,
 ];
