@@ -163,6 +163,7 @@ function signedFrame(random: Random): RemotingCommand | undefined {
     request.extFields ??= {};
     request.extFields[random.pick([...FIELD_NAMES, 'Signature', 'AccessKey'])] = someText(random);
   }
+  if (random.chance(0.1)) request.body = damaged(random, random.pick([...requestBodies, ACL]));
   request.serializeType = code < 32_768 && random.chance(0.5) ? SerializeType.ROCKETMQ : SerializeType.JSON;
   let frame = Buffer.from(encodeFrame(request));
   if (random.chance(0.3)) frame = Buffer.from(mutate(random, frame));
