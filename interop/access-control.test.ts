@@ -4,13 +4,16 @@
  * differ, docs/compatibility.md says why.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
 import { brokerKind, startBroker } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import { type ClientPeer, startMqAdmin } from './peers/client-peer.ts';
-import { javaMissing } from './peers/java.ts';
+import { javaMissing, repositoryRoot } from './peers/java.ts';
 import { skipUnless } from './peers/suite.ts';
+import { startVernier, type VernierPeer, vernierBin } from './peers/vernier.ts';
 
 const NO_PERMISSION = 16;
 
@@ -279,6 +282,56 @@ describe(`access control with ${brokerKind}`, { skip: skipUnless(javaMissing()),
     assert.match(await mqadmin('listUser'), /^alice +alice-secret +Normal +enable/m);
     assert.equal((await ask('mallory', 30, { topic: 'orders', queueId: 0 })).code, NO_PERMISSION);
     assert.notEqual((await ask('mallory', 30, { topic: 'own', queueId: 0 })).code, NO_PERMISSION);
+  });
+});
+
+describe('access control with the client of gRPC for Node.js', { timeout: 120_000 }, () => {
+  let broker: VernierPeer;
+  before(async () => {
+    broker = await startVernier({
+      flushDiskType: 'SYNC_FLUSH',
+      proxy: true,
+      extraConfig: {
+        authenticationEnabled: true,
+        authorizationEnabled: true,
+        initAuthenticationUser: '{"username":"root","password":"root-secret"}',
+      },
+    });
+    const root = ['--namesrv', broker.namesrvAddr, '--access-key', 'root', '--secret-key', 'root-secret'];
+    for (const user of ['alice', 'mallory']) {
+      const made = spawnSync(process.execPath, [vernierBin, 'user', 'create', user, '--password-file', '-', ...root], {
+        input: `${user}-secret`,
+      });
+      assert.equal(made.status, 0, String(made.stderr));
+    }
+    const resources = ['--resource', 'Topic:hello-grpc', '--resource', 'Group:hello-grpc-listeners'];
+    const args = ['acl', 'create', 'alice', ...resources, '--actions', 'Pub,Sub', ...root];
+    const put = spawnSync(process.execPath, [vernierBin, ...args]);
+    assert.equal(put.status, 0, String(put.stderr));
+  });
+  after(() => broker?.stop());
+
+  const hello = (env: Record<string, string>) =>
+    spawnSync(process.execPath, [join(repositoryRoot, 'examples/clients/grpc-node/hello.mjs'), broker.proxyAddr], {
+      ...{ encoding: 'utf8', timeout: 30_000 },
+      env: { ...process.env, ...env },
+    });
+
+  it('a user that may sends and receives', () => {
+    const { stdout, status, stderr } = hello({ ACCESS_KEY: 'alice', SECRET_KEY: 'alice-secret' });
+    assert.deepEqual([stdout, status], ['got: hello\n', 0], stderr);
+  });
+
+  it('a user that may not, a false secret and nobody do not', () => {
+    for (const env of [
+      { ACCESS_KEY: 'mallory', SECRET_KEY: 'mallory-secret' },
+      { ACCESS_KEY: 'alice', SECRET_KEY: 'mallory-secret' },
+      {} as Record<string, string>,
+    ]) {
+      const { stdout, status } = hello(env);
+      assert.equal(stdout, '');
+      assert.notEqual(status, 0);
+    }
   });
 });
 
