@@ -18,6 +18,7 @@ const SHARES = {
   settings: 4,
   metadata: 2,
   pop: 3,
+  access: 5,
   timers: 2,
   grpc: 8,
   selectors: 10,

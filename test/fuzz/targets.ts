@@ -1,4 +1,5 @@
 import type { Target } from './target.ts';
+import { access } from './targets/access.ts';
 import { answers } from './targets/answers.ts';
 import { frames } from './targets/frames.ts';
 import { grpc } from './targets/grpc.ts';
@@ -25,6 +26,7 @@ export const targets: readonly Target[] = [
   settings,
   metadata,
   pop,
+  access,
   timers,
   store,
 ];

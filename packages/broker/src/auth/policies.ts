@@ -71,12 +71,12 @@ const shown = (text: string): string => JSON.stringify(text.length > SHOWN_MAX ?
 export interface EntryText {
   readonly resource: string;
   readonly actions: readonly string[];
-  readonly sourceIps: readonly string[];
+  readonly sourceIps?: readonly string[];
   readonly decision: string;
 }
 
 /** The entry, or what is wrong with it (RocketMQ AuthorizationMetadataManagerImpl.validate). */
-export function parseEntry({ resource, actions, sourceIps, decision }: EntryText): PolicyEntry | string {
+export function parseEntry({ resource, actions, sourceIps = [], decision }: EntryText): PolicyEntry | string {
   const pattern = parseResource(resource);
   if (typeof pattern === 'string') return pattern;
   if (actions.length === 0) return 'The actions is empty.';
@@ -102,7 +102,7 @@ export function parseEntry({ resource, actions, sourceIps, decision }: EntryText
 export const entryText = ({ pattern, actions, sourceIps, decision }: PolicyEntry): EntryText => ({
   resource: resourceText(pattern),
   actions,
-  sourceIps,
+  ...(sourceIps.length === 0 ? {} : { sourceIps }),
   decision,
 });
 

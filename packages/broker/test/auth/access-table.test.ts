@@ -46,7 +46,7 @@ test('access table: what was answered is there after a power cut, with its polic
       policies: [
         {
           policyType: 'Custom',
-          entries: [{ resource: 'Topic:T*', actions: ['Pub'], sourceIps: [], decision: 'Allow' }],
+          entries: [{ resource: 'Topic:T*', actions: ['Pub'], decision: 'Allow' }],
         },
       ],
     });

@@ -142,7 +142,7 @@ test('policies: what is wrong with an entry is said', () => {
   ];
   for (const [change, expected] of cases) assert.match(String(parseEntry({ ...good, ...change })), expected);
   assert.deepEqual(entryText(entry('topic:T', ['PUB', 'pub'], 'Deny')), {
-    ...{ resource: 'Topic:T', actions: ['Pub'], sourceIps: [], decision: 'Deny' },
+    ...{ resource: 'Topic:T', actions: ['Pub'], decision: 'Deny' },
   });
 });
 
