@@ -302,8 +302,8 @@ export const mutations = [
     name: 'a property of a client may be one of the system',
     package: 'proxy',
     file: 'messages/from-client.ts',
-    from: 'if (systemNames.has(name)) throw illegal(',
-    to: 'if (name === "") throw illegal(',
+    from: 'if (systemNames.has(name)) throw new StatusError(',
+    to: 'if (name === "") throw new StatusError(',
     test: { file: 'packages/proxy/test/methods/send-message.test.ts', name: 'send: what a message cannot be' },
   },
   {

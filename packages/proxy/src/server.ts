@@ -5,16 +5,19 @@ import type {
   ServerDuplexStream,
   ServerInterceptingCall,
   ServerInterceptor,
+  ServerUnaryCall,
   ServerWritableStream,
   ServiceDefinition,
+  sendUnaryData,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as GrpcStatus, Metadata, Server } from '@grpc/grpc-js';
 import { checkAccess } from './access.ts';
-import { Call } from './call.ts';
+import { Call, Peers } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
 import { definitionOf } from './definitions.ts';
+import type { AnswerStream } from './methods/answer-stream.ts';
 import { SERVICE, type StreamMethod, streamMethods, type UnaryMethod, unaryMethods } from './methods/index.ts';
 import { telemetryCommand } from './methods/telemetry.ts';
 import { MethodMetrics } from './metrics.ts';
@@ -50,11 +53,13 @@ export class ProxyServer {
   readonly #calls = new Set<Call>();
   readonly #streams = new Set<TelemetryStream>();
   readonly #side = new SideServices();
+  readonly #peers: Peers;
   #whenIdle: (() => void) | undefined;
   #isStopping = false;
 
   constructor(proxy: ProxyContext) {
     this.#proxy = proxy;
+    this.#peers = new Peers(proxy.limits.connectionsMax);
     const { requestBytesMax, streamsMax } = proxy.limits;
     this.grpc = new Server({
       'grpc.max_receive_message_length': requestBytesMax,
@@ -104,14 +109,11 @@ export class ProxyServer {
   }
 
   #callOf(incoming: IncomingCall): Call {
-    const deadline = incoming.getDeadline();
-    const call = new Call({
-      peer: incoming.getPeer(),
-      authority: incoming.getHost(),
-      // The library's clock is the machine's; the broker's may be another.
-      deadline: Number(deadline) - Date.now() + this.#proxy.broker.clock.now(),
-      header: (name) => incoming.metadata.get(name)[0]?.toString(),
-    });
+    const { clock } = this.#proxy.broker;
+    // The library's clock is the machine's; the broker's may be another.
+    const deadline = Number(incoming.getDeadline()) - Date.now() + clock.now();
+    const peer = this.#peers.of(incoming.getPeer());
+    const call = new Call({ peer, authority: incoming.getHost(), deadline, headers: incoming.metadata });
     incoming.on('cancelled', () => call.caller.end());
     return call;
   }
@@ -121,15 +123,14 @@ export class ProxyServer {
     return this.#proxy.broker.access.isOn ? checkAccess(this.#proxy, message, request, call) : undefined;
   }
 
-  /** False: there are too many. */
-  #begin(call: Call): boolean {
+  /** It is under way from here on, until `#end`. Throws TOO_MANY_REQUESTS, CLIENT_ID_REQUIRED. */
+  #begin(call: Call): void {
     this.#calls.add(call);
-    if (this.#isStopping) call.caller.end();
-    return this.#calls.size <= this.#proxy.limits.callsMax;
-  }
-
-  #tooMany(): StatusError {
-    return new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${this.#proxy.limits.callsMax} calls are under way`);
+    const { callsMax } = this.#proxy.limits;
+    if (this.#calls.size > callsMax) {
+      throw new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${callsMax} calls are under way`);
+    }
+    call.checkClientId();
   }
 
   #end(call: Call): void {
@@ -139,69 +140,75 @@ export class ProxyServer {
   }
 
   #unary(method: UnaryMethod): handleUnaryCall<unknown, unknown> {
-    return (incoming, callback) => {
-      const call = this.#callOf(incoming);
-      if (this.#isStopping) return callback(unavailable());
-      const hasRoom = this.#begin(call);
-      const began = performance.now();
-      const answer = async (): Promise<unknown> => {
-        if (!hasRoom) throw this.#tooMany();
-        call.checkClientId();
-        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
-        return method.call(this.#proxy, incoming.request, call);
-      };
-      answer()
-        .catch((error: unknown) => ({ status: this.#statusOf(error, method.name) }))
-        .then((response) => {
-          const { status } = response as { status?: Status | null };
-          this.metrics.count(method.name, status?.code === Code.OK, performance.now() - began);
-          callback(null, response);
-          this.#end(call);
-        })
-        .catch((error: unknown) => {
-          this.#end(call);
-          this.#proxy.broker.logger.error(
-            { err: error },
-            `an answer to ${method.name} cannot be sent: ${String(error)}`,
-          );
-        });
-    };
+    return (incoming, callback) => void this.#answer(method, incoming, callback);
+  }
+
+  async #answer(
+    method: UnaryMethod,
+    incoming: ServerUnaryCall<unknown, unknown>,
+    callback: sendUnaryData<unknown>,
+  ): Promise<void> {
+    const call = this.#callOf(incoming);
+    if (this.#isStopping) return callback(unavailable());
+    const began = performance.now();
+    let response: unknown;
+    try {
+      this.#begin(call);
+      const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
+      if (denied !== undefined) await denied;
+      response = await method.call(this.#proxy, incoming.request, call);
+    } catch (error) {
+      response = { status: this.#statusOf(error, method.name) };
+    }
+    try {
+      const { status } = response as { status?: Status | null };
+      this.metrics.count(method.name, status?.code === Code.OK, performance.now() - began);
+      callback(null, response);
+    } catch (error) {
+      this.#proxy.broker.logger.error({ err: error }, `an answer to ${method.name} cannot be sent: ${String(error)}`);
+    } finally {
+      this.#end(call);
+    }
   }
 
   #streaming(method: StreamMethod): handleServerStreamingCall<unknown, unknown> {
-    return (incoming) => {
-      const call = this.#callOf(incoming);
-      if (this.#isStopping) {
-        incoming.emit('error', unavailable());
-        return;
-      }
-      const hasRoom = this.#begin(call);
-      // That there is no message is no failure.
-      let isOk = false;
-      const write = (answer: unknown): Promise<void> => {
-        const code = (answer as { status?: Status | null }).status?.code;
-        if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) isOk = true;
-        return this.#write(incoming, answer, call);
-      };
-      const answer = async (): Promise<void> => {
-        if (!hasRoom) throw this.#tooMany();
-        call.checkClientId();
-        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
-        await method.call(this.#proxy, incoming.request, call, { write });
-      };
-      answer()
-        .catch(async (error: unknown) => {
-          if (incoming.cancelled) return;
-          const status = this.#statusOf(error, method.name);
-          for (const one of method.failed(status, this.#proxy.broker.clock.now())) await write(one);
-        })
-        .catch(() => {})
-        .finally(() => {
-          this.metrics.count(method.name, isOk);
-          incoming.end();
-          this.#end(call);
-        });
-    };
+    return (incoming) => void this.#stream(method, incoming);
+  }
+
+  async #stream(method: StreamMethod, incoming: ServerWritableStream<unknown, unknown>): Promise<void> {
+    const call = this.#callOf(incoming);
+    if (this.#isStopping) {
+      incoming.emit('error', unavailable());
+      return;
+    }
+    const answers = new AnswersOfCall((answer) => this.#write(incoming, answer, call));
+    try {
+      this.#begin(call);
+      const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
+      if (denied !== undefined) await denied;
+      await method.call(this.#proxy, incoming.request, call, answers);
+    } catch (error) {
+      await this.#failStream(method, incoming, answers, error);
+    } finally {
+      this.metrics.count(method.name, answers.isOk);
+      incoming.end();
+      this.#end(call);
+    }
+  }
+
+  async #failStream(
+    method: StreamMethod,
+    incoming: ServerWritableStream<unknown, unknown>,
+    answers: AnswersOfCall,
+    error: unknown,
+  ): Promise<void> {
+    if (incoming.cancelled) return;
+    const status = this.#statusOf(error, method.name);
+    try {
+      for (const answer of method.failed(status, this.#proxy.broker.clock.now())) await answers.write(answer);
+    } catch {
+      // The client takes nothing any more.
+    }
   }
 
   /** Resolves when the client has taken it, as far as its windows say. */
@@ -217,8 +224,11 @@ export class ProxyServer {
       };
       const cancelled = (): void => done(new Error('the call is cancelled'));
       const timer = clock.setTimer(() => {
-        this.#proxy.broker.logger.warn({ peer: call.peer }, `a client took nothing of its answer for ${TAKE_MS} ms`);
-        this.#proxy.disconnect(call.peer);
+        this.#proxy.broker.logger.warn(
+          { peer: call.peer.address },
+          `a client took nothing of its answer for ${TAKE_MS} ms`,
+        );
+        this.#proxy.disconnect(call.peer.address);
         done(new Error('the client takes nothing'));
       }, TAKE_MS);
       incoming.once('cancelled', cancelled);
@@ -290,6 +300,23 @@ const withoutStreamDeadline: ServerInterceptor = (method, call) => {
 const TELEMETRY_PATH = `/${SERVICE}/Telemetry`;
 
 const unavailable = () => ({ code: GrpcStatus.UNAVAILABLE, details: 'the proxy stops', metadata: new Metadata() });
+
+/** What one call is answered with a stream. */
+class AnswersOfCall implements AnswerStream<unknown> {
+  /** That there is no message is no failure. */
+  isOk = false;
+  readonly #write: (answer: unknown) => Promise<void>;
+
+  constructor(write: (answer: unknown) => Promise<void>) {
+    this.#write = write;
+  }
+
+  write(answer: unknown): Promise<void> {
+    const code = (answer as { status?: Status | null }).status?.code;
+    if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) this.isOk = true;
+    return this.#write(answer);
+  }
+}
 
 /** A telemetry stream that is open; a client that does not read it gets nothing more. */
 class OpenStream implements TelemetryStream {

@@ -6,7 +6,7 @@ import type { MessageExt } from '@vernier/store';
 import { writeAtomic } from '@vernier/store/internal';
 import { PopMachine } from '../../broker/test/pop/pop-machine.ts';
 import { AnswerRoom } from '../src/answer-room.ts';
-import { Call } from '../src/call.ts';
+import { Call, peerOf } from '../src/call.ts';
 import type { TelemetryStream } from '../src/clients/grpc-client.ts';
 import type { ProxyContext } from '../src/context.ts';
 import { createProxyContext } from '../src/create-context.ts';
@@ -197,8 +197,9 @@ export class ProxyMachine {
       'x-mq-language': 'JAVA',
       'x-mq-client-version': clientVersion,
     };
-    const header = (name: string): string | undefined => headers[name];
-    return new Call({ peer, authority: options.authority ?? '', deadline: this.now + deadlineMs, header });
+    const get = (name: string): string[] => (headers[name] === undefined ? [] : [headers[name]]);
+    const facts = { peer: peerOf(peer), authority: options.authority ?? '', deadline: this.now + deadlineMs };
+    return new Call({ ...facts, headers: { get } });
   }
 
   /** The code and the words of a call that is refused. */

@@ -228,7 +228,7 @@ export class Clients {
     return client;
   }
 
-  #seen(client: GrpcClient, { host, port }: Call): void {
+  #seen(client: GrpcClient, { peer: { host, port } }: Call): void {
     client.seenAt(host, port, this.#parts.broker.clock.monotonic());
   }
 

@@ -1,7 +1,7 @@
 import { Refusal } from '@vernier/broker/internal';
 import type { ProxyContext } from '../context.ts';
-import { checkLive, parseReceipt, type Receipt } from '../receipts/handle.ts';
-import { acknowledge, changedReceiptText, changeTime } from '../receipts/renewals.ts';
+import { checkLive, parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
+import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { commonStatus, OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import {
@@ -77,7 +77,7 @@ export async function changeInvisibleDuration(
     const status = statusOfRefusal(changed);
     // It may ask again with what it has.
     const isBusy = status.code === Code.TOO_MANY_REQUESTS;
-    return isBusy ? { status, receiptHandle: changedReceiptText(receipt) } : { status };
+    return isBusy ? { status, receiptHandle: receiptText(receipt) } : { status };
   }
-  return { status: OK, receiptHandle: changedReceiptText(changed) };
+  return { status: OK, receiptHandle: receiptText(changed) };
 }

@@ -16,7 +16,7 @@ import { subscriptionOf, tagsOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
 import { rules } from '../limits.ts';
 import { messageIdOf, toClient } from '../messages/to-client.ts';
-import { parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
+import { type Receipt, receiptText } from '../receipts/handle.ts';
 import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
@@ -79,7 +79,7 @@ async function take(proxy: ProxyContext, pop: PopRequest, { caller }: Call, aske
   const { code, records, deliveries } = result;
   return {
     code,
-    found: records.map((record, index) => outgoing(proxy, pop, record, deliveries[index] as PopDelivery)),
+    found: records.map((record, index) => outgoing(pop, record, deliveries[index] as PopDelivery)),
   };
 }
 
@@ -214,16 +214,10 @@ async function answer(
   }
 }
 
-function outgoing(
-  { broker }: ProxyContext,
-  { group, topic }: PopRequest,
-  record: Buffer,
-  delivery: PopDelivery,
-): Outgoing {
+function outgoing({ group }: PopRequest, record: Buffer, { handle, orderCount }: PopDelivery): Outgoing {
   const message = decodeRecord(record, 0, false);
-  const text = receiptText(delivery, message.commitLogOffset);
-  const receipt = parseReceipt(text, group, topic, broker.config.brokerName);
-  const { orderCount } = delivery;
+  const { topic, queueId, queueOffset } = handle;
+  const receipt = { group, topic, queueId, queueOffset, handle, logOffset: message.commitLogOffset, liteTopic: '' };
   return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
 }
 
@@ -231,11 +225,7 @@ const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing): Promi
   const { receipt, attempt } = one;
   const message = logical(broker, one);
   const body = await bodies.open(message.body, message.sysFlag);
-  const receiptHandle = receiptText(
-    { handle: { ...receipt.handle, ...placeOf(receipt) }, orderCount: 0 },
-    receipt.logOffset,
-  );
-  return toClient(message, body, { receiptHandle, attempt });
+  return toClient(message, body, { receiptHandle: receiptText(receipt), attempt });
 };
 
 /** A message of a static topic has the numbers of its logical queue; its receipt has the broker's. */
@@ -247,8 +237,6 @@ function logical(
   if (queue === undefined) return message;
   return { ...message, queueId: queue.globalId, queueOffset: message.queueOffset + queue.delta };
 }
-
-const placeOf = ({ topic, queueId, queueOffset }: Receipt) => ({ topic, queueId, queueOffset });
 
 /**
  * Those that the consumer gets: tags of one hash are told apart by their text, and what it had too often goes to the dead

@@ -45,7 +45,7 @@ export async function sendMessage(
     throw new StatusError(Code.BAD_REQUEST, `${messages.length} messages, at most ${MESSAGES_MAX} at once`);
   }
   const topic = topicOf(broker, first.topic);
-  const options = { topic, limits, remoteAddress: call.peer, now: broker.clock.now() };
+  const options = { topic, limits, remoteAddress: call.peer.address, now: broker.clock.now() };
   const taken: FromClient[] = [];
   for (const message of messages) {
     if (!isOfTopic(message, first)) throw new StatusError(Code.MESSAGE_CORRUPTED, 'topic in message is not same');

@@ -1,12 +1,4 @@
-import {
-  type BrokerContext,
-  Budget,
-  handleText,
-  Refusal,
-  retryMark,
-  type SavedTable,
-  textBytes,
-} from '@vernier/broker/internal';
+import { type BrokerContext, Budget, Refusal, retryMark, type SavedTable, textBytes } from '@vernier/broker/internal';
 import type { Clients } from '../clients/clients.ts';
 import { backoffMs } from '../clients/settings.ts';
 import { rules } from '../limits.ts';
@@ -265,10 +257,6 @@ export const acknowledge = (
   { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
   receipt: Receipt,
 ): Promise<Refusal | undefined> => (receipt.liteTopic === '' ? pop.acks.ack(receipt) : lite.acks.ack(receipt));
-
-/** The text of a receipt that was changed. */
-export const changedReceiptText = ({ handle, topic, queueId, queueOffset, logOffset }: Receipt): string =>
-  `${handleText({ ...handle, topic, queueId, queueOffset })}${logOffset < 0 ? '' : ` ${logOffset}`}`;
 
 const NEW = { failures: 0, busy: undefined, isSaved: false } as const;
 
