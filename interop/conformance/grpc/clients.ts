@@ -208,6 +208,16 @@ export const clients: Chapter = {
       },
     },
     {
+      behaviour: 'settings of a consumer whose group is not there',
+      client: 'wire',
+      differs: 'A consumer whose group is not there is refused,',
+      async run(bench, { topic, group }) {
+        await bench.topic(topic, 1, typed('NORMAL'));
+        const settings = { clientType: 'SIMPLE_CONSUMER', subscription: subscription(group, topic) };
+        return refusal(bench, `${group}@client`, settings);
+      },
+    },
+    {
       behaviour: 'settings that are neither of a producer nor of a consumer; of a bad topic; of a bad group',
       client: 'wire',
       async run(bench, { topic }) {
