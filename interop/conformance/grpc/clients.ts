@@ -137,7 +137,7 @@ export const clients: Chapter = {
       run: async (bench, { topic }) => said(await route(bench.grpc('router'), topic)),
     },
     {
-      behaviour: 'names of topics: empty, blank, `a b`, `a.b`, 127 and 128 characters, of the system, a retry topic',
+      behaviour: 'names of topics: empty, blank, `a b`, `a.b`, of 128 characters, of the system, a retry topic',
       client: 'wire',
       async run(bench, { group }) {
         const client = bench.grpc('router');
