@@ -7,4 +7,5 @@ grpcSuite({
   start: startPythonGrpcClient,
   // It checks certificates against those that the machine trusts.
   tls: false,
+  resumes: false,
 });

@@ -3,8 +3,9 @@
  * the processor twice, and Maven's repository from two processes. What is missing on this machine is left to the suites,
  * which say so.
  */
-import { goExamples, goMissing } from './go.ts';
+import { goExamples, goGrpcMissing, goMissing } from './go.ts';
 import { apacheClassPath, examplesClassPath, javaMissing, programClassPath } from './java.ts';
+import { pythonInterpreter, pythonMissing } from './python.ts';
 
 if (javaMissing() === undefined) {
   for (const version of ['5.5.0', '4.9.8', '4.2.0'] as const) programClassPath('client', version);
@@ -15,3 +16,5 @@ if (javaMissing() === undefined) {
   examplesClassPath();
 }
 if (goMissing() === undefined) goExamples();
+goGrpcMissing();
+if (pythonMissing() === undefined) pythonInterpreter();

@@ -53,7 +53,7 @@ const say = (...words: unknown[]): void => void process.stderr.write(`${words.jo
 const logger = { debug() {}, info() {}, warn: say, error: say };
 
 const common = (args: Arguments) => ({
-  ...{ endpoints: args.text('endpoints'), namespace: '', logger, sslEnabled: args.flag('tls'), requestTimeout: 5_000 },
+  ...{ endpoints: args.text('endpoints'), namespace: '', logger, sslEnabled: args.flag('tls'), requestTimeout: 10_000 },
 });
 const filterOf = (args: Arguments): object =>
   args.text('sql', '') === ''

@@ -1,4 +1,5 @@
 """rocketmq-python-client, Apache's client of the gRPC protocol for Python, behind the commands of ../grpc-suite.ts."""
+import asyncio
 import hashlib
 import json
 import math
@@ -24,7 +25,7 @@ from rocketmq import (  # noqa: E402
 from rocketmq import ConsumeResult, MessageListener, PushConsumer  # noqa: E402
 from rocketmq.v5.model.filter_expression import FilterType  # noqa: E402
 
-REQUEST_TIMEOUT_S = 5
+REQUEST_TIMEOUT_S = 10
 AWAIT_S = 5
 
 producers = {}
@@ -183,7 +184,8 @@ def answer(line):
 
 
 def main():
-    with ThreadPoolExecutor(16) as workers:
+    # The client asks for the event loop of the thread that starts it.
+    with ThreadPoolExecutor(16, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop())) as workers:
         for line in sys.stdin:
             workers.submit(answer, line.rstrip("\n"))
 

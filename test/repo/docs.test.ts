@@ -82,6 +82,7 @@ test('docs: every client that the README names has a suite that runs it', () => 
     [/`rocketmq-client-nodejs`/, /grpc-nodejs/],
     [/`rocketmq-client-java`/, /grpc-java/],
     [/`rocketmq-python-client`/, /grpc-python/],
+    [/`rocketmq-clients\/golang\/v5`/, /grpc-go/],
   ];
   for (const [client, suite] of named) {
     assert.equal(

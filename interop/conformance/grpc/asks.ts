@@ -71,8 +71,11 @@ export async function consumer(bench: Bench, { topic, group }: Names, options: C
   await bench.group(group, options.group);
   for (let queueId = 0; queueId < queues; queueId++) await bench.commit(group, topic, 0, queueId);
   const client = bench.grpc(`${group}@client`, version);
-  const { settings } = await client.settings({ clientType, subscription: subscription(group, topic) });
-  if (settings === undefined) throw new Error('the settings were not answered');
+  const { stream, settings } = await client.settings({ clientType, subscription: subscription(group, topic) });
+  if (settings === undefined) {
+    const { code, message } = stream.ended ?? { code: 'no end', message: '' };
+    throw new Error(`the settings were not answered: ${code} ${message}`);
+  }
   return client;
 }
 

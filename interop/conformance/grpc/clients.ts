@@ -137,7 +137,7 @@ export const clients: Chapter = {
       run: async (bench, { topic }) => said(await route(bench.grpc('router'), topic)),
     },
     {
-      behaviour: 'names of topics: empty, blank, `a b`, `a.b`, 127 and 128 characters, of the system, a retry topic',
+      behaviour: 'names of topics: empty, blank, `a b`, `a.b`, of 128 characters, of the system, a retry topic',
       client: 'wire',
       async run(bench, { group }) {
         const client = bench.grpc('router');
@@ -205,6 +205,16 @@ export const clients: Chapter = {
         const exponentialRetryPolicy = { initial: 2_000, max: 60_000, multiplier: 3 };
         const one = await of('a', { type: 'CUSTOMIZED', customizedRetryPolicy: { next: [1_000, 2_500] } });
         return `${one}; ${await of('b', { type: 'EXPONENTIAL', exponentialRetryPolicy })}`;
+      },
+    },
+    {
+      behaviour: 'settings of a consumer whose group is not there',
+      client: 'wire',
+      differs: 'A consumer whose group is not there is refused,',
+      async run(bench, { topic, group }) {
+        await bench.topic(topic, 1, typed('NORMAL'));
+        const settings = { clientType: 'SIMPLE_CONSUMER', subscription: subscription(group, topic) };
+        return refusal(bench, `${group}@client`, settings);
       },
     },
     {

@@ -102,7 +102,7 @@ export const consuming: Chapter = {
         const began = Date.now();
         const { status } = await client.receive(receiveOf(names, { longPollingTimeout: timeOf(SECOND) }));
         const waited = Date.now() - began;
-        return `${status.code} ${waited > 4_500 && waited < 12_000 ? 'after 5 s or a little more' : `after ${waited} ms`}`;
+        return `${status.code} ${waited > 4_500 ? 'after 5 s and more' : `after ${waited} ms`}`;
       },
     },
     {
@@ -418,6 +418,7 @@ export const consuming: Chapter = {
       behaviour: 'a receipt from before SIGKILL acknowledges after it; what was not acknowledged comes again once',
       client: 'wire',
       edge: 'B.24',
+      apacheEither: ['OK; a attempt 1, b attempt 1; MESSAGE_NOT_FOUND', 'OK; b attempt 2; MESSAGE_NOT_FOUND'],
       last: true,
       async before(bench, names) {
         const client = await consumer(bench, names);

@@ -163,15 +163,15 @@ const runs: readonly (readonly [behaviour: string, run: Run])[] = [
     async (program) => {
       await program.prepare('DELAY', 1);
       await program.call('simple.start', {});
-      await program.send({ prefix: 'kept', delayMs: 5_000 });
+      await program.send({ prefix: 'kept', delayMs: 8_000 });
       const began = Date.now();
-      const [recalled] = await program.send({ prefix: 'recalled', delayMs: 5_000 });
+      const [recalled] = await program.send({ prefix: 'recalled', delayMs: 8_000 });
       await program.call('producer.start', {});
       await program.call('producer.recall', { handle: recalled!.handle });
       await program.call('producer.stop', {});
       const messages = await program.drain(1);
       await program.call('simple.stop', {});
-      return `${sorted(messages)}; ${Date.now() - began < 4_000 ? 'too early' : 'not before'}`;
+      return `${sorted(messages)}; ${Date.now() - began < 7_000 ? 'too early' : 'not before'}`;
     },
   ],
   [
@@ -191,8 +191,9 @@ const runs: readonly (readonly [behaviour: string, run: Run])[] = [
   ],
   [
     'filters: a tag; SQL92',
-    async (program, _bench, { other }) => {
+    async (program, bench, { other }) => {
       await program.prepare('NORMAL', 1);
+      for (const kind of ['tag', 'sql']) await bench.group(other(kind));
       await program.call('simple.start', { name: other('tag'), group: other('tag'), tag: 'green' });
       await program.call('simple.start', { name: other('sql'), group: other('sql'), sql: 'index = 1' });
       await program.send({ count: 3, prefix: 'red', tag: 'red' });

@@ -41,7 +41,7 @@ public final class GrpcPeer {
         return ClientConfiguration.newBuilder()
             .setEndpoints(args.text("endpoints"))
             .enableSsl(args.flag("tls"))
-            .setRequestTimeout(Duration.ofSeconds(5))
+            .setRequestTimeout(Duration.ofSeconds(10))
             .build();
     }
 
