@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { createTopic, updateTopic } from './peers/brokers.ts';
+import type { BrokerPeer } from './peers/broker-peer.ts';
+import { brokerKind, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import type { ClientPeer } from './peers/client-peer.ts';
 import { ask } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
-import { startVernier, type VernierPeer, vernierBin } from './peers/vernier.ts';
+import { vernierBin } from './peers/vernier.ts';
 
 export interface GrpcClientUnderTest {
   name: string;
@@ -39,17 +40,14 @@ type Values = Record<string, string | number | boolean>;
 const DLQ_WAIT_MS = 60_000;
 
 export function grpcSuite(client: GrpcClientUnderTest): void {
-  describe(`${client.name} against the proxy`, { skip: skipUnless(client.missing) }, () => {
-    let broker: VernierPeer;
+  describe(`${client.name} against the proxy of ${brokerKind}`, { skip: skipUnless(client.missing) }, () => {
+    let broker: BrokerPeer;
     let peer: ClientPeer;
 
     before(async () => {
-      broker = await startVernier({
-        ...{ flushDiskType: 'SYNC_FLUSH', proxy: true },
-        extraConfig: {
-          ...{ transactionTimeOut: 2_000, transactionCheckInterval: 1_000 },
-          ...{ enablePropertyFilter: true, recallMessageEnable: true },
-        },
+      broker = await startBrokerWithProxy({
+        ...{ transactionTimeOut: 2_000, transactionCheckInterval: 1_000 },
+        ...{ enablePropertyFilter: true, recallMessageEnable: true },
       });
       peer = client.start();
     });

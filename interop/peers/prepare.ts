@@ -10,6 +10,8 @@ if (javaMissing() === undefined) {
   for (const version of ['5.5.0', '4.9.8', '4.2.0'] as const) programClassPath('client', version);
   for (const program of ['store', 'admin', 'filter', 'reply'] as const) programClassPath(program, '5.5.0');
   apacheClassPath('4.9.7');
+  apacheClassPath('proxy-5.5.0');
+  programClassPath('grpc', 'grpc-5.0.8');
   examplesClassPath();
 }
 if (goMissing() === undefined) goExamples();

@@ -87,9 +87,6 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
 }
 
 export interface VernierPeer extends BrokerPeer {
-  log(): string;
-  /** host:port for clients of gRPC; empty without a proxy. */
-  readonly proxyAddr: string;
   /** host:port of /metrics; empty without. */
   readonly metricsAddr: string;
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { defaultBrokerConfig } from '../../packages/broker/src/config.ts';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { defaultNamesrvConfig, namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
 import { metricsKeys } from '../../packages/metrics/src/config.ts';
 import { defaultMessageStoreConfig } from '../../packages/store/src/base/config.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
@@ -32,7 +33,7 @@ test('config keys: every key of a table is read somewhere', () => {
 });
 
 test('config keys: no key stands in two tables of one process’s file', () => {
-  const keys = [storeKeys, brokerKeys, metricsKeys, roleKeys].flatMap((table) => Object.keys(table));
+  const keys = [storeKeys, brokerKeys, metricsKeys, roleKeys, tlsKeys].flatMap((table) => Object.keys(table));
   assert.deepEqual(
     keys.filter((key, index) => keys.indexOf(key) !== index),
     [],

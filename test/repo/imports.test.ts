@@ -27,9 +27,10 @@ const confinedTo: Record<string, (file: string) => boolean> = {
   lz4js: (file) => file === 'packages/doctor/src/bodies.ts',
   fzstd: (file) => file === 'packages/doctor/src/bodies.ts',
   '@grpc/grpc-js': (file) =>
-    ['proxy/src/server.ts', 'proxy/src/serving.ts', 'metrics/src/exporters/push.ts'].includes(
-      file.slice('packages/'.length),
-    ),
+    [
+      ...['definitions.ts', 'server.ts', 'serving.ts', 'side-services.ts'].map((name) => `packages/proxy/src/${name}`),
+      'packages/metrics/src/exporters/push.ts',
+    ].includes(file),
   ...Object.fromEntries(
     ['api', 'exporter-metrics-otlp-grpc', 'exporter-prometheus', 'otlp-transformer', 'sdk-metrics'].map((name) => [
       `@opentelemetry/${name}`,
@@ -124,7 +125,7 @@ for (const name of houseNames) {
 }
 
 /** Rooms that speak the wire; the others speak of messages, queues, offsets and statuses. */
-const SPEAKS_WIRE = new Set(['processors', 'long-answers', 'namesrv', 'registration', '(top)']);
+const SPEAKS_WIRE = new Set(['processors', 'gate', 'long-answers', 'namesrv', 'registration', '(top)']);
 const wire = /\b(RemotingCommand|RemotingConnection|RemotingServer|RequestHandler|createResponse|createRequest)\b/;
 
 test('imports: below the processors nobody knows a frame or a connection', () => {

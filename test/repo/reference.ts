@@ -6,8 +6,10 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
 import { metricsKeys } from '../../packages/metrics/src/config.ts';
 import { type MetricName, type MetricSpec, metricList, prometheusName } from '../../packages/metrics/src/list.ts';
+import { proxyKeys } from '../../packages/proxy/src/limits.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
 import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
@@ -154,8 +156,10 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
       }),
     'broker keys': () => keyTable(brokerKeys),
     'role keys': () => keyTable(roleKeys),
+    'proxy keys': () => keyTable(proxyKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
     'metrics keys': () => keyTable(metricsKeys),
+    'tls keys': () => keyTable(tlsKeys),
   },
   'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },
   'docs/reference/request-codes.md': {
@@ -173,6 +177,13 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'topic create': () => help('topic', 'create'),
     'topic delete': () => help('topic', 'delete'),
     'topic status': () => help('topic', 'status'),
+    init: () => help('init'),
+    ...Object.fromEntries(
+      ['create', 'update', 'delete', 'get', 'list'].map((name) => [`user ${name}`, () => help('user', name)]),
+    ),
+    ...Object.fromEntries(
+      ['create', 'delete', 'get', 'list', 'export', 'import'].map((name) => [`acl ${name}`, () => help('acl', name)]),
+    ),
     status: () => help('status'),
     'store inspect': () => help('store', 'inspect'),
     'store verify': () => help('store', 'verify'),

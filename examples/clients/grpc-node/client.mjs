@@ -5,9 +5,13 @@ export const { ConsumeResult, FilterExpression, Producer, PushConsumer, SimpleCo
   import.meta.url,
 )('rocketmq-client-nodejs');
 
+// Of a user, for a broker with access control.
+const { ACCESS_KEY: accessKey, SECRET_KEY: accessSecret } = process.env;
+
 export const options = {
   endpoints: process.argv[2] ?? '127.0.0.1:8081',
   namespace: '',
+  ...(accessKey === undefined ? {} : { sessionCredentials: { accessKey, accessSecret } }),
   logger: { debug() {}, info() {}, warn() {}, error: console.error },
 };
 

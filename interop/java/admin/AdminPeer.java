@@ -10,7 +10,7 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
 
 /**
  * Apache's mqadmin, many commands in one process: what its script would run, with its output taken. The command line is
- * the value of `line`, its words separated by blanks.
+ * the value of `line`, its words separated by blanks; `accessKey` and `secretKey` sign its requests.
  */
 public final class AdminPeer {
     private AdminPeer() {
@@ -19,6 +19,7 @@ public final class AdminPeer {
     public static void main(String[] argv) throws Exception {
         Map<String, Peer.Command> commands = new HashMap<>();
         commands.put("mqadmin", AdminPeer::run);
+        new Accesses().register(commands);
         commands.put("ext.status", args -> withExt(args, ext -> status(ext, args)));
         commands.put("ext.clone", args -> withExt(args, ext -> {
             ext.cloneGroupOffset(args.text("group"), args.text("to"), args.text("topic"), true);
@@ -72,7 +73,7 @@ public final class AdminPeer {
         System.setOut(new PrintStream(written, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
         try {
-            MQAdminStartup.main0(args.text("line").split(" "), null);
+            MQAdminStartup.main0(args.text("line").split(" "), Accesses.hook(args));
         } finally {
             System.setOut(out);
             System.setErr(err);

@@ -1,6 +1,15 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { RemotingError, RemotingServer, RequestTimes, type SocketAddress, type TopicConfig } from '@vernier/remoting';
+import {
+  type RemotingConnection,
+  RemotingError,
+  RemotingServer,
+  RequestTimes,
+  ServerIdentity,
+  type SocketAddress,
+  type TlsClientOptions,
+  type TopicConfig,
+} from '@vernier/remoting';
 import {
   type Clock,
   MessageStore,
@@ -12,9 +21,11 @@ import {
   systemClock,
 } from '@vernier/store';
 import { type FileSystem, NodeFileSystem, PlacedFileSystem, splitAddresses } from '@vernier/store/internal';
+import type { Identity } from './base/identity.ts';
 import { type BrokerConfig, type BrokerOptions, resolveBrokerConfig } from './config.ts';
 import type { BrokerContext } from './context.ts';
 import { createBrokerContext, loadTables, metadataDirectory, startServices } from './create-context.ts';
+import { accessGate } from './gate/access-gate.ts';
 import { ConnectionCallers } from './processors/connection-callers.ts';
 import { allProcessors, answerBytesOf } from './processors/index.ts';
 import { rememberedPort, rememberPort } from './registration/broker-port-file.ts';
@@ -45,6 +56,13 @@ export interface BrokerDeps {
   random?: () => number;
   /** Counts messages by topic and group for an exporter of metrics: rows of one table, and bytes of all of them. */
   meters?: { readonly seriesMax: number; readonly bytesMax: number } | undefined;
+  /**
+   * Who the broker is to clients that connect by TLS. Whoever made it closes it. Default: a self-signed certificate, made for
+   * the first of them and kept beside the tables; plaintext shares the port.
+   */
+  tls?: ServerIdentity | undefined;
+  /** How it connects to nameservers of other processes; default in plaintext. */
+  clientTls?: TlsClientOptions | undefined;
 }
 
 export interface BrokerEvents {
@@ -72,6 +90,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   readonly #logger: StoreLogger;
   readonly #clock: Clock;
   readonly #fileSystem: FileSystem;
+  readonly #tls: ServerIdentity;
   readonly #server: RemotingServer;
   #vipAddress: SocketAddress | undefined;
   #context: BrokerContext | undefined;
@@ -91,10 +110,14 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#clock = deps.clock ?? systemClock;
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
     this.requestTimes = deps.meters === undefined ? undefined : new RequestTimes();
+    const ownDirectory = metadataDirectory(deps.store.storePathRootDir);
+    this.#tls = deps.tls ?? new ServerIdentity({ ownDirectory, logger: this.#logger });
     this.#server = new RemotingServer({
       logger: this.#logger,
-      hotFields: true,
+      // A signature is made of all fields as text.
+      hotFields: !this.config.authenticationEnabled,
       requestTimes: this.requestTimes,
+      tls: this.#tls,
       // With one core the loop would keep the client from it.
       busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
     });
@@ -132,6 +155,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
     return (this.#context?.store.doneCalls ?? 0) + (this.#fileSystem.doneCount ?? 0);
   }
 
+  /** Codes of the requests that are served. */
+  get requestCodes(): number[] {
+    return this.#server.requestCodes;
+  }
+
   /** Connections of clients now. */
   get connectionCount(): number {
     return this.#server.connections.size;
@@ -139,7 +167,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /**
    * Resolves when requests are served, with the bound address. Rejects with the RemotingError of a port that cannot be
-   * had, the StoreError of a store that cannot be opened, or BROKER_METADATA_DAMAGED; nothing stays open then.
+   * had, the StoreError of a store that cannot be opened, REMOTING_TLS_INVALID, or BROKER_METADATA_DAMAGED; nothing stays
+   * open then.
    */
   start(): Promise<SocketAddress> {
     this.#started ??= this.#start();
@@ -160,6 +189,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   async #start(): Promise<SocketAddress> {
+    await this.#tls.open();
     const directory = metadataDirectory(this.#deps.store.storePathRootDir);
     const remembered =
       this.config.listenPort === 0 ? await rememberedPort(this.#fileSystem, directory, this.#logger) : undefined;
@@ -253,6 +283,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
       this.#server.registerProcessor(code, handler, { answerBytes: answerBytesOf(code) });
     }
     this.#server.on('close', (connection) => callers.closed(connection));
+    this.#guard(context, callers);
+    context.reports.add(() => ({
+      tlsHandshakes: String(this.#server.tls.pending),
+      tlsBytes: String(this.#server.tls.usedBytes),
+    }));
     startServices(context);
     context.store.on('failed', (cause) => {
       this.#logger.error({ err: cause }, `the store is read-only from here on: ${cause.message}`);
@@ -260,6 +295,17 @@ export class Broker extends EventEmitter<BrokerEvents> {
     });
     context.transactions.start();
     this.#server.open();
+  }
+
+  /** A nameserver of this process asks the same users as the broker. */
+  #guard({ access, groups }: BrokerContext, callers: ConnectionCallers): void {
+    if (!access.isOn) return;
+    const isGroup = (name: string): boolean => groups.table.has(name);
+    const passed = (connection: RemotingConnection, identity: Identity | undefined): void => {
+      callers.of(connection).identity = identity;
+    };
+    this.#server.setGate(accessGate({ access, isGroup, passed }));
+    this.#deps.namesrv?.guard?.(accessGate({ access, isGroup, passed: () => {} }));
   }
 
   async #register(context: BrokerContext): Promise<void> {
@@ -278,6 +324,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       mappings: () => context.staticTopics.infos(),
       clock: this.#clock,
       logger: this.#logger,
+      tls: this.#deps.clientTls,
       registered: (count) => {
         if (count > 0) this.#isRoutable();
       },

@@ -19,6 +19,7 @@ import type { BrokerConfig } from './config.ts';
 
 const CHANGEABLE = { changeable: true } as const;
 const OWN = { own: true } as const;
+const SECRET = { secret: true } as const;
 
 /** Beyond it a time has no date as people write it. */
 const YEAR_9999_END = 253_402_300_799_999;
@@ -36,6 +37,31 @@ const topicName: TextForm = {
   lengthMax: 127,
   fault: topicNameFault,
 };
+
+/** Codes and names of requests. */
+const requestNames: TextForm = {
+  values: 'request codes and names of messages with , between them',
+  lengthMax: 4_096,
+  fault: (value) => (/^[\w.,\s]*$/.test(value) ? undefined : 'it holds another character'),
+};
+
+/** Nothing, or an object of JSON with these members, each a text. */
+const secretJson = (name: string, secret: string): TextForm => ({
+  values: `{"${name}":"…","${secret}":"…"}`,
+  lengthMax: 1_024,
+  fault: (value) => {
+    if (value === '') return undefined;
+    let object: unknown;
+    try {
+      object = JSON.parse(value);
+    } catch {
+      return 'it is no JSON';
+    }
+    const members = typeof object === 'object' && object !== null ? (object as Record<string, unknown>) : {};
+    const missing = [name, secret].find((member) => typeof members[member] !== 'string' || members[member] === '');
+    return missing === undefined ? undefined : `it has no text ${missing}`;
+  },
+});
 
 /** Stored with every message as the value of a property, where \u0001 and \u0002 part names from values. */
 const propertyValue: TextForm = {
@@ -73,6 +99,24 @@ export const brokerKeys: KeyTable<BrokerConfig> = {
   }),
   namesrvAddr: text(addresses, '', 'Nameservers outside this process to register with, `host:port`, `;` between them.'),
   brokerPermission: integer([0, 7], '', 6, 'What clients may do: 4 read, 2 write, 6 both.', CHANGEABLE),
+
+  authenticationEnabled: flag(false, 'Answer signed requests of users alone (`vernier user`).'),
+  authorizationEnabled: flag(false, 'Let users do what their policies say, and nothing else (`vernier acl`).'),
+  authenticationWhitelist: text(requestNames, '', 'Requests that need no signature.'),
+  authorizationWhitelist: text(requestNames, '', 'Requests that every user may make, whatever the policies say.'),
+  initAuthenticationUser: text(
+    secretJson('username', 'password'),
+    '',
+    'A Super that is made at the start when there is no user of that name.',
+    SECRET,
+  ),
+  innerClientAuthenticationCredentials: text(
+    secretJson('accessKey', 'secretKey'),
+    '',
+    'What the broker signs its requests to nameservers with; a Super that is made as the one above.',
+    SECRET,
+  ),
+  accessTableBytesMax: bytes(16 * MiB, 'Users and their policies.'),
 
   autoCreateTopicEnable: flag(true, 'A message to an unknown topic creates it.', CHANGEABLE),
   autoCreateSubscriptionGroup: flag(true, 'A heartbeat of an unknown consumer group creates it.', CHANGEABLE),

@@ -26,6 +26,21 @@ export interface BrokerConfig {
   /** 4 read, 2 write. */
   brokerPermission: number;
 
+  /** AuthConfig, as the five below. Requests have to be signed. */
+  authenticationEnabled: boolean;
+  /** Users may do what their policies say. */
+  authorizationEnabled: boolean;
+  /** Request codes, and names of messages of gRPC, that need no signature; `,` between them. */
+  authenticationWhitelist: string;
+  /** The same of those that no policy is asked about. */
+  authorizationWhitelist: string;
+  /** `{"username":…,"password":…}` of a Super that is made when there is none of that name. */
+  initAuthenticationUser: string;
+  /** `{"accessKey":…,"secretKey":…}` that the broker signs its own requests with; made as a Super too. */
+  innerClientAuthenticationCredentials: string;
+  /** own. Memory of users and policies (base/budget.ts). */
+  accessTableBytesMax: number;
+
   autoCreateTopicEnable: boolean;
   autoCreateSubscriptionGroup: boolean;
   /** Queues of TBW102, and so the most an auto-created topic can get. */
@@ -138,6 +153,13 @@ export interface BrokerConfig {
   startAcceptSendRequestTimeStamp: number;
 }
 
+/** What the broker signs its own requests with; undefined: nothing. */
+export function innerCredentials(value: string): { accessKey: string; secretKey: string } | undefined {
+  if (value === '') return undefined;
+  const { accessKey, secretKey } = JSON.parse(value) as { accessKey: string; secretKey: string };
+  return { accessKey, secretKey };
+}
+
 export type BrokerOptions = Partial<BrokerConfig>;
 
 export const defaultBrokerConfig: BrokerConfig = defaultsOf<BrokerConfig>(brokerKeys);
@@ -155,8 +177,13 @@ export function resolveBrokerConfig(options: BrokerOptions): BrokerConfig {
     const spec = specOf(brokerKeys, key);
     const problem = spec === undefined ? 'it is no key of the broker' : valueProblem(spec, value);
     if (problem === undefined) continue;
-    const found = shownValue(value);
+    const found = spec?.secret === true ? 'a secret' : shownValue(value);
     throw new BrokerError('BROKER_CONFIG_INVALID', `${shownValue(key)}=${found}: ${problem}`, { key, value: found });
   }
-  return { ...defaultBrokerConfig, ...given };
+  const config = { ...defaultBrokerConfig, ...given };
+  if (config.authorizationEnabled && !config.authenticationEnabled) {
+    const message = 'authorizationEnabled=true: it needs authenticationEnabled=true, or anybody could give any name';
+    throw new BrokerError('BROKER_CONFIG_INVALID', message, { key: 'authorizationEnabled', value: true });
+  }
+  return config;
 }

@@ -8,6 +8,8 @@ import type { OffsetTransfer } from './admin/offset-transfer.ts';
 import type { OperatorQuestions } from './admin/operator-questions.ts';
 import type { QueueInspection } from './admin/queue-inspection.ts';
 import type { TopicAdmin } from './admin/topic-admin.ts';
+import type { AccessAdmin } from './auth/access-admin.ts';
+import type { AccessService } from './auth/access-service.ts';
 import type { BudgetState } from './base/budget.ts';
 import type { ClientHousekeeping } from './clients/client-housekeeping.ts';
 import type { ConsumerManager } from './clients/consumer-manager.ts';
@@ -70,6 +72,10 @@ export interface BrokerContext {
   readonly metadata: MetadataFiles;
   /** What an operator changed in the configuration while running. */
   readonly settings: RunningSettings;
+
+  /** Who is who, and who may do what. */
+  readonly access: AccessService;
+  readonly accessAdmin: AccessAdmin;
 
   // What producers and consumers call.
   /** The one way in for every message that the broker stores. */

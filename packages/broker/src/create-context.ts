@@ -12,6 +12,10 @@ import { OperatorQuestions } from './admin/operator-questions.ts';
 import { QueueInspection } from './admin/queue-inspection.ts';
 import { runtimeInfo } from './admin/runtime-info.ts';
 import { TopicAdmin } from './admin/topic-admin.ts';
+import { AccessAdmin } from './auth/access-admin.ts';
+import { AccessService } from './auth/access-service.ts';
+import { AccessTable } from './auth/access-table.ts';
+import { FailedSignIns } from './auth/failed-sign-ins.ts';
 import { Budget, type BudgetState } from './base/budget.ts';
 import { CallerSession } from './base/caller.ts';
 import { ClientHousekeeping } from './clients/client-housekeeping.ts';
@@ -19,7 +23,7 @@ import { ConsumerManager } from './clients/consumer-manager.ts';
 import { HeartbeatService } from './clients/heartbeat-service.ts';
 import { ProducerManager } from './clients/producer-manager.ts';
 import { RebalanceLockManager } from './clients/rebalance-lock-manager.ts';
-import type { BrokerConfig } from './config.ts';
+import { type BrokerConfig, innerCredentials } from './config.ts';
 import type { BrokerContext } from './context.ts';
 import { DelayLevelHook } from './delay/delay-level-hook.ts';
 import { DelayOffsets } from './delay/delay-offsets.ts';
@@ -118,6 +122,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     orders: budgetOf('popOrderBytesMax'),
     modes: budgetOf('requestModeBytesMax'),
     liteSubscriptions: budgetOf('liteSubscriptionBytesMax'),
+    access: budgetOf('accessTableBytesMax'),
   };
   const hasLmqs = store.config.enableLmq && store.config.enableMultiDispatch;
   const tableDeps = { logger, now, hasLmqs };
@@ -160,6 +165,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     load: (file) => offsets.load(file),
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
+  const accessTable: AccessTable = new AccessTable(budgets.access, () => metadata.access.save());
+  const access = new AccessService({ config, table: accessTable, failures: new FailedSignIns(clock, logger) });
   const tables = {
     topics,
     groups,
@@ -171,6 +178,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     orders,
     modes,
     mappings: staticTopics,
+    access: accessTable,
   };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger, hasLmqs);
   const consumers = new ConsumerManager({
@@ -310,6 +318,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     locks,
     metadata,
     settings,
+    access,
+    accessAdmin: new AccessAdmin(accessTable, config.authenticationEnabled),
     put,
     putHooks,
     sendBack,
@@ -357,6 +367,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
         ...delay.runtimeInfo(),
         ...timer.runtimeInfo(),
         ...pop.revive.runtimeInfo(),
+        ...access.runtimeInfo(),
         ...Object.assign({}, ...[...reports].map((report) => report())),
       });
       return runtimeInfo({
@@ -380,7 +391,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
  * or STORE_TIMER_PRECISION_MISMATCH.
  */
 export async function loadTables(
-  { store, topics, staticTopics, metadata, pop, timer, logger }: BrokerContext,
+  { config, store, topics, staticTopics, metadata, accessAdmin, pop, timer, logger }: BrokerContext,
   fileSystem: FileSystem,
 ): Promise<void> {
   const root = store.config.storePathRootDir;
@@ -391,6 +402,10 @@ export async function loadTables(
   // cut too.
   await fileSystem.syncDirectory(metadataDirectory(root));
   await metadata.load();
+  await ensureConfiguredUsers(config, accessAdmin);
+  if (config.authenticationEnabled && !accessAdmin.hasSuper) {
+    logger.warn({}, 'there is no enabled Super: nobody can make users; initAuthenticationUser names one');
+  }
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
   for (const topic of staticTopics.keepOnly((name) => topics.select(name) !== undefined)) {
@@ -400,6 +415,17 @@ export async function loadTables(
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();
+}
+
+/** Users that the configuration names (RocketMQ AuthenticationMetadataManagerImpl.initUser). */
+async function ensureConfiguredUsers(config: BrokerConfig, admin: AccessAdmin): Promise<void> {
+  const { initAuthenticationUser, innerClientAuthenticationCredentials } = config;
+  if (initAuthenticationUser !== '') {
+    const { username, password } = JSON.parse(initAuthenticationUser) as { username: string; password: string };
+    await admin.ensureSuper(username, password);
+  }
+  const credentials = innerCredentials(innerClientAuthenticationCredentials);
+  if (credentials !== undefined) await admin.ensureSuper(credentials.accessKey, credentials.secretKey);
 }
 
 /** See PutsOnDisk. */

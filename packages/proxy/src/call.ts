@@ -23,6 +23,9 @@ export class Call {
   readonly language: string;
   /** Of the client, `5.0.7`. */
   readonly clientVersion: string;
+  /** How the client proves who it is, and the time that it signed; empty without. */
+  readonly authorization: string;
+  readonly dateTime: string;
   readonly peer: string;
   readonly host: string;
   readonly port: number;
@@ -35,6 +38,8 @@ export class Call {
     this.clientId = facts.header('x-mq-client-id') ?? '';
     this.language = facts.header('x-mq-language') ?? '';
     this.clientVersion = facts.header('x-mq-client-version') ?? '';
+    this.authorization = facts.header('authorization') ?? '';
+    this.dateTime = facts.header('x-mq-date-time') ?? '';
     this.peer = facts.peer;
     const colon = facts.peer.lastIndexOf(':');
     this.host = plainHost(facts.peer.slice(0, colon).replace(/^\[|\]$/g, ''));

@@ -10,23 +10,17 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as GrpcStatus, Metadata, Server } from '@grpc/grpc-js';
+import { checkAccess } from './access.ts';
 import { Call } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
-import { SERVICE, type UnaryMethod, unaryMethods } from './methods/index.ts';
-import { receiveMessage } from './methods/receive-message.ts';
+import { definitionOf } from './definitions.ts';
+import { SERVICE, type StreamMethod, streamMethods, type UnaryMethod, unaryMethods } from './methods/index.ts';
 import { telemetryCommand } from './methods/telemetry.ts';
 import { MethodMetrics } from './metrics.ts';
+import { SideServices } from './side-services.ts';
 import { StatusError } from './status.ts';
-import {
-  Code,
-  codecs,
-  type ReceiveMessageRequest,
-  type ReceiveMessageResponse,
-  type Status,
-  type TelemetryCommand,
-} from './wire/messages.ts';
-import { timeOf } from './wire/times.ts';
+import { Code, codecs, type Status, type TelemetryCommand } from './wire/messages.ts';
 
 /** A client that takes none of an answer for so long is disconnected. */
 const TAKE_MS = 30_000;
@@ -55,6 +49,7 @@ export class ProxyServer {
   /** Calls under way, but telemetry streams. */
   readonly #calls = new Set<Call>();
   readonly #streams = new Set<TelemetryStream>();
+  readonly #side = new SideServices();
   #whenIdle: (() => void) | undefined;
   #isStopping = false;
 
@@ -72,6 +67,7 @@ export class ProxyServer {
       'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
     });
     this.grpc.addService(...this.#service());
+    this.#side.addTo(this.grpc);
   }
 
   get callCount(): number {
@@ -81,6 +77,7 @@ export class ProxyServer {
   /** Calls that wait are answered that there is nothing, new ones are refused. Resolves when none is under way. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#side.stop();
     for (const stream of [...this.#streams]) stream.end();
     for (const { caller } of this.#calls) caller.end();
     if (this.#calls.size === 0) return;
@@ -89,23 +86,19 @@ export class ProxyServer {
     });
   }
 
-  /** For the log: something failed that no client is answered for. */
-  failed(error: unknown, what: string): void {
-    this.#proxy.broker.logger.error({ err: error }, `proxy, ${what}: ${(error as Error).message}`);
-  }
-
   #service(): [ServiceDefinition, UntypedServiceImplementation] {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const handlers: UntypedServiceImplementation = {};
     for (const method of unaryMethods) {
-      definition[method.name] = definitionOf(method.name, false, false, method.request, method.response);
+      definition[method.name] = definitionOf(SERVICE, method.name, false, false, method.request, method.response);
       handlers[method.name] = this.#unary(method);
     }
-    definition.ReceiveMessage = definitionOf(
-      ...(['ReceiveMessage', false, true, codecs.ReceiveMessageRequest, codecs.ReceiveMessageResponse] as const),
-    );
-    handlers.ReceiveMessage = this.#receiveMessage();
-    definition.Telemetry = definitionOf('Telemetry', true, true, codecs.TelemetryCommand, codecs.TelemetryCommand);
+    for (const method of streamMethods) {
+      definition[method.name] = definitionOf(SERVICE, method.name, false, true, method.request, method.response);
+      handlers[method.name] = this.#streaming(method);
+    }
+    const { TelemetryCommand: command } = codecs;
+    definition.Telemetry = definitionOf(SERVICE, 'Telemetry', true, true, command, command);
     handlers.Telemetry = this.#telemetry();
     return [definition, handlers];
   }
@@ -123,9 +116,20 @@ export class ProxyServer {
     return call;
   }
 
-  #begin(call: Call): void {
+  /** See checkAccess; without access control it asks nothing. */
+  #checkAccess(message: string, request: unknown, call: Call): Promise<never> | undefined {
+    return this.#proxy.broker.access.isOn ? checkAccess(this.#proxy, message, request, call) : undefined;
+  }
+
+  /** False: there are too many. */
+  #begin(call: Call): boolean {
     this.#calls.add(call);
     if (this.#isStopping) call.caller.end();
+    return this.#calls.size <= this.#proxy.limits.callsMax;
+  }
+
+  #tooMany(): StatusError {
+    return new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${this.#proxy.limits.callsMax} calls are under way`);
   }
 
   #end(call: Call): void {
@@ -138,16 +142,19 @@ export class ProxyServer {
     return (incoming, callback) => {
       const call = this.#callOf(incoming);
       if (this.#isStopping) return callback(unavailable());
-      this.#begin(call);
+      const hasRoom = this.#begin(call);
+      const began = performance.now();
       const answer = async (): Promise<unknown> => {
+        if (!hasRoom) throw this.#tooMany();
         call.checkClientId();
+        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
         return method.call(this.#proxy, incoming.request, call);
       };
       answer()
         .catch((error: unknown) => ({ status: this.#statusOf(error, method.name) }))
         .then((response) => {
           const { status } = response as { status?: Status | null };
-          this.metrics.count(method.name, status?.code === Code.OK);
+          this.metrics.count(method.name, status?.code === Code.OK, performance.now() - began);
           callback(null, response);
           this.#end(call);
         })
@@ -161,34 +168,36 @@ export class ProxyServer {
     };
   }
 
-  #receiveMessage(): handleServerStreamingCall<ReceiveMessageRequest, ReceiveMessageResponse> {
+  #streaming(method: StreamMethod): handleServerStreamingCall<unknown, unknown> {
     return (incoming) => {
       const call = this.#callOf(incoming);
       if (this.#isStopping) {
         incoming.emit('error', unavailable());
         return;
       }
-      this.#begin(call);
+      const hasRoom = this.#begin(call);
       // That there is no message is no failure.
       let isOk = false;
-      const write = (answer: ReceiveMessageResponse): Promise<void> => {
-        const code = answer.status?.code;
+      const write = (answer: unknown): Promise<void> => {
+        const code = (answer as { status?: Status | null }).status?.code;
         if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) isOk = true;
         return this.#write(incoming, answer, call);
       };
       const answer = async (): Promise<void> => {
+        if (!hasRoom) throw this.#tooMany();
         call.checkClientId();
-        await receiveMessage(this.#proxy, incoming.request, call, { write });
+        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
+        await method.call(this.#proxy, incoming.request, call, { write });
       };
       answer()
         .catch(async (error: unknown) => {
           if (incoming.cancelled) return;
-          await write({ status: this.#statusOf(error, 'ReceiveMessage') });
-          await write({ deliveryTimestamp: timeOf(this.#proxy.broker.clock.now()) });
+          const status = this.#statusOf(error, method.name);
+          for (const one of method.failed(status, this.#proxy.broker.clock.now())) await write(one);
         })
         .catch(() => {})
         .finally(() => {
-          this.metrics.count('ReceiveMessage', isOk);
+          this.metrics.count(method.name, isOk);
           incoming.end();
           this.#end(call);
         });
@@ -196,11 +205,7 @@ export class ProxyServer {
   }
 
   /** Resolves when the client has taken it, as far as its windows say. */
-  #write(
-    incoming: ServerWritableStream<ReceiveMessageRequest, ReceiveMessageResponse>,
-    answer: ReceiveMessageResponse,
-    call: Call,
-  ): Promise<void> {
+  #write(incoming: ServerWritableStream<unknown, unknown>, answer: unknown, call: Call): Promise<void> {
     const { clock } = this.#proxy.broker;
     return new Promise((resolve, reject) => {
       if (incoming.cancelled) return reject(new Error('the call is cancelled'));
@@ -226,6 +231,9 @@ export class ProxyServer {
       const call = this.#callOf(incoming);
       const stream = new OpenStream(incoming);
       if (this.#isStopping) return stream.fail(unavailable());
+      if (this.#streams.size >= this.#proxy.limits.callsMax) {
+        return stream.fail({ code: GrpcStatus.RESOURCE_EXHAUSTED, details: `${this.#streams.size} streams are open` });
+      }
       this.#streams.add(stream);
       const ended = (): void => {
         this.#streams.delete(stream);
@@ -235,7 +243,9 @@ export class ProxyServer {
       incoming.on('data', (command: TelemetryCommand) => {
         try {
           call.checkClientId();
-          telemetryCommand(this.#proxy, command, call, stream);
+          const refused = this.#checkAccess('TelemetryCommand', command, call);
+          if (refused !== undefined) refused.catch((error: unknown) => this.#failed(stream, error));
+          else telemetryCommand(this.#proxy, command, call, stream);
         } catch (error) {
           this.#failed(stream, error);
         }
@@ -309,24 +319,3 @@ class OpenStream implements TelemetryStream {
     this.#stream.emit('error', status);
   }
 }
-
-interface AnyCodec {
-  encode(value: never): Buffer;
-  decode(bytes: Buffer): unknown;
-}
-
-const definitionOf = (
-  name: string,
-  requestStream: boolean,
-  responseStream: boolean,
-  request: AnyCodec,
-  response: AnyCodec,
-): ServiceDefinition[string] => ({
-  path: `/${SERVICE}/${name}`,
-  requestStream,
-  responseStream,
-  requestSerialize: request.encode as (value: unknown) => Buffer,
-  requestDeserialize: request.decode,
-  responseSerialize: response.encode as (value: unknown) => Buffer,
-  responseDeserialize: response.decode,
-});

@@ -8,7 +8,9 @@
  * Caveats:
  * - `body` of a received command is a view into what the socket delivered: use it before the first await, or copy it.
  * - A sent command belongs to the connection until it has been written; do not change its body before.
- * - There is no TLS and no access control. Listeners bind to loopback until another address is given.
+ * - Without a `ServerIdentity` or `TlsClientOptions` there is no TLS, and a server answers everybody unless a gate stands in
+ *   front of it (`setGate`). Listeners bind to loopback
+ *   until another address is given.
  * - Errors of operation are `RemotingError`; a response with another code than SUCCESS is an answer and no error.
  */
 export { type Clock, systemClock, type TimerHandle } from './clock.ts';
@@ -55,6 +57,7 @@ export type {
   RemotingClientOptions,
   RemotingConnection,
   RemotingServerOptions,
+  RequestGate,
   RequestHandler,
   ServerLimits,
 } from './net/types.ts';
@@ -169,6 +172,15 @@ export {
 } from './protocol/route.ts';
 export { isPlainKey, SendAnswer, SendAnswerForm } from './protocol/send-answer.ts';
 export {
+  ACCESS_KEY,
+  type Credentials,
+  SIGNATURE,
+  sameSignature,
+  sign,
+  signatureOf,
+  signedText,
+} from './protocol/signature.ts';
+export {
   type ConsumeStats,
   decodeConsumeStats,
   decodeTopicStatsTable,
@@ -205,3 +217,12 @@ export {
   topicConfigTableJson,
 } from './protocol/topic-config.ts';
 export { shortened } from './shortened.ts';
+export type { TlsClientOptions } from './tls/client-identity.ts';
+export {
+  type ClientAuth,
+  ServerIdentity,
+  type ServerIdentityOptions,
+  type TlsMode,
+} from './tls/server-identity.ts';
+export { SourceLog } from './tls/source-log.ts';
+export { type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';

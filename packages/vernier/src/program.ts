@@ -1,5 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { AclListOptions, AclOptions } from './commands/acl.ts';
+import type { AclExportOptions } from './commands/acl-transfer.ts';
 import type { ConsumeOptions } from './commands/consume.ts';
+import type { InitOptions } from './commands/init.ts';
 import type { NamesrvOptions } from './commands/namesrv.ts';
 import type { ProduceOptions } from './commands/produce.ts';
 import type { StartOptions } from './commands/start.ts';
@@ -12,6 +15,7 @@ import type { RepairOptions } from './commands/store/repair.ts';
 import type { VerifyCommandOptions } from './commands/store/verify.ts';
 import type { TopicCreateOptions, TopicOptions } from './commands/topic.ts';
 import type { TortureCommandOptions } from './commands/torture.ts';
+import type { UserOptions } from './commands/user.ts';
 import { CliError } from './errors.ts';
 import { version } from './version.ts';
 
@@ -21,7 +25,9 @@ export type ExitCode = number | undefined;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 /** RocketMQ’s attribute message.type. */
 const TOPIC_TYPES = ['NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'PRIORITY', 'LITE', 'MIXED'];
-const commandNames = ['start', 'namesrv', 'produce', 'consume', 'topic', 'status', 'store', 'torture', 'help'];
+const commandNames = [
+  ...['start', 'init', 'namesrv', 'produce', 'consume', 'topic', 'user', 'acl', 'status', 'store', 'torture', 'help'],
+];
 
 /**
  * The command line. Only what is needed to read it is loaded here; each command's own modules come with its action, so
@@ -50,10 +56,13 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     );
 
   addStart(program, finish);
+  addInit(program, finish);
   addNamesrv(program, finish);
   addProduce(program, finish);
   addConsume(program, finish);
   addTopic(program, finish);
+  addUser(program, finish);
+  addAcl(program, finish);
   program
     .command('status')
     .description('what a running broker is doing: addresses, flush pipeline, bytes behind, waiters')
@@ -81,11 +90,31 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--transactions', 'the same, with producers of transactions beside the others')
     .option('--timers', 'the same, with senders of timed messages beside the others')
     .option('--pop', 'the same, with consumers that pop beside the others')
+    .addOption(
+      new Option('--queue-kinds', 'with light queues and batch queues, without a broker').conflicts([
+        ...['broker', 'transactions', 'timers', 'pop'],
+      ]),
+    )
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),
     );
+  addTlsOptions(program);
+  addSigning(program);
   return program;
+}
+
+/** How the commands that talk to a nameserver connect to it and to its brokers. */
+function addTlsOptions(command: Command): void {
+  for (const child of command.commands) addTlsOptions(child);
+  if (command.options.every(({ long }) => long !== '--namesrv')) return;
+  command
+    .option('--tls', 'connect by TLS; a server’s certificate has to be vouched for and to carry its name')
+    .option('--tls-ca <file>', 'certificates that vouch for servers, PEM (default: those of Node.js)')
+    .option('--tls-cert <file>', 'certificate to show servers that ask for one, PEM')
+    .option('--tls-key <file>', 'its key, PEM; of an encrypted one VERNIER_TLS_KEY_PASSWORD has the password')
+    .option('--tls-name <name>', 'the name that servers’ certificates carry, when it is not their address')
+    .option('--tls-insecure', 'connect by TLS and believe any server');
 }
 
 function addStart(program: Command, finish: (exitCode: ExitCode) => void): void {
@@ -101,7 +130,7 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
     .option('--proxy-port <port>', 'port for clients of gRPC, 0 = any (default: 8081)', port)
     .option('--no-namesrv', 'no nameserver of our own; needs the key namesrvAddr')
     .option('--no-proxy', 'clients of gRPC are not served')
-    .option('--proxy-cert <file>', 'certificate for clients of gRPC that use TLS, PEM (default: one of its own)')
+    .option('--proxy-cert <file>', 'certificate for clients of gRPC that use TLS, PEM (default: as the other ports)')
     .option('--proxy-key <file>', 'its key, PEM')
     .option('--ready-file <file>', 'JSON with pid and addresses, written when clients can connect')
     .addOption(logLevelOption())
@@ -112,10 +141,25 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
     });
 }
 
+function addInit(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('init')
+    .description('write a broker.conf that lets in signed requests alone, and a first user')
+    .argument('[DIR]', 'where to, made when it is not there', '.')
+    .requiredOption('--secure', 'with access control')
+    .option('--user <name>', 'name of the first user', 'admin')
+    .option('--json', 'print JSON')
+    .action(async (directory: string, options: InitOptions) =>
+      finish(await (await import('./commands/init.ts')).init(directory, options)),
+    );
+}
+
 function addNamesrv(program: Command, finish: (exitCode: ExitCode) => void): void {
   program
     .command('namesrv')
     .description('start a nameserver alone, for these or for Java brokers')
+    .option('-c, --config <file>', 'a properties file with the keys of TLS in it (docs/reference/config.md)')
+    .option('--set <key=value>', 'one of these keys; may be given often', collect)
     .option('--listen <host>', 'address to listen on', '127.0.0.1')
     .option('--namesrv-port <port>', 'port, 0 = any', port, 9876)
     .option('--ready-file <file>', 'JSON with pid and address, written when it listens')
@@ -196,6 +240,98 @@ function addTopic(program: Command, finish: (exitCode: ExitCode) => void): void 
     .addOption(namesrvOption())
     .option('--json', 'print JSON')
     .action(async (name: string, options: TopicOptions) => finish(await (await load()).topicStatus(name, options)));
+}
+
+function addUser(program: Command, finish: (exitCode: ExitCode) => void): void {
+  const user = program.command('user').description('users whose signed requests a broker answers (ACL 2.0)');
+  const load = () => import('./commands/user.ts');
+  const command = (name: string, description: string, argument: string): Command =>
+    user
+      .command(name)
+      .description(description)
+      .argument(argument)
+      .addOption(namesrvOption())
+      .option('--json', 'print JSON');
+  const withMembers = (made: Command): Command =>
+    made
+      .option('--password-file <file>', 'the secret key is in this file, - is stdin')
+      .addOption(new Option('--type <type>', 'a Super may do everything').choices(['Super', 'Normal']))
+      .addOption(new Option('--status <status>', 'nobody signs as a disabled user').choices(['enable', 'disable']));
+  withMembers(
+    command('create', 'make a user; without --password-file its secret key is made and printed', '<USER>'),
+  ).action(async (name: string, options: UserOptions) => finish(await (await load()).createUser(name, options)));
+  withMembers(command('update', 'change a user; what is not given stays', '<USER>')).action(
+    async (name: string, options: UserOptions) => finish(await (await load()).updateUser(name, options)),
+  );
+  command('delete', 'delete a user and its policies', '<USER>').action(async (name: string, options: UserOptions) =>
+    finish(await (await load()).deleteUser(name, options)),
+  );
+  command('get', 'show a user', '<USER>').action(async (name: string, options: UserOptions) =>
+    finish(await (await load()).getUser(name, options)),
+  );
+  command('list', 'show the users, or those whose name has this text in it', '[TEXT]').action(
+    async (filter: string | undefined, options: UserOptions) => finish(await (await load()).listUsers(filter, options)),
+  );
+}
+
+function addAcl(program: Command, finish: (exitCode: ExitCode) => void): void {
+  const acl = program
+    .command('acl')
+    .description('what users may do (ACL 2.0)')
+    .addHelpText(
+      'after',
+      '\nResources: Topic:NAME, Group:NAME, Cluster:NAME, NAME* for all that begin so, Topic:*, *.',
+    );
+  const load = () => import('./commands/acl.ts');
+  const loadTransfer = () => import('./commands/acl-transfer.ts');
+  const command = (name: string, description: string): Command =>
+    acl.command(name).description(description).addOption(namesrvOption()).option('--json', 'print JSON');
+  const policy = (): Option => new Option('--policy <type>', 'default: Custom').choices(['Custom', 'Default']);
+  for (const name of ['create', 'update']) {
+    command(name, 'put entries; each takes the place of that with its resource')
+      .argument('<USER>')
+      .requiredOption('--resource <resource>', 'may be given often', collect)
+      .requiredOption('--actions <list>', 'All, Pub, Sub, Create, Update, Delete, Get, List; commas between them')
+      .option('--source-ip <address>', 'only from this address or range (10.0.0.0/8); may be given often', collect)
+      .addOption(new Option('--decision <decision>', 'default: Allow').choices(['Allow', 'Deny']))
+      .addOption(policy())
+      .action(async (user: string, options: AclOptions) => finish(await (await load()).putAcl(user, options)));
+  }
+  command('delete', 'delete the entries of resources, or all policies of the user')
+    .argument('<USER>')
+    .option('--resource <resource>', 'may be given often', collect)
+    .addOption(policy())
+    .action(async (user: string, options: AclOptions) => finish(await (await load()).deleteAcl(user, options)));
+  command('get', 'show what a user may do')
+    .argument('<USER>')
+    .action(async (user: string, options: AclOptions) => finish(await (await load()).getAcl(user, options)));
+  command('list', 'show what users may do')
+    .option('--user <text>', 'only users whose name has this text in it')
+    .option('--resource <text>', 'only entries whose resource has this text in it')
+    .action(async (options: AclListOptions) => finish(await (await load()).listAcls(options)));
+  command('export', 'users with their secrets, and policies, as JSON')
+    .option('--output <file>', 'into this new file, which its user alone may read, instead of stdout')
+    .action(async (options: AclExportOptions) => finish(await (await loadTransfer()).exportAccess(options)));
+  command('import', 'an export, or accounts of RocketMQ 4 (plain_acl.yml)')
+    .argument('<FILE>')
+    .action(async (file: string, options: AclExportOptions) =>
+      finish(await (await loadTransfer()).importAccess(file, options)),
+    );
+}
+
+/** Whatever asks a nameserver signs its requests, if it is told as whom. */
+function addSigning(command: Command): void {
+  for (const below of command.commands) addSigning(below);
+  // Servers have keys of their own for that.
+  if (!command.options.some(({ long }) => long === '--namesrv')) return;
+  command
+    .addOption(new Option('--access-key <user>', 'sign requests as this user').env('VERNIER_ACCESS_KEY'))
+    .addOption(
+      new Option('--secret-key <secret>', 'its secret; who lists processes sees it here').env('VERNIER_SECRET_KEY'),
+    )
+    .addOption(
+      new Option('--credentials <file>', 'a file with lines accessKey=… and secretKey=…').env('VERNIER_CREDENTIALS'),
+    );
 }
 
 function addStore(program: Command, finish: (exitCode: ExitCode) => void): void {

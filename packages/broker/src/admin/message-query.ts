@@ -1,5 +1,7 @@
 import { ResponseCode } from '@vernier/remoting';
 import type { MessageStore } from '@vernier/store';
+import { decodeMessage } from '@vernier/store/internal';
+import { type Identity, topicAccess } from '../base/identity.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 
@@ -40,9 +42,14 @@ export class MessageQuery {
     return { ...found, records: found.records.reverse() };
   }
 
-  /** The record that begins at this offset of the log. */
-  async at(logOffset: number): Promise<Buffer | Refusal> {
+  /** The record that begins at this offset of the log, if whoever asks may read its topic. */
+  async at(logOffset: number, asker?: Identity): Promise<Buffer | Refusal> {
     const record = logOffset < 0 ? undefined : await this.#store.selectOneMessageByOffset(logOffset);
-    return record ?? new Refusal(ResponseCode.SYSTEM_ERROR, `can not find message by the offset, ${logOffset}`);
+    if (record === undefined) {
+      return new Refusal(ResponseCode.SYSTEM_ERROR, `can not find message by the offset, ${logOffset}`);
+    }
+    if (asker === undefined) return record;
+    const topic = decodeMessage(record)?.topic ?? '';
+    return asker.refusalOf([topicAccess(topic, ['Sub', 'Get'])]) ?? record;
   }
 }

@@ -1,11 +1,7 @@
 import { isIP } from 'node:net';
 import { hostBytes } from '@vernier/remoting';
 import type { StoreHost } from '@vernier/store';
-
-/** Who a caller proved to be. There is no access control yet, so it is always undefined. */
-export interface Identity {
-  readonly name: string;
-}
+import type { Identity } from './identity.ts';
 
 /**
  * Who asks a service for something: all that a rule may know of it, and no connection. A front makes one object for each
@@ -24,6 +20,10 @@ export interface Caller {
   readonly remoteAddress: string;
   /** The same as a record stores it (bornHost). One object for all messages of the caller. */
   readonly host: StoreHost;
+  /**
+   * Who it proved to be; undefined without access control. It is that of the request being handled: whoever needs it reads
+   * it before the first wait, because the next request of a connection may be another user's.
+   */
   readonly identity: Identity | undefined;
   /** Aborts once, when the caller can take no answer any more. What is held for it is dropped then. */
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ export class CallerSession implements Caller {
   clientId = '';
   language = -1;
   version = -1;
-  readonly identity: Identity | undefined = undefined;
+  identity: Identity | undefined = undefined;
   readonly remoteAddress: string;
   readonly host: StoreHost;
   #isGone = false;

@@ -169,6 +169,7 @@ const tableNames = [
   'timers',
   'orders',
   'modes',
+  'access',
   // What it changes saves other tables: a start that is refused for one of those changes no file.
   'settings',
 ] as const;
@@ -181,7 +182,7 @@ const ORDERS_DELAY_MS = 1_000;
 /**
  * The broker's files: topics.json, subscriptionGroup.json, consumerOffset.json (with light queues lmqConsumerOffset.json,
  * in its place), brokerSettings.json, followOffset.json, delayOffset.json, timermetrics, consumerOrderInfo.json,
- * messageRequestMode.json, topicQueueMapping.json.
+ * messageRequestMode.json, topicQueueMapping.json, access.json.
  */
 export class MetadataFiles {
   readonly topics: MetadataFile;
@@ -200,6 +201,11 @@ export class MetadataFiles {
   readonly modes: MetadataFile;
   /** Of static topics; there is no file before there is one. */
   readonly mappings: MetadataFile;
+  /** Users, their secrets and their policies; there is no file before there is one. */
+  readonly access: MetadataFile;
+
+  /** One more file beside these, of a front, which loads and closes it itself. */
+  readonly file: (name: string, table: SavedTable, delayMs: number) => MetadataFile;
 
   readonly #logger: StoreLogger;
   /** Read when there are no offsets of a broker with light queues; never written. */
@@ -217,6 +223,7 @@ export class MetadataFiles {
     this.#logger = logger;
     const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
       new MetadataFile(join(directory, name), table, delayMs, fileSystem, clock, logger);
+    this.file = file;
     // A burst of new topics is one write.
     this.topics = file('topics.json', tables.topics, 10);
     this.groups = file('subscriptionGroup.json', tables.groups, 10);
@@ -229,6 +236,7 @@ export class MetadataFiles {
     this.orders = file('consumerOrderInfo.json', tables.orders, ORDERS_DELAY_MS);
     this.mappings = file('topicQueueMapping.json', tables.mappings, 10);
     this.modes = file('messageRequestMode.json', tables.modes, 10);
+    this.access = file('access.json', tables.access, 10);
     this.timers = file('timermetrics', tables.timers, Math.max(TIMER_METRICS_MS, intervals.timerFlushIntervalMs));
   }
 

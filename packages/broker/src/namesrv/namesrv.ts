@@ -7,6 +7,8 @@ import {
   type RemotingLogger,
   RemotingServer,
   type RemotingServerOptions,
+  type RequestGate,
+  ServerIdentity,
   type SocketAddress,
   silentLogger,
   systemClock,
@@ -47,6 +49,8 @@ export interface NamesrvOptions {
   resolveBrokerAddress?: ResolveBrokerAddress;
   /** Limits of the server. */
   server?: RemotingServerOptions;
+  /** Who it is to those that connect by TLS; as that of a broker. */
+  tls?: ServerIdentity | undefined;
 }
 
 const DEFAULT_PORT = 9876;
@@ -69,6 +73,7 @@ export class Namesrv {
   readonly #logger: RemotingLogger;
   readonly #startedAt: number;
   readonly #listen: ListenOptions;
+  readonly #tls: ServerIdentity;
   #address: SocketAddress | undefined;
 
   constructor(options: NamesrvOptions = {}) {
@@ -99,7 +104,8 @@ export class Namesrv {
       logger,
       resolveBrokerAddress: options.resolveBrokerAddress ?? reachableAddress(),
     });
-    this.server = new RemotingServer({ logger, clock: this.#clock, ...options.server });
+    this.#tls = options.tls ?? new ServerIdentity({ ownDirectory: options.directory, logger });
+    this.server = new RemotingServer({ logger, clock: this.#clock, tls: this.#tls, ...options.server });
     this.#registerProcessors();
     this.server.on('close', (connection: RemotingConnection) => this.routes.connectionClosed(connection));
   }
@@ -110,6 +116,7 @@ export class Namesrv {
    * its kin.
    */
   async start(listen: Partial<ListenOptions> = {}): Promise<SocketAddress> {
+    await this.#tls.open();
     await this.kv.load();
     await this.#settingsFile?.load();
     this.#address = await this.server.listen({ ...this.#listen, ...listen });
@@ -141,6 +148,11 @@ export class Namesrv {
 
   unregisterLocal(registration: Pick<BrokerRegistration, 'clusterName' | 'brokerName' | 'brokerAddr'>): void {
     this.routes.unregisterLocal(registration.clusterName, registration.brokerName, registration.brokerAddr);
+  }
+
+  /** What every request passes before it is handled: a broker of this process that knows users sets it. */
+  guard(gate: RequestGate): void {
+    this.server.setGate(gate);
   }
 
   /** Closes the listener and every connection; requests in flight get up to `graceMs` (d=3,000). */

@@ -1,4 +1,5 @@
 import { createResponse, type RemotingCommand, ResponseCode } from '@vernier/remoting';
+import type { Caller } from '../base/caller.ts';
 import type { BrokerContext } from '../context.ts';
 import { granted, optionalNumber, requiredNumber, requiredText, success } from './requests.ts';
 
@@ -30,6 +31,11 @@ export async function queryMessage({ messages }: BrokerContext, request: Remotin
 }
 
 /** VIEW_MESSAGE_BY_ID */
-export async function viewMessageById({ messages }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
-  return success(request, undefined, granted(await messages.at(requiredNumber(request.extFields, 'offset'))));
+export async function viewMessageById(
+  { messages }: BrokerContext,
+  request: RemotingCommand,
+  { identity }: Caller,
+): Promise<RemotingCommand> {
+  const record = await messages.at(requiredNumber(request.extFields, 'offset'), identity);
+  return success(request, undefined, granted(record));
 }

@@ -39,8 +39,10 @@ export async function endTransaction(
 export async function resumeCheckHalfMessage(
   { transactions }: BrokerContext,
   request: RemotingCommand,
+  { identity }: Caller,
 ): Promise<RemotingCommand> {
-  const refusal = await transactions.resume(logOffsetOf(requiredText(request.extFields, 'msgId')));
+  const logOffset = logOffsetOf(requiredText(request.extFields, 'msgId'));
+  const refusal = await transactions.resume(logOffset, identity);
   return refusal === undefined ? success(request) : refused(request, refusal);
 }
 

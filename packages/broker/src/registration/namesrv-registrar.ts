@@ -6,17 +6,19 @@ import {
   RemotingClient,
   RequestCode,
   ResponseCode,
+  type TlsClientOptions,
   type TopicConfig,
   type TopicConfigTable,
   type TopicRouteData,
 } from '@vernier/remoting';
 import type { Clock, StoreLogger } from '@vernier/store';
-import type { BrokerConfig } from '../config.ts';
+import { type BrokerConfig, innerCredentials } from '../config.ts';
 import type { Namesrv } from '../namesrv/namesrv.ts';
 import type { BrokerHosts } from './hosts.ts';
 
 /** What a broker needs of a nameserver in its own process. */
-export type LocalNamesrv = Pick<Namesrv, 'registerLocal' | 'unregisterLocal'> & Partial<Pick<Namesrv, 'routeOf'>>;
+export type LocalNamesrv = Pick<Namesrv, 'registerLocal' | 'unregisterLocal'> &
+  Partial<Pick<Namesrv, 'routeOf' | 'guard'>>;
 
 /** A nameserver that does not take a farewell in this time learns of the broker's end by the closed connection. */
 const UNREGISTER_TIMEOUT_MS = 1_000;
@@ -64,6 +66,7 @@ export class NamesrvRegistrar {
     mappings?: () => Map<string, object>;
     clock: Clock;
     logger: StoreLogger;
+    tls?: TlsClientOptions | undefined;
     registered: (count: number) => void;
   }) {
     this.#namesrv = options.namesrv;
@@ -75,7 +78,9 @@ export class NamesrvRegistrar {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#registered = options.registered;
-    this.#client = new RemotingClient({ logger: options.logger });
+    const { logger, tls, config } = options;
+    const credentials = innerCredentials(config.innerClientAuthenticationCredentials);
+    this.#client = new RemotingClient({ logger, tls, credentials });
   }
 
   /** Resolves when a registration that began after the call has been tried everywhere. Failures are logged. */

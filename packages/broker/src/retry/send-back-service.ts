@@ -8,6 +8,7 @@ import {
 import type { Clock, MessageExt, MessageStore } from '@vernier/store';
 import { decodeMessage, encodeProperties, PROPERTY_CRC32 } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
+import { memberAccess } from '../base/identity.ts';
 import { isWriteable, retryTopicOf } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
@@ -74,6 +75,7 @@ export class SendBackService {
   async sendBack(request: SendBack, caller: Caller): Promise<Refusal | undefined> {
     const { config, store, topics, groups, host, random } = this.#parts;
     const { group, logOffset } = request;
+    const { identity } = caller;
     const groupConfig = groups.find(group);
     if (groupConfig === undefined) {
       return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${group}`);
@@ -93,6 +95,10 @@ export class SendBackService {
     if (message === undefined) {
       return new Refusal(ResponseCode.SYSTEM_ERROR, `look message by offset failed, ${logOffset}`);
     }
+    // The offset is anybody's: a copy of what the caller may not read would be read from his retries.
+    const isGroup = (name: string): boolean => groups.table.has(name);
+    const denied = identity?.refusalOf(memberAccess(message.topic, group, isGroup, ['Sub']));
+    if (denied !== undefined) return denied;
     const limit = request.maxReconsumeTimes ?? retryMaxTimes;
     const isDead = request.delayLevel < 0 || (isLimit(limit) && message.reconsumeTimes >= limit);
     const topic = isDead ? ensureDeadLetterTopic(topics, group) : retryTopic;

@@ -50,9 +50,10 @@ export class RunningSettings {
     return this.#changeCount;
   }
 
-  /** Every key with its value, as properties text in the order of the keys. */
+  /** Every key with its value but secrets, as properties text in the order of the keys. */
   text(): string {
-    const sorted = [...this.#deps.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const shown = [...this.#deps.entries()].filter(([key]) => this.#deps.spec(key)?.secret !== true);
+    const sorted = shown.toSorted(([a], [b]) => (a < b ? -1 : 1));
     return encodeProperties(new Map(sorted.map(([key, value]) => [key, String(value)])));
   }
 
@@ -73,7 +74,9 @@ export class RunningSettings {
         continue;
       }
       const parsed = parseValue(spec, raw);
-      if ('problem' in parsed) problems.push(`${key}=${shownValue(raw)}: ${parsed.problem}`);
+      if ('problem' in parsed) {
+        problems.push(`${key}=${spec.secret === true ? 'a secret' : shownValue(raw)}: ${parsed.problem}`);
+      }
       // Whoever sends back what he was given changes nothing with a key that cannot be changed.
       else if (!spec.changeable && parsed.value !== this.#deps.value(key)) fixed.push(key);
       else if (spec.changeable) changes.set(key, parsed.value);

@@ -2,6 +2,7 @@ import { MessageSysFlag, ResponseCode } from '@vernier/remoting';
 import type { Clock, MessageExt, MessageStore, StoreLogger } from '@vernier/store';
 import { decodeMessage, RECORD_BYTES_MIN } from '@vernier/store/internal';
 import { type Caller, CallerSession } from '../base/caller.ts';
+import { type Identity, topicAccess } from '../base/identity.ts';
 import { TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { ProducerManager } from '../clients/producer-manager.ts';
@@ -144,12 +145,16 @@ export class TransactionService {
    */
   async end(request: EndOfTransaction, caller: Caller): Promise<Refusal | undefined> {
     const { commitOrRollback } = request;
+    const { identity } = caller;
     const isCommit = commitOrRollback === MessageSysFlag.TRANSACTION_COMMIT;
     if (!isCommit && commitOrRollback !== MessageSysFlag.TRANSACTION_ROLLBACK) return undefined;
     await this.#queue.loaded;
     if (this.#isStopped) return new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, 'the broker stops');
     const half = await this.#halfAt(request.logOffset);
     if (half === undefined) return wrong('Find prepared transaction message failed');
+    // The offset is anybody's, and what the request says of the topic is not the half's.
+    const denied = identity?.refusalOf([topicAccess(half.properties.get('REAL_TOPIC') ?? '', ['Pub'])]);
+    if (denied !== undefined) return denied;
     const open = this.#openOf(half);
     const fault = this.#faultOf(request, half, open?.firstStoredAt ?? half.storeTimestamp);
     if (fault !== undefined) return fault;
@@ -161,12 +166,14 @@ export class TransactionService {
    * Takes up again a transaction that was given up (RESUME_CHECK_HALF_MESSAGE): its producer will be asked. `logOffset` is
    * that of its record in TRANS_CHECK_MAX_TIME_TOPIC.
    */
-  async resume(logOffset: number): Promise<Refusal | undefined> {
+  async resume(logOffset: number, asker?: Identity): Promise<Refusal | undefined> {
     const record = logOffset < 0 ? undefined : await this.#parts.store.selectOneMessageByOffset(logOffset);
     const half = record && decodeMessage(record);
     if (half?.topic !== TRANS_CHECK_MAX_TIME_TOPIC) {
       return wrong(`there is no message of ${TRANS_CHECK_MAX_TIME_TOPIC} at ${logOffset}`);
     }
+    const denied = asker?.refusalOf([topicAccess(half.properties.get('REAL_TOPIC') ?? '', ['Update'])]);
+    if (denied !== undefined) return denied;
     const full = this.#parts.halves.fullReason();
     if (full !== undefined) return new Refusal(ResponseCode.SYSTEM_BUSY, `no more open transactions: ${full}`);
     const outcome = await this.#parts.put.put<PutOutcome>(resumedHalf(half), this.#self, 'half', (value) => value);

@@ -11,7 +11,6 @@ export interface Delivery {
   readonly receiptHandle: string;
   /** 1 and more. */
   readonly attempt: number;
-  readonly invisibleMs: number;
 }
 
 /** A stored message as a client gets it (RocketMQ GrpcConverter). Clients look at MD5 alone of the digests. */
@@ -36,9 +35,7 @@ export function toClient(message: DecodedMessage, { body, encoding }: UnpackedBo
       queueId: message.queueId,
       queueOffset: message.queueOffset,
       deliveryAttempt: delivery?.attempt ?? message.reconsumeTimes + 1,
-      ...(delivery === undefined
-        ? {}
-        : { receiptHandle: delivery.receiptHandle, invisibleDuration: timeOf(delivery.invisibleMs) }),
+      ...(delivery === undefined ? {} : { receiptHandle: delivery.receiptHandle }),
     },
     body,
   };

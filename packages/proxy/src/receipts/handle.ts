@@ -65,7 +65,9 @@ export const visibleAt = ({ handle }: Receipt): number => handle.popTime + handl
 
 /** Throws INVALID_RECEIPT_HANDLE when its time is over. */
 export function checkLive(receipt: Receipt, now: number): void {
-  if (visibleAt(receipt) <= now) throw new StatusError(Code.INVALID_RECEIPT_HANDLE, 'receipt handle is expired');
+  if (visibleAt(receipt) <= now) throw expired();
 }
+
+export const expired = (): StatusError => invalid('receipt handle is expired');
 
 const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);

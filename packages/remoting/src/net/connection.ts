@@ -55,6 +55,8 @@ export interface ConnectionHost {
   settled(connection: Connection): void;
   /** The connection waits for its peer, or for room that others have: somebody has to look whether it goes on. */
   waits(): void;
+  /** Whether the bytes that a connection begins with are not for the decoder: it is to be TLS, or is closed. */
+  takesFirst?(connection: Connection, chunk: Buffer): boolean;
   closed(connection: Connection, reason: string): void;
 }
 
@@ -66,6 +68,7 @@ export const PauseReason = {
   REQUEST_BYTES: 8,
   RECEIVING: 16,
   TURN: 32,
+  HANDSHAKE: 64,
 } as const;
 
 /** A request's header as objects, its promise and its place in the tables: what it counts for beside its frame. */
@@ -92,9 +95,11 @@ export class Connection implements RemotingConnection, OutgoingOwner {
   answerBytes = 0;
   /** Bytes that have come from the peer. */
   receivedBytes = 0;
+  /** What it carries goes through TLS. */
+  isSecure = false;
 
   readonly #host: ConnectionHost;
-  readonly #socket: Duplex;
+  #socket: Duplex;
   readonly #decoder: FrameDecoder;
   readonly #invocations: Invocations;
   readonly #outgoing: Outgoing;
@@ -123,15 +128,19 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     this.#decoder = new FrameDecoder(limits.frameBytesMax, host.headerReader, limits.headerBytesMax);
     this.#invocations = new Invocations(host.deadlines, limits.pendingInvocationsMax);
     this.#outgoing = new Outgoing(this, socket, host.encoder, limits, budgets.answers);
+    this.#listen(socket);
+    // Adding the listeners alone would not start a socket that its server accepted paused.
+    if (paused) this.pauseReading(PauseReason.NOT_OPEN);
+    else socket.resume();
+  }
+
+  #listen(socket: Duplex): void {
     socket.on('drain', () => this.#outgoing.drained());
     socket.on('error', (error) => {
       this.#closeReason = error.message;
     });
     socket.on('close', () => this.#onClose());
-    // Adding the listener alone would not start a socket that its server accepted paused.
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    if (paused) this.pauseReading(PauseReason.NOT_OPEN);
-    else socket.resume();
+    socket.on('data', this.#onChunk);
   }
 
   get closed(): boolean {
@@ -234,6 +243,29 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (this.#paused === 0 && !this.#closed) this.#socket.resume();
   }
 
+  /**
+   * Gives away its socket, not read from, with the first bytes of it put back, for a TLS handshake that ends with `secure`
+   * or `destroy`. Nothing has been decoded or sent.
+   */
+  handOver(chunk: Buffer): Duplex {
+    const socket = this.#socket;
+    this.pauseReading(PauseReason.HANDSHAKE);
+    socket.off('data', this.#onChunk);
+    socket.unshift(Buffer.from(chunk));
+    return socket;
+  }
+
+  /** Goes on with what the handshake made of the socket. */
+  secure(stream: Duplex): void {
+    if (this.#closed) return void stream.destroy();
+    this.isSecure = true;
+    this.#socket = stream;
+    this.#outgoing.use(stream);
+    stream.pause();
+    this.#listen(stream);
+    this.resumeReading(PauseReason.HANDSHAKE);
+  }
+
   /** Takes bytes of the read buffer, which the next read overwrites. */
   takeShared(chunk: Buffer): void {
     this.#onData(chunk);
@@ -249,8 +281,11 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (bodyParts !== undefined) command.bodyParts = bodyParts.map((part) => readBuffer.kept(part));
   }
 
+  readonly #onChunk = (chunk: Buffer): void => this.#onData(chunk);
+
   #onData(chunk: Buffer): void {
     this.idleTicks = 0;
+    if (this.receivedBytes === 0 && this.#host.takesFirst?.(this, chunk) === true) return;
     this.receivedBytes += chunk.length;
     this.#decoder.push(chunk);
     this.#drainDecoder();

@@ -5,7 +5,7 @@ import { RemotingError, type RemotingErrorCode } from '../errors.ts';
 import type { PeerLog } from '../line-limit.ts';
 import { createResponse, type RemotingCommand } from '../protocol/remoting-command.ts';
 import type { Connection } from './connection.ts';
-import type { HandlerResult, ProcessorOptions, RemotingConnection, RequestHandler } from './types.ts';
+import type { HandlerResult, ProcessorOptions, RemotingConnection, RequestGate, RequestHandler } from './types.ts';
 
 interface Processor {
   handler: RequestHandler;
@@ -24,6 +24,8 @@ const requestFaults: ReadonlySet<RemotingErrorCode> = new Set<RemotingErrorCode>
 export class ProcessorTable {
   readonly #processors = new Map<number, Processor>();
   #default: Processor | undefined;
+  /** In front of all of them. */
+  gate: RequestGate | undefined;
   readonly #peerLog: PeerLog;
 
   constructor(peerLog: PeerLog) {
@@ -34,12 +36,21 @@ export class ProcessorTable {
     this.#processors.set(code, { handler, answerBytes });
   }
 
+  /** Those with a handler of their own. */
+  get codes(): number[] {
+    return [...this.#processors.keys()];
+  }
+
   registerDefault(handler: RequestHandler): void {
     this.#default = { handler, answerBytes: 0 };
   }
 
   /** Runs the handler of a request. May throw and may reject, as the handler does. */
   dispatch(request: RemotingCommand, connection: Connection): HandlerResult {
+    if (this.gate !== undefined) {
+      const answer = this.gate(request, connection);
+      if (answer !== undefined) return answer;
+    }
     const processor = this.#processors.get(request.code) ?? this.#default;
     if (processor === undefined) return notSupported(request);
     connection.answerBytes = processor.answerBytes;

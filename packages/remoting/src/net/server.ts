@@ -22,6 +22,7 @@ import { ReadBuffer } from './read-buffer.ts';
 import type { RequestTimes } from './request-times.ts';
 import { Slices } from './slices.ts';
 import { StallWatch } from './stall-watch.ts';
+import { TlsFront } from './tls-front.ts';
 import { TurnBudget } from './turn-budget.ts';
 import type {
   ConnectionLimits,
@@ -30,6 +31,7 @@ import type {
   ProcessorOptions,
   RemotingConnection,
   RemotingServerOptions,
+  RequestGate,
   RequestHandler,
 } from './types.ts';
 
@@ -83,6 +85,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly #stallWatch: StallWatch;
   readonly #connectionsMax: number;
   readonly #accepted: AcceptedSockets;
+  readonly #tls: TlsFront;
   readonly #servers: Server[] = [];
   #open = true;
   #shutdown: Promise<void> | undefined;
@@ -104,6 +107,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     this.headerReader = options.hotFields ? new HeaderReader() : undefined;
     this.peerLog = new PeerLog(this.logger, this.#clock);
     this.#processors = new ProcessorTable(this.peerLog);
+    this.#tls = new TlsFront({ ...options, logger: this.logger, clock: this.#clock });
     this.#accepted = new AcceptedSockets(options.descriptorLimit);
     this.#connectionsMax = Math.min(options.connectionsMax ?? 50_000, this.#accepted.max);
     this.#idleWatch = new IdleWatch(this.#clock, options.idleTimeoutMs ?? 120_000, this.#connections);
@@ -114,6 +118,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       this.budgets,
       (connection, reason) => this.#onStalled(connection, reason),
     );
+  }
+
+  /** What TLS takes here: handshakes that have not ended, and bytes held for all connections by TLS. */
+  get tls(): { readonly pending: number; readonly usedBytes: number } {
+    return this.#tls;
   }
 
   /** Live connections. */
@@ -131,6 +140,16 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   /** Sets the handler of a request code; the last one set counts. */
   registerProcessor(code: number, handler: RequestHandler, options?: ProcessorOptions): void {
     this.#processors.register(code, handler, options);
+  }
+
+  /** Those with a handler of their own. */
+  get requestCodes(): number[] {
+    return this.#processors.codes;
+  }
+
+  /** Sets what every request passes before its handler; one that was set before goes. */
+  setGate(gate: RequestGate | undefined): void {
+    this.#processors.gate = gate;
   }
 
   /** Sets the handler of every code without one of its own. Without it they get REQUEST_CODE_NOT_SUPPORTED. */
@@ -208,6 +227,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       await connectionsGone;
       this.#clock.clearTimer(timer);
     }
+    this.#tls.close();
     await Promise.all(unbound);
     this.#closes.finish();
     this.#idleWatch.update();
@@ -227,7 +247,9 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 
   #endWhenQuiet(connection: Connection): void {
-    if (connection.quiet) connection.end('the server is shutting down');
+    const reason = 'the server is shutting down';
+    if (connection.isPausedFor(PauseReason.HANDSHAKE)) connection.destroy(reason);
+    else if (connection.quiet) connection.end(reason);
   }
 
   #onSocket(socket: Socket): void {
@@ -289,6 +311,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   /** @internal */
   waits(): void {
     this.#stallWatch.start();
+  }
+
+  /** @internal */
+  takesFirst(connection: Connection, chunk: Buffer): boolean {
+    return this.#tls.takesFirst(connection, chunk);
   }
 
   /** @internal */

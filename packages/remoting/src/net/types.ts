@@ -1,6 +1,10 @@
 import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
+import type { Credentials } from '../protocol/signature.ts';
+import type { TlsClientOptions } from '../tls/client-identity.ts';
+import type { ServerIdentity } from '../tls/server-identity.ts';
+import type { TlsLimits } from '../tls/tls-door.ts';
 import type { RequestTimes } from './request-times.ts';
 
 /** One end of a TCP connection that carries commands both ways. */
@@ -54,6 +58,15 @@ export type HandlerResult = RemotingCommand | undefined | Promise<RemotingComman
  * returned or first awaits copies them. An answer with such a body is copied for it.
  */
 export type RequestHandler = (request: RemotingCommand, connection: RemotingConnection) => HandlerResult;
+
+/**
+ * Looks at every request before its handler does. What it gives back is the answer, and the handler is not called;
+ * undefined lets the request through. As for a handler, views into the request are used up before it returns.
+ */
+export type RequestGate = (
+  request: RemotingCommand,
+  connection: RemotingConnection,
+) => RemotingCommand | Promise<RemotingCommand> | undefined;
 
 /** Limits of one connection, server or client side. */
 export interface ConnectionLimits {
@@ -117,6 +130,9 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   busyPollMs?: number;
   /** Told how long requests took; undefined: nobody wants to know. */
   requestTimes?: RequestTimes | undefined;
+  /** Who it is to clients that connect by TLS, on the same port. Without it there is no TLS. */
+  tls?: ServerIdentity | undefined;
+  tlsLimits?: Partial<TlsLimits>;
 }
 
 export interface ListenOptions {
@@ -135,6 +151,10 @@ export interface RemotingClientOptions extends Partial<ConnectionLimits> {
   connectTimeoutMs?: number;
   /** A connection without traffic for this long is closed, d=120,000. 0 = never. */
   idleTimeoutMs?: number;
+  /** Signs every request. */
+  credentials?: Credentials | undefined;
   /** Local address to connect from; the system's choice without one. */
   localHost?: string;
+  /** Connects by TLS. Files are read for each connection, so that renewed ones are used. */
+  tls?: TlsClientOptions | undefined;
 }

@@ -25,6 +25,8 @@ export interface KeySpec<T extends ConfigValue = ConfigValue> {
   readonly form?: TextForm;
   /** A change counts from its next use on while the broker runs. Without it a change needs a restart. */
   readonly changeable?: true;
+  /** The value is shown to nobody: not in answers, messages and logs. */
+  readonly secret?: true;
   /** Not a key of RocketMQ. */
   readonly own?: true;
   /** Where our default is not RocketMQ's: RocketMQ's value. */
@@ -40,7 +42,7 @@ export interface TextForm {
   fault(text: string): string | undefined;
 }
 
-type More<T extends ConfigValue> = Partial<Pick<KeySpec<T>, 'changeable' | 'own' | 'rocketmqDefault'>>;
+type More<T extends ConfigValue> = Partial<Pick<KeySpec<T>, 'changeable' | 'own' | 'rocketmqDefault' | 'secret'>>;
 
 export const flag = (fallback: boolean, meaning: string, more: More<boolean> = {}): KeySpec<boolean> => ({
   kind: 'boolean',

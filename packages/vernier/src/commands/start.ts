@@ -1,13 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { certificateFault, DEFAULT_PROXY_PORT, type KeyAndCertificate } from '@vernier/proxy';
+import { defaultBrokerConfig } from '@vernier/broker';
+import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { serveWithoutOutput } from '../output/broken-output.ts';
-import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
+import { type AllInOne, type ProxyCertificate, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
+import { openToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { clearRecoveringFile, RecoveryProgress } from '../server/recovery-progress.ts';
 import { sinceStart } from '../server/since-start.ts';
@@ -68,13 +69,15 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
-  const proxyCertificate = readCertificate(options);
+  const proxyCertificate = proxyCertificateOf(options);
   const log = createLog({ level: options.logLevel, file: options.logFile });
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
       `vernier: ${options.config} has keys that are not used here: ${settings.unknownKeys.join(', ')}\n`,
     );
   }
+
+  for (const warning of settings.tls.warnings) process.stderr.write(`vernier: ${warning}\n`);
 
   let server: AllInOne | undefined;
   const stopped = new Stopped();
@@ -114,6 +117,9 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     progress.end();
   }
   serving();
+  const { bindAddress, authenticationEnabled } = { ...defaultBrokerConfig, ...settings.broker };
+  const warning = openToAllWarning(bindAddress, authenticationEnabled);
+  if (warning !== undefined) process.stderr.write(`vernier: ${warning}\n`);
   log.release();
   serveWithoutOutput();
   server.onFailure((cause) => {
@@ -140,24 +146,13 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   return EXIT_OK;
 }
 
-/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE, CLI_INPUT_UNREADABLE. */
-function readCertificate({ proxyCert, proxyKey }: StartOptions): KeyAndCertificate | undefined {
+/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE. */
+function proxyCertificateOf({ proxyCert, proxyKey }: StartOptions): ProxyCertificate | undefined {
   if (proxyCert === undefined && proxyKey === undefined) return undefined;
   if (proxyCert === undefined || proxyKey === undefined) {
     throw new CliError('CLI_USAGE', '--proxy-cert and --proxy-key are given together');
   }
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
-    }
-  };
-  const pair = { certificate: read(proxyCert), key: read(proxyKey) };
-  const fault = certificateFault(pair, Date.now());
-  if (fault === undefined) return pair;
-  throw new CliError('CLI_USAGE', `--proxy-cert ${proxyCert} with --proxy-key ${proxyKey}: ${fault}`);
+  return { certPath: proxyCert, keyPath: proxyKey };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster } from '../client/cluster.ts';
+import { connectingOf } from '../client/connecting.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { report } from '../main.ts';
 import { type FlushLook, flushView, lookOf, type Sample } from '../output/flush-view.ts';
@@ -28,7 +29,7 @@ export async function watchStatus(options: StatusOptions): Promise<number> {
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
-  const cluster = new Cluster(options.namesrv);
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   const isScreen = process.stdout.isTTY === true && options.json !== true;
   try {
     return await watch(cluster, options, isScreen, stop.signal);

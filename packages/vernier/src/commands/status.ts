@@ -1,12 +1,13 @@
 import { decodeKVTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster } from '../client/cluster.ts';
+import { type ConnectingOptions, connectingOf } from '../client/connecting.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { report } from '../main.ts';
 import { printJson } from '../output/print.ts';
 import { bytes, facts, grouped } from '../output/table.ts';
 
-export interface StatusOptions {
+export interface StatusOptions extends ConnectingOptions {
   namesrv: string;
   broker?: string;
   json?: boolean;
@@ -33,7 +34,7 @@ export async function status(options: StatusOptions): Promise<number> {
   if (options.interval !== undefined || options.count !== undefined) {
     throw new CliError('CLI_USAGE', '--interval and --count go with --watch');
   }
-  const cluster = new Cluster(options.namesrv);
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   try {
     const { answers, failures } = await askBrokers(cluster, options);
     // One that is away must not hide the others; alone, it is all there is to say.
@@ -86,6 +87,8 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   const size = (value: string): string => (isNumber(value) ? bytes(Number(value)) : value);
   const count = (value: string): string => (isNumber(value) ? grouped(Number(value)) : value);
   add('gRPC proxy', 'proxyAddress', (value) => `${value}  ${count(info.proxyClients ?? '0')} clients`);
+  const calls = callsText(info);
+  if (calls !== '') rows.push(['gRPC calls', calls]);
   add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
   add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);
@@ -115,6 +118,18 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('put a second', 'putTps', rates);
   add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
+}
+
+/** `SendMessage 1,204, AckMessage 3 (1 failed)`: of each method that was called. */
+function callsText(info: RuntimeInfo): string {
+  const methods: string[] = [];
+  for (const [key, total] of Object.entries(info)) {
+    const [, method] = /^proxy(\w+)Total$/.exec(key) ?? [];
+    if (method === undefined || method.endsWith('Failed') || !isNumber(total)) continue;
+    const failed = Number(info[`proxy${method}FailedTotal`] ?? 0);
+    methods.push(`${method} ${grouped(Number(total))}${failed > 0 ? ` (${grouped(failed)} failed)` : ''}`);
+  }
+  return methods.join(', ');
 }
 
 const isNumber = (value: string): boolean => /^-?\d+(\.\d+)?$/.test(value);

@@ -1,15 +1,12 @@
 import { decodeTopicList, decodeTopicStatsTable, RequestCode } from '@vernier/remoting';
-import { type BrokerEntry, Cluster, type MessageQueue } from '../client/cluster.ts';
+import type { MessageQueue } from '../client/cluster.ts';
 import { timeText } from '../client/message-view.ts';
+import { type ClusterOptions, knownBrokers, onEach, withCluster } from '../client/on-brokers.ts';
 import { CliError } from '../errors.ts';
-import { EXIT_OK } from '../exit-codes.ts';
 import { printJson } from '../output/print.ts';
 import { grouped, table } from '../output/table.ts';
 
-export interface TopicOptions {
-  namesrv: string;
-  json?: boolean;
-}
+export type TopicOptions = ClusterOptions;
 
 export interface TopicCreateOptions extends TopicOptions {
   queues: number;
@@ -113,40 +110,6 @@ function queueTable(queues: readonly QueueStatus[]): string {
   const total = queues.reduce((sum, { minOffset, maxOffset }) => sum + maxOffset - minOffset, 0);
   const header = ['BROKER', 'QUEUE', 'MIN', 'MAX', 'MESSAGES', 'LAST MESSAGE'];
   return table(header, [...rows, ['', '', '', '', grouped(total), '']], [1, 2, 3, 4]);
-}
-
-/** One after the other. An error says which brokers have done it by then: the command may be given again. */
-async function onEach(
-  brokers: readonly { brokerName: string; address: string }[],
-  work: (address: string) => Promise<unknown>,
-): Promise<void> {
-  const done: string[] = [];
-  for (const { brokerName, address } of brokers) {
-    try {
-      await work(address);
-    } catch (error) {
-      if (done.length === 0 || !(error instanceof CliError)) throw error;
-      const { code, message, details, cause } = error;
-      throw new CliError(code, `${message}; done before that on ${done.join(', ')}`, { ...details, done }, cause);
-    }
-    done.push(brokerName);
-  }
-}
-
-async function withCluster(options: TopicOptions, work: (cluster: Cluster) => Promise<void>): Promise<number> {
-  const cluster = new Cluster(options.namesrv);
-  try {
-    await work(cluster);
-    return EXIT_OK;
-  } finally {
-    await cluster.close();
-  }
-}
-
-async function knownBrokers(cluster: Cluster): Promise<BrokerEntry[]> {
-  const brokers = await cluster.brokers();
-  if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', 'the nameserver knows no broker');
-  return brokers;
 }
 
 function noRoute(topic: string): CliError {

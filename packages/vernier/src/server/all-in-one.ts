@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Broker, defaultBrokerConfig, Namesrv } from '@vernier/broker';
 import { BrokerMetrics } from '@vernier/metrics';
-import { GrpcProxy, type KeyAndCertificate } from '@vernier/proxy';
-import { formatAddress } from '@vernier/remoting';
+import { GrpcProxy } from '@vernier/proxy';
+import { formatAddress, ServerIdentity } from '@vernier/remoting';
 import type { StoreError } from '@vernier/store';
 import { checkStoreDirectory, NodeFileSystem } from '@vernier/store/internal';
 import type { Logger } from 'pino';
@@ -13,14 +13,20 @@ import type { ReadyFile } from './ready-file.ts';
 import type { StartUpFacts } from './start-up-text.ts';
 import type { DiskCall } from './stop.ts';
 
+/** Files in PEM. */
+export interface ProxyCertificate {
+  certPath: string;
+  keyPath: string;
+}
+
 export interface AllInOneOptions {
   settings: Settings;
   /** Undefined: no nameserver of our own. */
   namesrvPort: number | undefined;
   /** Undefined: clients of gRPC are not served. */
   proxyPort: number | undefined;
-  /** The proxy's certificate; undefined: one of its own, kept in the data directory. */
-  proxyCertificate?: KeyAndCertificate | undefined;
+  /** The proxy's certificate; undefined: that of broker and nameserver. */
+  proxyCertificate?: ProxyCertificate | undefined;
   logger: Logger;
   /** Log lines that could not be written since the start. */
   droppedLogLines?: () => number;
@@ -59,16 +65,57 @@ export interface AllInOne {
  * directory as it was; clients that connect meanwhile are held back until the broker can answer them.
  */
 export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne> {
+  const identities = new Identities(options);
+  try {
+    await identities.open();
+    return await startWith(options, identities);
+  } catch (error) {
+    identities.close();
+    throw error;
+  }
+}
+
+/** Who the ports are to clients by TLS: one for all, unless the proxy has a certificate of its own. */
+class Identities {
+  readonly own: ServerIdentity;
+  readonly proxy: ServerIdentity;
+
+  constructor({ settings, proxyCertificate, logger }: AllInOneOptions) {
+    const { server } = settings.tls;
+    const ownDirectory = configDirectory(settings);
+    this.own = new ServerIdentity({ ...server, ownDirectory, logger });
+    this.proxy =
+      proxyCertificate === undefined
+        ? this.own
+        : new ServerIdentity({ ...server, ...proxyCertificate, keyPassword: undefined, logger });
+  }
+
+  /** Rejects REMOTING_TLS_INVALID. */
+  async open(): Promise<void> {
+    await this.own.open();
+    await this.proxy.open();
+  }
+
+  close(): void {
+    this.own.close();
+    this.proxy.close();
+  }
+}
+
+/** Names, values and a certificate of the nameserver lie beside the broker's metadata; routes are never kept. */
+const configDirectory = ({ store }: Settings): string => join(store.storePathRootDir, 'config');
+
+async function startWith(options: AllInOneOptions, identities: Identities): Promise<AllInOne> {
   const { settings, namesrvPort, proxyPort, logger } = options;
   const config = { ...defaultBrokerConfig, ...settings.broker };
   // Before anything in it is read: a file found unreadable would otherwise be blamed for its directory.
   await checkStoreDirectory(new NodeFileSystem(), settings.store.storePathRootDir);
-  // Its names and values lie beside the broker's metadata; routes are never kept.
-  const directory = join(settings.store.storePathRootDir, 'config');
+  const directory = configDirectory(settings);
+  const tls = identities.own;
   const namesrv =
     namesrvPort === undefined
       ? undefined
-      : new Namesrv({ host: config.bindAddress, port: namesrvPort, directory, logger });
+      : new Namesrv({ host: config.bindAddress, port: namesrvPort, directory, logger, tls });
   try {
     await namesrv?.start({ paused: true });
   } catch (error) {
@@ -79,9 +126,13 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
     ...{ config: settings.metrics, host: config.bindAddress, version },
     ...(droppedLogLines === undefined ? {} : { droppedLogLines }),
   });
-  const tls = { own: options.proxyCertificate, directory };
   const proxy =
-    proxyPort === undefined ? undefined : new GrpcProxy({ host: config.bindAddress, port: proxyPort, tls, logger });
+    proxyPort === undefined
+      ? undefined
+      : new GrpcProxy({
+          ...{ host: config.bindAddress, port: proxyPort, tls: identities.proxy, logger },
+          limits: settings.proxy,
+        });
   try {
     await proxy?.listen();
   } catch (error) {
@@ -101,6 +152,8 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
     const broker = new Broker(settings.broker, {
       store: settings.store,
       logger,
+      tls,
+      clientTls: settings.tls.client,
       ...(namesrv === undefined ? {} : { namesrv }),
       onRecoveryProgress: (doneBytes, totalBytes) => {
         metrics.health.recovering(doneBytes, totalBytes);
@@ -115,7 +168,7 @@ export async function startAllInOne(options: AllInOneOptions): Promise<AllInOne>
       () => {},
     );
     namesrv?.open();
-    return running(broker, namesrv, proxy, metrics, formatAddress(bound.host, bound.port));
+    return running({ broker, namesrv, proxy, metrics, identities }, formatAddress(bound.host, bound.port));
   } catch (error) {
     await metrics.stop();
     await proxy?.stop();
@@ -130,13 +183,16 @@ function metricsAddress({ address, config }: BrokerMetrics): string | undefined 
   return config.metricsExporterType === 'PROM' ? `http://${address}/metrics` : `http://${address}/healthz`;
 }
 
-function running(
-  broker: Broker,
-  namesrv: Namesrv | undefined,
-  proxy: GrpcProxy | undefined,
-  metrics: BrokerMetrics,
-  brokerAddress: string,
-): AllInOne {
+/** What runs in one process. */
+interface Parts {
+  readonly broker: Broker;
+  readonly namesrv: Namesrv | undefined;
+  readonly proxy: GrpcProxy | undefined;
+  readonly metrics: BrokerMetrics;
+  readonly identities: Identities;
+}
+
+function running({ broker, namesrv, proxy, metrics, identities }: Parts, brokerAddress: string): AllInOne {
   const { store } = broker;
   const { brokerName, brokerClusterName, namesrvAddr } = broker.config;
   const vip = broker.vipAddress && formatAddress(broker.vipAddress.host, broker.vipAddress.port);
@@ -186,6 +242,7 @@ function running(
         await broker.shutdown();
       } finally {
         // A broker that could not save everything must not leave a nameserver that keeps the process alive.
+        identities.close();
         await namesrv?.shutdown();
         // Until here probes hear that it stops.
         await metrics.stop();

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { fromExported, type ImportedMessage } from '@vernier/doctor';
 import { MessageStore, type PutMessageStatus } from '@vernier/store';
 import { BrokerTarget, type PutOutcome } from '../../client/broker-target.ts';
+import { type ConnectingOptions, connectingOf } from '../../client/connecting.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../../exit-codes.ts';
@@ -14,7 +15,7 @@ import { Progress } from '../../output/progress.ts';
 import { counted, grouped } from '../../output/table.ts';
 import type { StoreOptions } from './common.ts';
 
-export interface ImportOptions extends StoreOptions {
+export interface ImportOptions extends StoreOptions, ConnectingOptions {
   namesrv?: string;
   input?: string;
   topic?: string;
@@ -51,7 +52,9 @@ export async function importMessages(directory: string | undefined, options: Imp
   // The first line is read; from here on something is changed.
   workWithoutOutput();
   const target =
-    directory === undefined ? new BrokerTarget(options.namesrv!) : await StoreTarget.open(directory, options);
+    directory === undefined
+      ? new BrokerTarget(options.namesrv!, connectingOf(options))
+      : await StoreTarget.open(directory, options);
   const tally = new Tally();
   const problem = await putAll(first, input, target, tally);
   const closing = await target.close().then(
