@@ -22,7 +22,7 @@ type Lean = Pick<GrpcJob, 'kind' | 'connections' | 'inFlight' | 'warmup' | 'coun
 export const grpcWorkloads: Record<string, Lean> = {
   'gRPC send, 1 × 1': { kind: 'send', connections: 1, inFlight: 1, warmup: 1_000, count: 3_000 },
   'gRPC send, 8 × 16': { kind: 'send', connections: 8, inFlight: 16, warmup: 20_000, count: 60_000 },
-  'gRPC receive and ack, 4 × 2': { kind: 'receive', connections: 4, inFlight: 2, warmup: 0, count: 40_000 },
+  'gRPC receive and ack, 4 × 2': { kind: 'receive', connections: 4, inFlight: 2, warmup: 0, count: 20_000 },
 };
 /** Of RocketMQ's own client in Java: threads of one client. */
 export const grpcJavaWorkloads: Record<string, { mode: 'send' | 'receive'; threads: number }> = {
