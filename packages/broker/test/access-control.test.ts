@@ -21,7 +21,7 @@ import {
 } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { Broker, type BrokerOptions } from '../src/index.ts';
-import { heartbeat, pullFields, sendFields, startBroker } from './harness.ts';
+import { heartbeat, pullFields, sendFields, smallStore, startBroker } from './harness.ts';
 
 const { SUCCESS, NO_PERMISSION } = ResponseCode;
 
@@ -510,6 +510,24 @@ test('access: routes are given to who may do something with the topic', async (t
   expect(await route('mallory', 'of-alice'), NO_PERMISSION);
   expect(await route('mallory', '%RETRY%alice-group'), NO_PERMISSION);
   expect(await route('mallory', 'TBW102'), SUCCESS, 'or no topic would be made by sending to it');
+});
+
+test('access: a broker of elsewhere registers with what it signs with, and not without', async (t) => {
+  const { namesrv } = await secured(t, {
+    broker: { innerClientAuthenticationCredentials: '{"accessKey":"inner","secretKey":"inner-secret"}' },
+  });
+  const elsewhere = async (brokerName: string, secretKey: string) => {
+    const innerClientAuthenticationCredentials = JSON.stringify({ accessKey: 'inner', secretKey });
+    const store = smallStore(await temporaryFolder(t, 'broker'));
+    const options = { listenPort: 0, brokerName, namesrvAddr: namesrv.address, innerClientAuthenticationCredentials };
+    const broker = new Broker(options, { store });
+    cleanUp(t, () => broker.shutdown());
+    await broker.start();
+  };
+  await elsewhere('broker-b', 'inner-secret');
+  await elsewhere('broker-c', 'another-secret');
+  const known = namesrv.routeOf('TBW102')?.brokerDatas.map(({ brokerName }) => brokerName);
+  assert.deepEqual(known?.toSorted(), ['broker-a', 'broker-b']);
 });
 
 test('access: what is taken away is gone with the answer, on open connections too, and stays so over a restart', async (t) => {
