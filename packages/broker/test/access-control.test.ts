@@ -21,7 +21,7 @@ import {
 } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { Broker, type BrokerOptions } from '../src/index.ts';
-import { heartbeat, pullFields, sendFields, smallStore, startBroker } from './harness.ts';
+import { heartbeat, pullFields, sendFields, smallStore, startBroker, type TestBrokerOptions } from './harness.ts';
 
 const { SUCCESS, NO_PERMISSION } = ResponseCode;
 
@@ -34,7 +34,7 @@ const ON: BrokerOptions = {
 type Invoke = (code: number, fields?: ExtFields, body?: Buffer | string) => Promise<RemotingCommand>;
 
 /** A broker that knows root, and alice and mallory with a topic and a group each; mallory is the attacker. */
-async function secured(t: TestContext, options: { broker?: BrokerOptions; directory?: string } = {}) {
+async function secured(t: TestContext, options: Pick<TestBrokerOptions, 'broker' | 'store' | 'directory'> = {}) {
   const started = await startBroker(t, { ...options, broker: { ...ON, ...options.broker } });
   const { broker, namesrv, address } = started;
   const as = (accessKey: string, secretKey = `${accessKey}-secret`, to = address): Invoke => {
@@ -510,6 +510,19 @@ test('access: routes are given to who may do something with the topic', async (t
   expect(await route('mallory', 'of-alice'), NO_PERMISSION);
   expect(await route('mallory', '%RETRY%alice-group'), NO_PERMISSION);
   expect(await route('mallory', 'TBW102'), SUCCESS, 'or no topic would be made by sending to it');
+});
+
+test('access: a message goes into no light queue of another user', async (t) => {
+  const { mallory, allow, broker } = await secured(t, { store: { enableLmq: true, enableMultiDispatch: true } });
+  const into = (queues: string) => encodePropertiesString([['INNER_MULTI_DISPATCH', queues]]);
+  for (const queues of ['%LMQ%alices', '%LMQ%mine,%LMQ%alices', 'alices']) {
+    expect(await send(mallory, 'of-mallory', 'x', { i: into(queues) }), NO_PERMISSION, queues);
+  }
+  assert.equal(broker.store.maxPhyOffset, 0);
+  expect(await allow('mallory', 'Topic:%LMQ%mine*', 'Pub'), SUCCESS);
+  expect(await send(mallory, 'of-mallory', 'x', { i: into('%LMQ%mine,%LMQ%mine-2') }), SUCCESS);
+  assert.equal(broker.store.getMaxOffsetInQueue('%LMQ%mine', 0), 1);
+  assert.equal(broker.store.getMaxOffsetInQueue('%LMQ%alices', 0), 0);
 });
 
 test('access: a broker of elsewhere registers with what it signs with, and not without', async (t) => {
