@@ -590,6 +590,23 @@ test('access: policies without signatures are refused at the start', () => {
   assert.throws(make, { code: 'BROKER_CONFIG_INVALID', message: /needs authenticationEnabled/ });
 });
 
+test('access: a first user that could not be read again is refused at the start, and nothing stays of it', async (t) => {
+  const directory = await temporaryFolder(t, 'broker');
+  for (const [username, password] of [
+    ['root', 'x'.repeat(257)],
+    ['x'.repeat(129), 'secret'],
+    [' root', 'secret'],
+    ['root', ' '],
+  ]) {
+    const initAuthenticationUser = JSON.stringify({ username, password });
+    const broker = new Broker({ listenPort: 0, initAuthenticationUser }, { store: smallStore(directory) });
+    await assert.rejects(broker.start(), { code: 'BROKER_CONFIG_INVALID', message: /^initAuthenticationUser: / });
+    await assert.rejects(stat(join(directory, 'config', 'access.json')), { code: 'ENOENT' });
+  }
+  const { broker } = await startBroker(t, { directory, broker: ON });
+  assert.equal(broker.context.accessAdmin.user('root', undefined)?.userType, 'Super');
+});
+
 test('access: without access control nothing is asked, and users can be prepared', async (t) => {
   const { invoke, broker } = await startBroker(t);
   expect(await send(invoke, 'anybodys'), SUCCESS);
