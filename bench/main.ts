@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { javaMissing, repositoryRoot } from '../interop/peers/java.ts';
 import { type Engine, engines, type FlushMode } from './brokers.ts';
+import { runGrpc } from './grpc.ts';
 import { busyShare, describeHardware, javaVersion } from './machine.ts';
 import { runProfile } from './profile.ts';
 import { budgets, renderReport } from './report.ts';
@@ -24,7 +25,7 @@ const help = `npm run bench -- [flags]
   --rounds N         rounds of each comparison (4)
   --seconds N        of each measured window (6)
   --quick            one round of 3 s windows, 1,000,000 messages instead of ten million
-  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'kinds', 'engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'].join(', ')}
+  --only PARTS       comma list of: ${[...Object.keys(sendWorkloads).map((name) => name.replaceAll(' ', '').replace('×', 'x')), 'pull', 'go', 'java-client', 'kinds', 'grpc', 'engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'].join(', ')}
   --brokers LIST     some of apache, before, vernier (apache,vernier)
   --before DIR       the checkout that is \`before\`, built; then nothing is written
   --flush LIST       SYNC_FLUSH, ASYNC_FLUSH or both (SYNC_FLUSH,ASYNC_FLUSH)
@@ -78,7 +79,7 @@ function wholeNumber(flag: string, typed: string | undefined, otherwise: number)
 }
 
 const sideBySideParts = [...Object.keys(sendWorkloads), 'pull', 'go', 'java-client', 'kinds'];
-const aloneParts = ['engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'];
+const aloneParts = ['grpc', 'engines', 'startup', 'idle', 'waiting', 'delivery', 'memory', 'restart'];
 const allParts = [...sideBySideParts, ...aloneParts];
 const flushModes: readonly FlushMode[] = ['SYNC_FLUSH', 'ASYNC_FLUSH'];
 
@@ -89,7 +90,7 @@ async function bench(): Promise<void> {
     refuse('--before DIR and --brokers with `before` go together');
   }
   const needsJava = parts.has('java-client') || brokers.includes('apache');
-  const missing = sideBySideParts.some((part) => parts.has(part)) && needsJava ? javaMissing() : undefined;
+  const missing = [...sideBySideParts, 'grpc'].some((part) => parts.has(part)) && needsJava ? javaMissing() : undefined;
   if (missing) refuse(`${missing}; --brokers vernier measures without it (and without java-client)`);
   const options: SideBySideOptions = {
     rounds: wholeNumber('--rounds', values.rounds, values.quick ? 1 : 4),
@@ -119,6 +120,7 @@ async function bench(): Promise<void> {
   if (parts.has('waiting')) await measureWaiting(results, say);
   if (parts.has('delivery')) await measureDelivery(results, say);
   if (sideBySideParts.some((part) => parts.has(part))) await runSideBySide(options, results);
+  if (parts.has('grpc')) await runGrpc(options, results);
   if (parts.has('engines')) await runEngines(options, results);
   if (parts.has('restart')) await measureRestart(results, 2_000_000_000, say);
   if (parts.has('memory')) await measureMemory(results, values.quick ? 1_000_000 : 10_000_000, say);

@@ -1,3 +1,4 @@
+import { grpcJavaWorkloads, grpcWorkloads } from './grpc.ts';
 import { type BenchResults, find, median, type Run, type Series } from './results.ts';
 import { byGo, javaWorkloads, kindWorkloads, PULL_WORKLOAD, sendWorkloads } from './side-by-side.ts';
 
@@ -139,6 +140,16 @@ export function budgets(results: BenchResults): Budget[] {
       ratio(javaClient, 'ASYNC_FLUSH', '64 threads'),
       1.3,
     ),
+    atLeast(
+      'gRPC send, 8 × 16, SYNC_FLUSH: at least 1.5 × Apache’s proxy',
+      ratio(results.grpc ?? [], 'SYNC_FLUSH', 'gRPC send, 8 × 16'),
+      1.5,
+    ),
+    atLeast(
+      'gRPC receive and ack, SYNC_FLUSH: at least 1.5 × Apache’s proxy',
+      ratio(results.grpc ?? [], 'SYNC_FLUSH', 'gRPC receive and ack, 4 × 2'),
+      1.5,
+    ),
     below('process start to ready: under 250 ms', startup && median(startup.readyMs), 250, 'ms'),
     below('idle: below 0.3 % of a core', idle && Math.max(idle.cpuPercent, idle.fresh), 0.3, '%', 2),
     below(
@@ -249,7 +260,7 @@ export function renderReport(results: BenchResults): string {
     parts.push(
       "## RocketMQ's own client",
       'rocketmq-client 5.5.0: two producers with a thread each, sixteen with a thread each, 64 threads of one producer; every ' +
-        'thread sends synchronously. The client itself takes a good part of the two cores, so the rates are its limit as ' +
+        'thread sends synchronously. By TLS: with the certificate that each broker makes by itself. The client itself takes a good part of the two cores, so the rates are its limit as ' +
         'much as the broker’s.',
     );
     parts.push(...comparisons(results.javaClient, Object.keys(javaWorkloads)));
@@ -266,6 +277,7 @@ export function renderReport(results: BenchResults): string {
     );
     parts.push(...comparisons(results.kinds, Object.keys(kindWorkloads)));
   }
+  if (results.grpc !== undefined) parts.push(...grpcParts(results.grpc, results.grpcStart ?? []));
   if (results.engines.length > 0) {
     parts.push(
       '## Write engines',
@@ -279,6 +291,25 @@ export function renderReport(results: BenchResults): string {
   }
   parts.push(...aloneParts(results));
   return `${parts.join('\n\n')}\n`;
+}
+
+function grpcParts(series: readonly Series[], starts: readonly { broker: string; startMs: number }[]): string[] {
+  const startsOf = (broker: string) => starts.filter((one) => one.broker === broker).map(({ startMs }) => startMs);
+  return [
+    '## The gRPC protocol',
+    'Beside Apache’s proxy 5.5.0 in local mode, which is a broker in the same process, as Vernier is. 1 KiB, one topic with ' +
+      '8 queues, without TLS. The lean generator writes ready frames to `node:http2`: C × F means C connections with F calls in ' +
+      'flight on each; a receive takes up to 32 messages, and each is acknowledged by itself. `rocketmq-client-java` 5.0.8 is ' +
+      'the official client, one of it with threads that send synchronously.',
+    ...comparisons(series, [...Object.keys(grpcWorkloads), ...Object.keys(grpcJavaWorkloads)]),
+    ...(starts.length === 0
+      ? []
+      : [
+          `Started again on the store of the run, until both protocols are served: ${[APACHE, VERNIER]
+            .map((broker) => `${broker} ${spread(startsOf(broker), count)} ms`)
+            .join(', ')}.`,
+        ]),
+  ];
 }
 
 /** A heading, a table and a ratio for each workload that was measured. */

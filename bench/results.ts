@@ -47,6 +47,10 @@ export interface BenchResults {
   javaClient: Series[];
   /** Messages that are delayed, transactional, popped or filtered. */
   kinds: Series[];
+  /** The gRPC protocol, beside Apache's proxy in local mode. */
+  grpc?: Series[];
+  /** From the start of the process, on the store of the run before, until both protocols are served. */
+  grpcStart?: { broker: string; startMs: number }[];
   startup?: { readyMs: number[] };
   idle?: { seconds: number; cpuPercent: number; fresh: number };
   memory?: { messages: number; bodySize: number; rssAnonMiB: number; rssMiB: number; seconds: number };

@@ -3,12 +3,22 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { track } from '../interop/peers/child.ts';
-import { apacheClassPath, cacheFolder, contentKey, javaArguments, repositoryRoot } from '../interop/peers/java.ts';
+import {
+  type ApacheVersion,
+  apacheClassPath,
+  cacheFolder,
+  contentKey,
+  javaArguments,
+  repositoryRoot,
+} from '../interop/peers/java.ts';
 import type { BenchBroker } from './brokers.ts';
 import type { Job, LoadResult, PullJob, SendJob } from './load/job.ts';
 import type { KindJob, KindResult } from './load/kind-job.ts';
 import { createTopic, queueRange } from './load/requests.ts';
 import { cpuMs } from './process-stats.ts';
+
+/** What a load needs to know of a broker. */
+export type LoadTarget = Pick<BenchBroker, 'label' | 'address' | 'pid'>;
 
 type JobOf<T extends Job> = Omit<T, 'host' | 'port' | 'brokerPid'>;
 
@@ -17,7 +27,7 @@ export type Generator = 'node' | 'go';
 
 /** Runs a load generator against a broker. Throws when it failed, or when no answer was SUCCESS. */
 export async function runLoad(
-  broker: BenchBroker,
+  broker: LoadTarget,
   job: JobOf<SendJob> | JobOf<PullJob>,
   generator: Generator = 'node',
 ): Promise<LoadResult> {
@@ -53,7 +63,7 @@ export async function runKind(
 }
 
 /** What the Go generator leaves to us: the topic of a send, the ends of the queues of a pull. */
-async function preparedForGo(broker: BenchBroker, job: JobOf<SendJob> | JobOf<PullJob>): Promise<object> {
+async function preparedForGo(broker: LoadTarget, job: JobOf<SendJob> | JobOf<PullJob>): Promise<object> {
   if (job.kind === 'send') {
     await createTopic(broker.address, job.topic, job.queueCount);
     return {};
@@ -98,7 +108,16 @@ export interface JavaClientResult {
 /** RocketMQ's own producers (rocketmq-client 5.5.0), each with a connection of its own: threads that each send synchronously. */
 export async function runJavaClient(
   broker: BenchBroker,
-  job: { topic: string; producers: number; threads: number; bodySize: number; warmupSeconds: number; seconds: number },
+  job: {
+    topic: string;
+    producers: number;
+    threads: number;
+    bodySize: number;
+    warmupSeconds: number;
+    seconds: number;
+    /** It connects by TLS, to the certificate that a broker makes by itself. */
+    tls?: boolean;
+  },
 ): Promise<JavaClientResult> {
   const home = join(cacheFolder, 'bench-home');
   mkdirSync(home, { recursive: true });
@@ -106,30 +125,39 @@ export async function runJavaClient(
     spawn(
       'java',
       javaArguments({
-        classPath: benchProducerClassPath(),
+        classPath: javaClasses('BenchProducer', '5.5.0'),
         mainClass: 'BenchProducer',
         args: [
           broker.namesrvAddr,
           ...[job.topic, job.producers, job.threads, job.bodySize, job.warmupSeconds, job.seconds].map(String),
         ],
-        jvmArgs: ['-Xms512m', '-Xmx512m'],
+        jvmArgs: ['-Xms512m', '-Xmx512m', ...(job.tls === true ? ['-Dtls.enable=true'] : [])],
         home,
       }),
       { stdio: ['ignore', 'pipe', 'pipe'] },
     ),
   );
+  return resultOfJava(child, broker.pid, `RocketMQ's client on ${broker.label}`);
+}
+
+/** What a load in Java printed; the broker's processor time is counted from its READY on. */
+export async function resultOfJava(
+  child: ReturnType<typeof spawn>,
+  brokerPid: number,
+  what: string,
+): Promise<JavaClientResult> {
   let cpuAtReady = Number.NaN;
   child.stdout!.on('data', (text: Buffer) => {
-    if (text.includes('READY')) cpuAtReady = cpuMs(broker.pid);
+    if (text.includes('READY')) cpuAtReady = cpuMs(brokerPid);
   });
-  const output = await outputOf(child, `RocketMQ's client on ${broker.label}`);
-  const brokerCpuMs = cpuMs(broker.pid) - cpuAtReady;
+  const output = await outputOf(child, what);
+  const brokerCpuMs = cpuMs(brokerPid) - cpuAtReady;
   const result = JSON.parse(output.trim().split('\n').at(-1)!) as JavaClientResult;
-  if (result.count === 0) throw new Error(`${broker.label}: all of ${result.failed} sends failed`);
+  if (result.count === 0) throw new Error(`${what}: all of ${result.failed} messages failed`);
   return { ...result, brokerCpuUsPerMessage: (brokerCpuMs * 1000) / result.count };
 }
 
-async function outputOf(child: ReturnType<typeof spawn>, what: string): Promise<string> {
+export async function outputOf(child: ReturnType<typeof spawn>, what: string): Promise<string> {
   let output = '';
   let errors = '';
   child.stdout!.on('data', (text: Buffer) => {
@@ -145,10 +173,10 @@ async function outputOf(child: ReturnType<typeof spawn>, what: string): Promise<
   return output;
 }
 
-/** Compiles bench/java once a version of its source and of its libraries. */
-function benchProducerClassPath(): string {
-  const libraries = apacheClassPath('5.5.0');
-  const source = join(repositoryRoot, 'bench', 'java', 'BenchProducer.java');
+/** Compiles a source of bench/java once a version of it and of its libraries; its whole class path. */
+export function javaClasses(name: string, version: ApacheVersion): string {
+  const libraries = apacheClassPath(version);
+  const source = join(repositoryRoot, 'bench', 'java', `${name}.java`);
   const classes = join(cacheFolder, `bench-${contentKey([libraries, readFileSync(source)])}`);
   if (!existsSync(classes)) {
     const draft = `${classes}.${process.pid}`;

@@ -45,10 +45,11 @@ export const sendWorkloads: Record<string, { connections: number; inFlight: numb
 };
 export const PULL_WORKLOAD = `pull, ${PULL_CONNECTIONS} connections`;
 /** Rows of RocketMQ's own client: producers, each with its connection, and the threads that share them. */
-export const javaWorkloads: Record<string, { producers: number; threads: number }> = {
+export const javaWorkloads: Record<string, { producers: number; threads: number; tls?: boolean }> = {
   '2 producers': { producers: 2, threads: 2 },
   '16 producers': { producers: 16, threads: 16 },
   '64 threads': { producers: 1, threads: 64 },
+  '16 producers by TLS': { producers: 16, threads: 16, tls: true },
 };
 /** Kinds of messages, and how many of each; enough that a fast broker is busy for two seconds. */
 export const kindWorkloads: Record<string, { kind: Kind; count: number }> = {

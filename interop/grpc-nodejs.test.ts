@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { grpcSuite } from './grpc-suite.ts';
-import { updateTopic } from './peers/brokers.ts';
+import type { BrokerPeer } from './peers/broker-peer.ts';
+import { brokerKind, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { startNodeProgram } from './peers/client-peer.ts';
 import { repositoryRoot } from './peers/java.ts';
-import { startVernier, type VernierPeer } from './peers/vernier.ts';
 
 grpcSuite({
   name: 'rocketmq-client-nodejs 1.0.8',
@@ -16,10 +16,13 @@ grpcSuite({
   tls: false,
 });
 
-describe('programs of examples/clients/grpc-node', () => {
-  let broker: VernierPeer;
+// The first message makes the topic of one of them, which RocketMQ's proxy does not do.
+const skip = brokerKind === 'apache' && 'they are written for `npm start`';
+
+describe('programs of examples/clients/grpc-node', { skip }, () => {
+  let broker: BrokerPeer;
   before(async () => {
-    broker = await startVernier({ flushDiskType: 'SYNC_FLUSH', proxy: true });
+    broker = await startBrokerWithProxy();
     // `vernier topic create delay-grpc --type DELAY`
     for (const [topic, type] of [
       ['delay-grpc', 'DELAY'],

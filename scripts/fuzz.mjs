@@ -14,11 +14,13 @@ const SHARES = {
   answers: 5,
   requests: 20,
   streams: 10,
+  tls: 2,
   settings: 4,
   metadata: 2,
   pop: 3,
   access: 5,
   timers: 2,
+  grpc: 8,
   selectors: 10,
   store: 1,
 };

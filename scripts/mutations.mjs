@@ -50,17 +50,15 @@ process.stdout.write(JSON.stringify(answer));
 /** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
 function prepare(name, mutation) {
   const copy = join(folder, name, 'packages');
-  // The copied broker has to find the copied store.
+  // The copied broker has to find the copied store; and what is broken is written to a copy, never through a link.
   const modules = join(copy, 'node_modules', '@vernier');
   mkdirSync(modules, { recursive: true });
-  for (const part of ['store', 'broker', 'torture', 'proxy']) {
+  for (const part of ['remoting', 'store', 'broker', 'doctor', 'torture', 'proxy', 'metrics', 'vernier']) {
     for (const what of ['src', 'test', 'package.json'])
       cpSync(join(packages, part, what), join(copy, part, what), { recursive: true });
     symlinkSync(join('..', '..', part), join(modules, part), 'junction');
   }
   cpSync(join(root, 'test', 'support'), join(folder, name, 'test', 'support'), { recursive: true });
-  // The support imports it by its path, as every test may; nothing in it is broken.
-  for (const part of ['remoting', 'doctor']) symlinkSync(join(packages, part), join(copy, part), 'junction');
   symlinkSync(join(packages, 'proxy', 'generated'), join(copy, 'proxy', 'generated'), 'junction');
   writeFileSync(join(copy, 'run.ts'), RUNNER);
   if (mutation === undefined) return undefined;
@@ -114,17 +112,33 @@ async function run(name, through, rounds, ...seeds) {
   return seed === undefined ? { crashes } : { seed, by: `seed ${seed}`, message };
 }
 
-/** As run(), by the tests of a file whose names begin so. */
-async function runTest(name, { file, name: beginning }) {
-  const pattern = `^${beginning.replace(/[^\w\s]/g, '.')}`;
-  const path = join(folder, name, file);
-  const { out, err, late } = await start(['--test-reporter', 'tap', '--test-name-pattern', pattern, path]);
-  const failed = out.split('\n').find((line) => /^\s*not ok \d+ - /.test(line) && line.includes(beginning));
-  if (failed || late) return { by: file, message: late ? `no end after ${timeMsMax / 1_000} s` : failed.trim() };
-  const passed = out
-    .split('\n')
-    .some((line) => /^\s*ok \d+ - /.test(line) && line.includes(beginning) && !line.includes('# SKIP'));
-  return passed ? { crashes: 0 } : { error: firstLines(err || out) };
+/** As run(), by the tests of a file whose names begin so: a result for each beginning. */
+async function runTests(name, file, beginnings) {
+  const patterns = beginnings.flatMap((each) => ['--test-name-pattern', `^${each.replace(/[^\w\s]/g, '.')}`]);
+  const { out, err, late } = await start(['--test-reporter', 'tap', ...patterns, join(folder, name, file)]);
+  const lines = out.split('\n');
+  return beginnings.map((beginning) => {
+    const failed = lines.find((line) => /^\s*not ok \d+ - /.test(line) && line.includes(beginning));
+    if (failed || late) return { by: file, message: late ? `no end after ${timeMsMax / 1_000} s` : failed.trim() };
+    const passed = lines.some(
+      (line) => /^\s*ok \d+ - /.test(line) && line.includes(beginning) && !line.includes('# SKIP'),
+    );
+    return passed ? { crashes: 0 } : { error: `${file}, ${beginning}: ${firstLines(err || out)}` };
+  });
+}
+
+async function runTest(name, test) {
+  const [result] = await runTests(name, test.file, [test.name]);
+  return result;
+}
+
+/** Takes the items one after the other, a few at once. */
+async function each(items, work) {
+  const queue = [...items];
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await work(next);
+  };
+  await Promise.all(Array.from({ length: PROCESSES }, worker));
 }
 
 /** Whether the histories go through a broker's requests. */
@@ -179,7 +193,11 @@ if (!values.find) {
     seedCount += seeds.size;
     if (seeds.size > 0) results.push(await run('unbroken', through, CRASHES_PER_SEED, ...seeds));
   }
-  for (const test of tests) results.push(await runTest('unbroken', test));
+  const files = new Map();
+  for (const { file, name } of tests) files.set(file, (files.get(file) ?? new Set()).add(name));
+  await each(files, async ([file, names]) => {
+    results.push(...(await runTests('unbroken', file, [...names])));
+  });
   const unsound = results.filter(({ crashes }) => crashes === undefined);
   failed += unsound.length;
   for (const { by, message, error } of unsound)
@@ -196,11 +214,7 @@ const open = values.find ? [] : named.filter(({ isOpen }) => isOpen);
 for (const { name } of open)
   process.stdout.write(`open      ${name}: no test and no history is known that catches it\n`);
 const queue = [...named.entries()].filter(([, { isOpen, test }]) => (values.find ? test === undefined : !isOpen));
-await Promise.all(
-  Array.from({ length: PROCESSES }, async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) await check(next[1], next[0]);
-  }),
-);
+await each(queue, ([index, mutation]) => check(mutation, index));
 rmSync(folder, { recursive: true, force: true });
 if (values.find) {
   const path = join(root, 'scripts', 'mutations.list.mjs');

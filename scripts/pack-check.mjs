@@ -149,6 +149,27 @@ const examples = {
     );
     assert.equal(output, '1 0\n');
   },
+  metrics(place, node) {
+    const output = runText(
+      place,
+      node,
+      `import { Broker } from '@vernier/broker';
+       import { BrokerMetrics } from '@vernier/metrics';
+       const metrics = new BrokerMetrics({ config: { metricsExporterType: 'PROM', metricsPromExporterPort: 0 } });
+       await metrics.listen();
+       const store = { storePathRootDir: './data-${Date.now()}', mappedFileSizeCommitLog: 1024 * 1024 };
+       const broker = new Broker({ listenPort: 0 }, { store, meters: metrics.meters });
+       await broker.start();
+       metrics.health.opened(broker.store);
+       await metrics.serve(broker);
+       const text = await (await fetch('http://' + metrics.address + '/metrics')).text();
+       await metrics.stopExporting();
+       await broker.shutdown();
+       await metrics.stop();
+       console.log(/^rocketmq_broker_permission.* 6$/m.test(text));`,
+    );
+    assert.equal(output, 'true\n');
+  },
   proxy(place, node) {
     const output = runText(
       place,

@@ -1,5 +1,5 @@
 // `npm run torture -- [--seed N] [--rounds N] [--minutes N] [--engine E] [--broker] [--transactions] [--timers]
-// [--pop] [--processes N] [--json]`: `vernier torture` in two processes, each with its own seeds, watched from outside: a history that hangs the
+// [--pop] [--queue-kinds] [--processes N] [--json]`: `vernier torture` in two processes, each with its own seeds, watched from outside: a history that hangs the
 // process is a violation too.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     transactions: { type: 'boolean', default: false },
     timers: { type: 'boolean', default: false },
     pop: { type: 'boolean', default: false },
+    'queue-kinds': { type: 'boolean', default: false },
     processes: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
   },
@@ -48,7 +49,8 @@ function worker(index) {
   const crashes = Math.min((to - from) * CRASHES_PER_SEED, rounds - (from - seed) * CRASHES_PER_SEED);
   const flags = ['torture', '--json', '--seed', String(from), '--rounds', String(crashes)];
   for (const name of ['minutes', 'engine']) if (values[name] !== undefined) flags.push(`--${name}`, values[name]);
-  for (const name of ['broker', 'transactions', 'timers', 'pop']) if (values[name]) flags.push(`--${name}`);
+  for (const name of ['broker', 'transactions', 'timers', 'pop', 'queue-kinds'])
+    if (values[name]) flags.push(`--${name}`);
   const child = fork(join(root, commandFile), flags, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],

@@ -1,8 +1,15 @@
 /** One broker with what a conformance case asks of it: the wire, read by our own hands, and clients of others. */
 import type { BrokerPeer } from '../peers/broker-peer.ts';
 import { askUntil } from '../peers/child.ts';
-import { type ClientPeer, startJavaClient, startMqAdmin, startNodeProgram } from '../peers/client-peer.ts';
+import {
+  type ClientPeer,
+  startJavaClient,
+  startJavaGrpcClient,
+  startMqAdmin,
+  startNodeProgram,
+} from '../peers/client-peer.ts';
 import { startGoClient } from '../peers/go.ts';
+import { RawGrpc } from '../peers/grpc-raw.ts';
 import { type DumpedMessage, readRecord } from '../peers/record.ts';
 import { type Answer, hasRoute } from '../peers/remoting-ask.ts';
 import { RemotingSession } from '../peers/remoting-session.ts';
@@ -42,6 +49,7 @@ export const encodeProperties = (properties: Record<string, string>): string =>
 export class Bench {
   readonly broker: BrokerPeer;
   #session: Promise<RemotingSession> | undefined;
+  readonly #grpc: RawGrpc[] = [];
   readonly #clients: Map<string, ClientPeer>;
   readonly #id: { last: number };
 
@@ -58,7 +66,15 @@ export class Bench {
       return await work(bench);
     } finally {
       (await bench.#session?.catch(() => undefined))?.close();
+      for (const client of bench.#grpc) client.close();
     }
+  }
+
+  /** A client of the gRPC protocol of the case's own, by the stubs alone. */
+  grpc(clientId: string, version?: string): RawGrpc {
+    const client = new RawGrpc(this.broker.proxyAddr, clientId, version);
+    this.#grpc.push(client);
+    return client;
   }
 
   get namesrv(): string {
@@ -84,7 +100,7 @@ export class Bench {
   }
 
   /** The clients are processes, one of each kind, started when the first case needs it. */
-  client(kind: 'Java' | 'Go' | 'Node' | 'mqadmin'): ClientPeer {
+  client(kind: 'Java' | 'Go' | 'Node' | 'mqadmin' | 'Java gRPC' | 'Node gRPC'): ClientPeer {
     let client = this.#clients.get(kind);
     if (client === undefined) {
       client = {
@@ -92,6 +108,8 @@ export class Bench {
         Go: startGoClient,
         Node: () => startNodeProgram('ali-ons'),
         mqadmin: startMqAdmin,
+        'Java gRPC': startJavaGrpcClient,
+        'Node gRPC': () => startNodeProgram('grpc'),
       }[kind]();
       this.#clients.set(kind, client);
     }

@@ -16,7 +16,7 @@ export interface Case {
   /** One sentence, as the table shows it. */
   behaviour: string;
   /** By which client; `wire` is our own reading of the protocol. */
-  client: 'wire' | 'Java' | 'Go' | 'Node' | 'mqadmin';
+  client: 'wire' | 'Java' | 'Go' | 'Node' | 'mqadmin' | 'Java gRPC' | 'Node gRPC';
   /** Of the list of edge cases (edges.ts). */
   edge?: string;
   /** Of a difference on purpose: how its row of docs/compatibility.md begins. */

@@ -12,27 +12,34 @@ export interface Row {
 }
 
 const page = join(repositoryRoot, 'docs', 'compatibility.md');
-const BEGIN = '<!-- begin conformance -->';
-const END = '<!-- end conformance -->';
 
-export function rowsOf(chapters: readonly Chapter[], only: string | undefined): Row[] {
+/** A place in the page that a run writes. */
+export type Part = 'conformance' | 'grpc conformance';
+const parts: readonly Part[] = ['conformance', 'grpc conformance'];
+const marks = (part: Part): [begin: string, end: string] => [`<!-- begin ${part} -->`, `<!-- end ${part} -->`];
+
+/** `prefix` tells the numbers of one table from those of another. */
+export function rowsOf(chapters: readonly Chapter[], only: string | undefined, prefix = ''): Row[] {
   const rows = chapters.flatMap(({ title, cases }, chapter) =>
-    cases.map((one, index) => ({ id: `${chapter + 1}.${index + 1}`, chapter: title, one })),
+    cases.map((one, index) => ({ id: `${prefix}${chapter + 1}.${index + 1}`, chapter: title, one })),
   );
   const wanted = ({ id, chapter, one }: Row): boolean =>
     only === undefined ||
     id === only ||
     id.startsWith(`${only}.`) ||
-    (!/^[\d.]+$/.test(only) && `${chapter} ${one.behaviour}`.includes(only));
+    (!/^G?[\d.]+$/.test(only) && `${chapter} ${one.behaviour}`.includes(only));
   return rows.filter(wanted);
 }
 
 /** The page without what this writes. */
 function writtenByHand(): string {
-  const text = readFileSync(page, 'utf8');
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  return begin < 0 ? text : text.slice(0, begin) + text.slice(end + END.length);
+  let text = readFileSync(page, 'utf8');
+  for (const part of parts) {
+    const [beginMark, endMark] = marks(part);
+    const begin = text.indexOf(beginMark);
+    if (begin >= 0) text = text.slice(0, begin) + text.slice(text.indexOf(endMark) + endMark.length);
+  }
+  return text;
 }
 
 /** The heading above the row that begins so; undefined when there is no such row, or more than one. */
@@ -43,15 +50,15 @@ function headingOf(row: string): string | undefined {
   return [...text.slice(0, at).matchAll(/^## (.+)$/gm)].at(-1)?.[1];
 }
 
-/** What is wrong with the cases' own words about differences and edges. */
-export function coverage(rows: readonly Row[]): string[] {
+/** What is wrong with the cases' own words about differences and edges; `allEdges`: each of them needs its case or test. */
+export function coverage(rows: readonly Row[], allEdges = true): string[] {
   const wrong: string[] = [];
   for (const { id, one } of rows) {
     if (one.differs !== undefined && headingOf(one.differs) === undefined)
       wrong.push(`${id}: not one row of docs/compatibility.md begins with "${one.differs}"`);
     if (one.edge !== undefined && !edges.some((edge) => edge.id === one.edge)) wrong.push(`${id}: no edge ${one.edge}`);
   }
-  for (const edge of edges) {
+  for (const edge of allEdges ? edges : []) {
     if (edge.test === undefined && edge.later === undefined && !rows.some(({ one }) => one.edge === edge.id))
       wrong.push(`${edge.id}: no case, no test`);
   }
@@ -78,7 +85,7 @@ const shownOf = (result: Result | undefined): string => {
 };
 const fullOf = (result: Result | undefined): string | undefined => (typeof result === 'object' ? result.full : result);
 
-function tableOf(rows: readonly Row[], results: Record<'apache' | 'vernier', Map<string, Result>>): string {
+function tableOf(rows: readonly Row[], results: Results): string {
   const lines: string[] = [];
   let chapter = '';
   for (const row of rows) {
@@ -107,7 +114,11 @@ function tableOf(rows: readonly Row[], results: Record<'apache' | 'vernier', Map
       lines.push(`| ${id} | ${cell(one.behaviour)}${edge} | ${one.client} | ${cell(theirs)} | ${cell(ours)} |`);
     }
   }
-  lines.push('', '### Edge cases', '', '| | Input, and what is right | Case | Test |', '|---|---|---|---|');
+  return lines.join('\n');
+}
+
+function edgesOf(rows: readonly Row[]): string {
+  const lines = ['', '', '### Edge cases', '', '| | Input, and what is right | Case | Test |', '|---|---|---|---|'];
   for (const { id, text, test, later } of edges) {
     const cases = rows.filter(({ one }) => one.edge === id).map((row) => row.id);
     const elsewhere = [test === undefined ? [] : `\`${test}\``, later ?? []].flat().join('; ');
@@ -116,19 +127,23 @@ function tableOf(rows: readonly Row[], results: Record<'apache' | 'vernier', Map
   return lines.join('\n');
 }
 
+type Results = Record<'apache' | 'vernier', Map<string, Result>>;
+
 /** What both gave in full, for those who look for the reason of a difference. */
-export function keepResults(results: Record<'apache' | 'vernier', Map<string, Result>>): string {
-  const file = join(cacheFolder, 'conformance.json');
+export function keepResults(results: Results, part: Part = 'conformance'): string {
+  const file = join(cacheFolder, `${part.replace(' ', '-')}.json`);
   const all = Object.entries(results).map(([kind, of]) => [kind, Object.fromEntries(of)]);
   writeFileSync(file, `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
   return file;
 }
 
 /** Writes the table into docs/compatibility.md, between its marks. */
-export function writeTable(rows: readonly Row[], results: Record<'apache' | 'vernier', Map<string, Result>>): void {
+export function writeTable(rows: readonly Row[], results: Results, part: Part = 'conformance'): void {
   const text = readFileSync(page, 'utf8');
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${page}: no place for the table between ${BEGIN} and ${END}`);
-  writeFileSync(page, `${text.slice(0, begin)}${BEGIN}\n${tableOf(rows, results)}\n\n${text.slice(end)}`);
+  const [beginMark, endMark] = marks(part);
+  const begin = text.indexOf(beginMark);
+  const end = text.indexOf(endMark);
+  if (begin < 0 || end < begin) throw new Error(`${page}: no place for the table between ${beginMark} and ${endMark}`);
+  const table = tableOf(rows, results) + (part === 'conformance' ? edgesOf(rows) : '');
+  writeFileSync(page, `${text.slice(0, begin)}${beginMark}\n${table}\n\n${text.slice(end)}`);
 }

@@ -3,6 +3,7 @@
 import { batchQueues } from './batch-queues.ts';
 import type { Bench } from './bench.ts';
 import type { Names, RestartCase, Result } from './case.ts';
+import { grpcTransactions } from './grpc/transactions.ts';
 import { lightQueues } from './light-queues.ts';
 import { liteTopics } from './lite-topics.ts';
 import { mqadmin } from './mqadmin.ts';
@@ -55,7 +56,8 @@ export async function runAll(bench: Bench, rows: readonly Row[]): Promise<Map<st
   const restarts = rows.flatMap((row) => ('before' in row.one ? [{ ...row, one: row.one }] : []));
   const run = ({ id, one }: (typeof plain)[number]) => keep(id, () => bench.apart((own) => one.run(own, namesOf(id))));
   const of = (title: string) => plain.filter(({ chapter }) => chapter === title);
-  const apart = [mqadmin, transactions, ...ofOtherQueues].map(({ title }) => title);
+  const behind = [transactions, grpcTransactions, ...ofOtherQueues];
+  const apart = [mqadmin, ...behind].map(({ title }) => title);
   // What mqadmin looks at has settled by the time that it looks. No other case knows its names.
   const ready = of(mqadmin.title).length > 0 ? withinLimit(mqadmin.prepare(bench)) : undefined;
   ready?.catch(() => undefined);
@@ -72,7 +74,7 @@ export async function runAll(bench: Bench, rows: readonly Row[]): Promise<Map<st
   }
   // Behind the others: from its first transaction on, RocketMQ 5.5.0 keeps one core busy until it is started anew.
   await side(
-    [transactions, ...ofOtherQueues].flatMap(({ title }) => of(title)),
+    behind.flatMap(({ title }) => of(title)),
     run,
   );
   if (restarts.length === 0) return results;

@@ -5,6 +5,8 @@ export interface BrokerPeer {
   readonly namesrvAddr: string;
   /** host:port */
   readonly brokerAddr: string;
+  /** host:port for clients of gRPC; empty without a proxy. */
+  readonly proxyAddr: string;
   /** storePathRootDir */
   readonly storeDir: string;
   /** Process id of the broker, the one to measure or to signal; changes with startBroker(). */

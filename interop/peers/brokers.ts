@@ -23,6 +23,22 @@ export function startBroker(
     : startVernier({ flushDiskType, extraConfig, storeDir });
 }
 
+/** RocketMQ's keys of TLS are system properties of Java, and settings of ours. */
+export function startTlsBroker(keys: Record<string, string>): Promise<BrokerPeer> {
+  return brokerKind === 'apache'
+    ? startApacheRocketMQ({ flushDiskType: 'SYNC_FLUSH', systemProperties: keys })
+    : startVernier({ flushDiskType: 'SYNC_FLUSH', extraConfig: keys });
+}
+
+/** A broker that serves the gRPC protocol too, in the same process. */
+export const startBrokerWithProxy = (
+  extraConfig: Record<string, string | number | boolean> = {},
+  kind: 'apache' | 'vernier' = brokerKind,
+): Promise<BrokerPeer> => {
+  const options = { flushDiskType: 'SYNC_FLUSH', extraConfig, proxy: true } as const;
+  return kind === 'apache' ? startApacheRocketMQ(options) : startVernier(options);
+};
+
 /** RequestCode 17 UPDATE_AND_CREATE_TOPIC. `attributes` as RocketMQ writes them: `+name=value`. */
 export const updateTopic = (broker: BrokerPeer, topic: string, queues: number, attributes?: string): Promise<Answer> =>
   ask(broker.brokerAddr, 17, {

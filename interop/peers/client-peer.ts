@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { end, hasExited, track } from './child.ts';
 import {
   type ApacheVersion,
+  definedBy,
   type JavaProgram,
   programClassPath,
   repositoryRoot,
@@ -139,16 +140,22 @@ export function peerHome(name: string): string {
   return mkdtempSync(join(tmpdir(), `vernier-peer-${name}-`));
 }
 
-function startJava(program: JavaProgram, version: ApacheVersion, mainClass: string): ClientPeer {
+function startJava(
+  program: JavaProgram,
+  version: ApacheVersion,
+  mainClass: string,
+  properties?: Record<string, string>,
+): ClientPeer {
   const home = peerHome(program);
   const classPath = programClassPath(program, version);
   // A retry topic's queue is taken at the next rebalance, which without news from the broker comes after 20 s otherwise.
-  const jvmArgs = [...smallJvmArgs, '-Drocketmq.client.rebalance.waitInterval=3000'];
+  const jvmArgs = [...smallJvmArgs, '-Drocketmq.client.rebalance.waitInterval=3000', ...definedBy(properties)];
   return new ClientPeer(spawnJava({ classPath, mainClass, home, jvmArgs, stdio: ['pipe', 'pipe', 'pipe'] }), home);
 }
 
-export function startJavaClient(version: ApacheVersion): ClientPeer {
-  return startJava('client', version, 'ClientPeer');
+/** `properties`: system properties, such as those of TLS. */
+export function startJavaClient(version: ApacheVersion, properties?: Record<string, string>): ClientPeer {
+  return startJava('client', version, 'ClientPeer', properties);
 }
 
 /** rocketmq-client-java, which speaks gRPC. */
@@ -162,8 +169,8 @@ export function startJavaStore(): ClientPeer {
 }
 
 /** Apache's mqadmin; its one command is `mqadmin` with a `line`. */
-export function startMqAdmin(): ClientPeer {
-  return startJava('admin', '5.5.0', 'AdminPeer');
+export function startMqAdmin(properties?: Record<string, string>): ClientPeer {
+  return startJava('admin', '5.5.0', 'AdminPeer', properties);
 }
 
 /** Producers that ask and consumers that answer. */

@@ -1,4 +1,5 @@
-/** The Go peer: rocketmq-client-go/v2 behind our commands, built once for each state of its sources. */
+/** The Go peers: rocketmq-client-go/v2 and the client of the gRPC protocol behind our commands, built once for each state of
+ * their sources. */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +15,10 @@ const checkout = process.env.INTEROP_GO_CLIENT;
 /** Builds the peer, if that was not done yet. Throws with the end of what go said. */
 function goProgram(): string {
   return build('go-peer', sources, '.');
+}
+
+function goGrpcProgram(): string {
+  return build('go-grpc-peer', join(repositoryRoot, 'interop', 'go-grpc'), '.');
 }
 
 /** The folder with the programs of examples/clients/go, built if that was not done yet. */
@@ -40,8 +45,8 @@ function build(name: string, folder: string, packages: '.' | './...'): string {
     if (status !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
   };
   try {
-    process.stderr.write(`building ${name} with ${checkout ?? `${clientModule} of its go.mod`} ...\n`);
-    if (checkout) {
+    process.stderr.write(`building ${name} with ${checkout ?? 'the modules of its go.mod'} ...\n`);
+    if (checkout && name !== 'go-grpc-peer') {
       go('mod', 'edit', '-replace', `${clientModule}=${checkout}`);
       go('mod', 'tidy');
     }
@@ -55,10 +60,13 @@ function build(name: string, folder: string, packages: '.' | './...'): string {
 }
 
 /** Why the Go client cannot run here; undefined when it is built. */
-export function goMissing(): string | undefined {
+export const goMissing = (): string | undefined => missing(goProgram);
+export const goGrpcMissing = (): string | undefined => missing(goGrpcProgram);
+
+function missing(program: () => string): string | undefined {
   if (spawnSync('go', ['version'], { stdio: 'ignore' }).error) return 'no Go: go is not on the PATH';
   try {
-    goProgram();
+    program();
   } catch (error) {
     return `the Go peer cannot be built: ${(error as Error).message}`;
   }
@@ -69,4 +77,11 @@ export function startGoClient(): ClientPeer {
   const home = peerHome('go');
   const env = { ...process.env, HOME: home };
   return new ClientPeer(spawn(goProgram(), [], { stdio: ['pipe', 'pipe', 'pipe'], env }), home);
+}
+
+/** golang/v5 of rocketmq-clients, which speaks gRPC. It has no setting for the folder of its log but this. */
+export function startGoGrpcClient(): ClientPeer {
+  const home = peerHome('go-grpc');
+  const env = { ...process.env, HOME: home, 'user.home': home };
+  return new ClientPeer(spawn(goGrpcProgram(), [], { stdio: ['pipe', 'pipe', 'pipe'], env }), home);
 }

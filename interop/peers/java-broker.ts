@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrokerPeer } from './broker-peer.ts';
 import { askUntil, end, hasExited, track } from './child.ts';
-import { apacheClassPath, smallJvmArgs, spawnJava } from './java.ts';
-import { freePort } from './ports.ts';
+import { apacheClassPath, definedBy, smallJvmArgs, spawnJava } from './java.ts';
+import { freePort, isListening } from './ports.ts';
 import { ask, hasRoute } from './remoting-ask.ts';
 
 export interface ApacheRocketMQOptions {
@@ -27,8 +27,12 @@ export interface ApacheRocketMQOptions {
   size?: 'small' | 'stock';
   /** Replaces the broker's JVM arguments that `size` chose. */
   jvmArgs?: readonly string[];
+  /** System properties of both, such as those of TLS. */
+  systemProperties?: Record<string, string>;
   /** A nameserver that is running already, of either kind; then only the broker is started. */
   namesrvAddr?: string;
+  /** Apache's proxy 5.5.0 in local mode: the broker and, in the same process, the server of the gRPC protocol. */
+  proxy?: boolean;
 }
 
 const smallConfig = {
@@ -54,12 +58,35 @@ function properties(values: Record<string, string | number | boolean>): string {
     .join('\n')}\n`;
 }
 
+/** Ports of the proxy, counted from the broker's. */
+const GRPC_PORT = 2;
+const REMOTING_PROXY_PORT = 3;
+
+/** What starts the proxy in local mode, which starts the broker of broker.conf itself. */
+function proxyProgram(home: string, namesrvAddr: string, listenPort: number): { mainClass: string; args: string[] } {
+  const config = {
+    rocketMQClusterName: 'DefaultCluster',
+    localServeAddr: '127.0.0.1',
+    grpcServerPort: listenPort + GRPC_PORT,
+    remotingListenPort: listenPort + REMOTING_PROXY_PORT,
+  };
+  const file = join(home, 'rmq-proxy.json');
+  writeFileSync(file, JSON.stringify(config));
+  return {
+    mainClass: 'org.apache.rocketmq.proxy.ProxyStartup',
+    args: ['-pm', 'local', '-pc', file, '-bc', join(home, 'broker.conf'), '-n', namesrvAddr],
+  };
+}
+
 function tail(file: string): string {
   return readFileSync(file, 'utf8').trim().split('\n').slice(-15).join('\n');
 }
 
 /** Starts a nameserver on a free port and waits until it answers. */
-async function startNamesrv(home: string): Promise<{ child: ChildProcess; address: string }> {
+async function startNamesrv(
+  home: string,
+  defined: readonly string[] = [],
+): Promise<{ child: ChildProcess; address: string }> {
   const port = await freePort();
   writeFileSync(join(home, 'namesrv.conf'), properties({ listenPort: port, bindAddress: '127.0.0.1' }));
   const log = openSync(join(home, 'namesrv.out'), 'a');
@@ -68,13 +95,14 @@ async function startNamesrv(home: string): Promise<{ child: ChildProcess; addres
       classPath: apacheClassPath('5.5.0'),
       mainClass: 'org.apache.rocketmq.namesrv.NamesrvStartup',
       args: ['-c', join(home, 'namesrv.conf')],
+      jvmArgs: [...smallJvmArgs, ...defined],
       home,
       stdio: ['ignore', log, log],
     }),
   );
   const address = `127.0.0.1:${port}`;
   // RequestCode 106 GET_BROKER_CLUSTER_INFO.
-  await askUntil('Apache nameserver', 30_000, child, async () =>
+  await askUntil('Apache nameserver', 90_000, child, async () =>
     (await ask(address, 106)).code === 0 ? true : undefined,
   );
   return { child, address };
@@ -89,9 +117,13 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
   const storeDir = options.storeDir ?? join(home, 'store');
   mkdirSync(storeDir, { recursive: true });
   const stock = options.size === 'stock';
-  const namesrv = options.namesrvAddr ? undefined : await startNamesrv(home);
+  const defined = definedBy(options.systemProperties);
+  const release = options.proxy ? 'proxy-5.5.0' : (options.version ?? '5.5.0');
+  const namesrv = options.namesrvAddr ? undefined : await startNamesrv(home, defined);
   const namesrvAddr = options.namesrvAddr ?? namesrv!.address;
-  let listenPort = await freePort([-2, 1]);
+  // With a proxy its two ports follow: of the gRPC protocol, and of remoting clients.
+  const neighbours = options.proxy ? [-2, 1, 2, 3] : [-2, 1];
+  let listenPort = await freePort(neighbours);
   let broker: ChildProcess;
 
   const start = async (): Promise<void> => {
@@ -120,19 +152,24 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
     const log = openSync(join(home, 'broker.out'), 'a');
     broker = track(
       spawnJava({
-        classPath: apacheClassPath(options.version ?? '5.5.0'),
-        mainClass: 'org.apache.rocketmq.broker.BrokerStartup',
-        args: ['-c', join(home, 'broker.conf')],
-        jvmArgs: options.jvmArgs ?? (stock ? stockBrokerJvmArgs : smallBrokerJvmArgs),
+        classPath: apacheClassPath(release),
+        ...(options.proxy
+          ? proxyProgram(home, namesrvAddr, listenPort)
+          : { mainClass: 'org.apache.rocketmq.broker.BrokerStartup', args: ['-c', join(home, 'broker.conf')] }),
+        jvmArgs: [...(options.jvmArgs ?? (stock ? stockBrokerJvmArgs : smallBrokerJvmArgs)), ...defined],
         home,
         stdio: ['ignore', log, log],
       }),
     );
     // TBW102 is the topic from which others are created on their first send.
-    await askUntil('Apache broker', 60_000, broker, async () => {
+    await askUntil('Apache broker', 120_000, broker, async () => {
       await ask(`127.0.0.1:${listenPort}`, 28);
       return (await hasRoute(namesrvAddr, 'TBW102')) ? true : undefined;
     });
+    if (!options.proxy) return;
+    await askUntil('Apache proxy', 120_000, broker, async () =>
+      (await isListening(listenPort + GRPC_PORT)) ? true : undefined,
+    );
   };
 
   for (let attempt = 1; ; attempt += 1) {
@@ -144,7 +181,7 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
       await end(broker!, 0);
       // The ports were free a moment ago; somebody else may have taken one of them since.
       if (attempt < 3 && /bind|Address already in use/i.test(reason)) {
-        listenPort = await freePort([-2, 1]);
+        listenPort = await freePort(neighbours);
         continue;
       }
       if (namesrv) await end(namesrv.child, 0);
@@ -156,6 +193,7 @@ export async function startApacheRocketMQ(options: ApacheRocketMQOptions): Promi
     kind: 'apache',
     namesrvAddr,
     brokerAddr: `127.0.0.1:${listenPort}`,
+    proxyAddr: options.proxy ? `127.0.0.1:${listenPort + GRPC_PORT}` : '',
     storeDir,
     get pid() {
       return broker.pid!;

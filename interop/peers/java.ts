@@ -14,7 +14,7 @@ export const cacheFolder = join(repositoryRoot, '.cache', 'interop');
 const javaFolder = join(repositoryRoot, 'interop', 'java');
 
 /** The Apache releases that interop/java names, one folder with a pom.xml each. */
-export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7' | '4.2.0' | 'grpc-5.0.8';
+export type ApacheVersion = '5.5.0' | '4.9.8' | '4.9.7' | '4.2.0' | 'grpc-5.0.8' | 'proxy-5.5.0';
 
 /** A folder of Java sources of ours under interop/java: `client` is the messaging peer, `store` the store exchange,
  * `admin` is mqadmin, `filter` is RocketMQ's SQL92 filter, `grpc` is a client of the gRPC protocol. */
@@ -154,6 +154,10 @@ export interface JavaOptions {
 
 /** Small and quick to start: on two cores the JIT of several JVMs is what costs the time. */
 export const smallJvmArgs = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
+
+/** `-Dname=value` for each. */
+export const definedBy = (properties: Record<string, string> = {}): string[] =>
+  Object.entries(properties).map(([name, value]) => `-D${name}=${value}`);
 
 /** The arguments that run a class, for callers that spawn by themselves. */
 export function javaArguments(options: JavaOptions): string[] {

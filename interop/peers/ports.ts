@@ -1,5 +1,5 @@
 /** Free TCP ports on loopback for peers that cannot take port 0. */
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 
 function hold(port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
@@ -24,4 +24,16 @@ export async function freePort(offsets: readonly number[] = []): Promise<number>
     if (servers.every((server) => server !== undefined)) return port;
   }
   throw new Error('found no free port in 200 attempts between 12000 and 32000');
+}
+
+/** Whether somebody accepts connections at a port of loopback. */
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
 }

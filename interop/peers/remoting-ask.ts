@@ -7,12 +7,20 @@
  *   n bytes  header, then the body
  */
 import { connect } from 'node:net';
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls';
 
 export interface Answer {
   code: number;
   remark?: string;
   extFields: Record<string, string>;
   body: Buffer;
+}
+
+let tls: ConnectionOptions | undefined;
+
+/** From here on questions are asked by TLS, of whoever answers; undefined: in plaintext, as at first. */
+export function askByTls(options: ConnectionOptions | undefined): void {
+  tls = options;
 }
 
 export function ask(
@@ -39,12 +47,17 @@ export function ask(
   frame.writeInt32BE(4 + header.length + body.length, 0);
   frame.writeInt32BE(header.length, 4);
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), host);
+    const socket =
+      tls === undefined
+        ? connect(Number(port), host)
+        : connectSecurely({ ...tls, host, port: Number(port), rejectUnauthorized: false });
     const chunks: Buffer[] = [];
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer from ${address} within ${timeoutMs} ms`)));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error(`${address} closed the connection without an answer`)));
-    socket.on('connect', () => socket.write(Buffer.concat([frame, header, body])));
+    socket.on(tls === undefined ? 'connect' : 'secureConnect', () =>
+      socket.write(Buffer.concat([frame, header, body])),
+    );
     socket.on('data', (chunk) => {
       chunks.push(chunk);
       const received = Buffer.concat(chunks);

@@ -28,6 +28,7 @@ interface ReadyFile {
   broker?: string;
   namesrv?: string;
   proxy?: string;
+  metrics?: string;
 }
 
 /** What npm links as `vernier`. */
@@ -86,9 +87,8 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
 }
 
 export interface VernierPeer extends BrokerPeer {
-  log(): string;
-  /** host:port for clients of gRPC; empty without a proxy. */
-  readonly proxyAddr: string;
+  /** host:port of /metrics; empty without. */
+  readonly metricsAddr: string;
 }
 
 export async function startVernier(options: VernierOptions): Promise<VernierPeer> {
@@ -130,6 +130,7 @@ export async function startVernier(options: VernierOptions): Promise<VernierPeer
     namesrvAddr: options.namesrvAddr ?? ready!.namesrv!,
     brokerAddr: ready!.broker!,
     proxyAddr: ready!.proxy ?? '',
+    metricsAddr: ready!.metrics ?? '',
     storeDir,
     get pid() {
       return child.pid!;

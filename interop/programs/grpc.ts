@@ -1,4 +1,5 @@
 /** rocketmq-client-nodejs, Apache's client of the gRPC protocol for Node.js, behind the commands of ../grpc-suite.ts. */
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { type Arguments, serve } from './serve.ts';
 
@@ -52,7 +53,7 @@ const say = (...words: unknown[]): void => void process.stderr.write(`${words.jo
 const logger = { debug() {}, info() {}, warn: say, error: say };
 
 const common = (args: Arguments) => ({
-  ...{ endpoints: args.text('endpoints'), namespace: '', logger, sslEnabled: args.flag('tls'), requestTimeout: 5_000 },
+  ...{ endpoints: args.text('endpoints'), namespace: '', logger, sslEnabled: args.flag('tls'), requestTimeout: 10_000 },
 });
 const filterOf = (args: Arguments): object =>
   args.text('sql', '') === ''
@@ -61,6 +62,7 @@ const filterOf = (args: Arguments): object =>
 
 const shown = ({ messageId, body, tag, keys, properties, deliveryAttempt }: View) => ({
   ...{ id: messageId, body: body.toString(), tag: tag ?? '', keys: keys.join(' '), attempt: deliveryAttempt ?? 0 },
+  digest: createHash('sha256').update(body).digest('hex'),
   properties: Object.fromEntries(properties),
 });
 

@@ -2,6 +2,7 @@ import type { Target } from './target.ts';
 import { access } from './targets/access.ts';
 import { answers } from './targets/answers.ts';
 import { frames } from './targets/frames.ts';
+import { grpc } from './targets/grpc.ts';
 import { headers } from './targets/headers.ts';
 import { requests, streams } from './targets/live.ts';
 import { metadata } from './targets/metadata.ts';
@@ -10,6 +11,7 @@ import { selectors } from './targets/selectors.ts';
 import { settings } from './targets/settings.ts';
 import { store } from './targets/store.ts';
 import { timers } from './targets/timers.ts';
+import { tls } from './targets/tls.ts';
 
 /** Everything that is read from outside. */
 export const targets: readonly Target[] = [
@@ -18,6 +20,8 @@ export const targets: readonly Target[] = [
   answers,
   requests,
   streams,
+  tls,
+  grpc,
   selectors,
   settings,
   metadata,

@@ -4,12 +4,14 @@ import { test } from 'node:test';
 import { defaultBrokerConfig } from '../../packages/broker/src/config.ts';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { defaultNamesrvConfig, namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
+import { metricsKeys } from '../../packages/metrics/src/config.ts';
 import { defaultMessageStoreConfig } from '../../packages/store/src/base/config.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { type KeySpec, parseValue } from '../../packages/store/src/base/key-spec.ts';
 import { read, sourcesOf } from './workspace.ts';
 
-const tables: Record<string, Readonly<Record<string, KeySpec>>> = { storeKeys, brokerKeys, namesrvKeys };
+const tables: Record<string, Readonly<Record<string, KeySpec>>> = { storeKeys, brokerKeys, metricsKeys, namesrvKeys };
 
 /** Where keys are named without being used. */
 const TABLES = /\/(config|config-keys|namesrv-config)\.ts$/;
@@ -18,7 +20,7 @@ const TABLES = /\/(config|config-keys|namesrv-config)\.ts$/;
 const code = (text: string): string => text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
 
 test('config keys: every key of a table is read somewhere', () => {
-  const sources = ['store', 'broker']
+  const sources = ['store', 'broker', 'metrics']
     .flatMap((folder) => sourcesOf(folder))
     .filter((file) => !TABLES.test(file))
     .map((file) => code(read(file)))
@@ -31,7 +33,7 @@ test('config keys: every key of a table is read somewhere', () => {
 });
 
 test('config keys: no key stands in two tables of one process’s file', () => {
-  const keys = [...Object.keys(storeKeys), ...Object.keys(brokerKeys), ...Object.keys(roleKeys)];
+  const keys = [storeKeys, brokerKeys, metricsKeys, roleKeys, tlsKeys].flatMap((table) => Object.keys(table));
   assert.deepEqual(
     keys.filter((key, index) => keys.indexOf(key) !== index),
     [],

@@ -62,6 +62,14 @@ test('docs: the example of the README is that of the store’s own page', () => 
   }
 });
 
+test('docs: the first client of the READMEs is a program of the examples, which interop runs', () => {
+  const [, ...lines] = read('examples/clients/grpc-node/hello.mjs').split('\n');
+  const program = `\`\`\`js\n${lines.join('\n').trim()}\n\`\`\`\n`;
+  for (const file of ['README.md', 'README.zh-CN.md', 'packages/vernier/README.md']) {
+    assert.ok(read(file).includes(program), file);
+  }
+});
+
 test('docs: every client that the README names has a suite that runs it', () => {
   const suites = trackedFiles().filter((file) => /^interop\/[^/]+\.test\.ts$/.test(file));
   const [, row] = /^\| Clients \| (.*) \|$/m.exec(read('README.md')) ?? [];
@@ -73,6 +81,8 @@ test('docs: every client that the README names has a suite that runs it', () => 
     [/`mqadmin`/, /mqadmin/],
     [/`rocketmq-client-nodejs`/, /grpc-nodejs/],
     [/`rocketmq-client-java`/, /grpc-java/],
+    [/`rocketmq-python-client`/, /grpc-python/],
+    [/`rocketmq-clients\/golang\/v5`/, /grpc-go/],
   ];
   for (const [client, suite] of named) {
     assert.equal(

@@ -3,17 +3,18 @@ import { test } from 'node:test';
 import { arrowsOf, houses, roomOf, sourcesOfHouse, wrongArrows } from './rooms.ts';
 import { importsOf, manifestOf, packageFolders, packageOf, read, sourcesOf } from './workspace.ts';
 
-/** docs/architecture.md: vernier → doctor, proxy, torture → broker → remoting, store. */
+/** docs/architecture.md: vernier → doctor, metrics, proxy, torture → broker → remoting, store. */
 const mayImport: Record<string, readonly string[]> = {
   remoting: [],
   store: [],
   broker: ['@vernier/remoting', '@vernier/store'],
   doctor: ['@vernier/remoting', '@vernier/store'],
+  metrics: ['@vernier/broker', '@vernier/remoting', '@vernier/store'],
   proxy: ['@vernier/broker', '@vernier/doctor', '@vernier/remoting', '@vernier/store'],
   torture: ['@vernier/broker', '@vernier/remoting', '@vernier/store'],
   vernier: [
-    ...['@vernier/broker', '@vernier/doctor', '@vernier/proxy', '@vernier/remoting', '@vernier/store'],
-    '@vernier/torture',
+    ...['@vernier/broker', '@vernier/doctor', '@vernier/metrics', '@vernier/proxy', '@vernier/remoting'],
+    ...['@vernier/store', '@vernier/torture'],
   ],
 };
 const ours = new Set(packageFolders.map((folder) => manifestOf(folder).name));
@@ -25,7 +26,17 @@ const confinedTo: Record<string, (file: string) => boolean> = {
   pino: (file) => file.startsWith('packages/vernier/src/'),
   lz4js: (file) => file === 'packages/doctor/src/bodies.ts',
   fzstd: (file) => file === 'packages/doctor/src/bodies.ts',
-  '@grpc/grpc-js': (file) => ['server.ts', 'serving.ts'].some((name) => file === `packages/proxy/src/${name}`),
+  '@grpc/grpc-js': (file) =>
+    [
+      ...['definitions.ts', 'server.ts', 'serving.ts', 'side-services.ts'].map((name) => `packages/proxy/src/${name}`),
+      'packages/metrics/src/exporters/push.ts',
+    ].includes(file),
+  ...Object.fromEntries(
+    ['api', 'exporter-metrics-otlp-grpc', 'exporter-prometheus', 'otlp-transformer', 'sdk-metrics'].map((name) => [
+      `@opentelemetry/${name}`,
+      (file: string) => file.startsWith('packages/metrics/src/exporters/'),
+    ]),
+  ),
   // What pbjs makes (scripts/messages.mjs) imports it; no source of ours does.
   protobufjs: () => false,
 };

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BROKER_ERROR_CODES } from '../../packages/broker/src/errors.ts';
 import { DOCTOR_ERROR_CODES } from '../../packages/doctor/src/errors.ts';
+import { METRICS_ERROR_CODES } from '../../packages/metrics/src/errors.ts';
 import { requestCodeName } from '../../packages/remoting/src/codes/request-code.ts';
 import { REMOTING_ERROR_CODES } from '../../packages/remoting/src/errors.ts';
 import { STORE_ERROR_CODES } from '../../packages/store/src/base/errors.ts';
 import { CLI_ERROR_CODES } from '../../packages/vernier/src/errors.ts';
 import { exitCodeOf } from '../../packages/vernier/src/exit-codes.ts';
-import { generated, withGeneratedParts } from './reference.ts';
+import { generated, generatedFiles, withGeneratedParts } from './reference.ts';
 import { brokerCodes, brokerMeanings, namesrvCodes, namesrvMeanings } from './request-codes.ts';
 import { packageFolders, read, sourcesOf } from './workspace.ts';
 
@@ -17,12 +18,19 @@ const codes: Record<string, readonly string[]> = {
   broker: BROKER_ERROR_CODES,
   vernier: CLI_ERROR_CODES,
   doctor: DOCTOR_ERROR_CODES,
+  metrics: METRICS_ERROR_CODES,
 };
 const everyCode = Object.values(codes).flat();
 
 for (const file of Object.keys(generated)) {
   test(`reference: ${file} is what the code says (npm run docs writes it)`, () => {
     assert.equal(read(file), withGeneratedParts(file, read(file)));
+  });
+}
+
+for (const [file, render] of Object.entries(generatedFiles)) {
+  test(`reference: ${file} is what the code says (npm run docs writes it)`, () => {
+    assert.equal(read(file), render());
   });
 }
 

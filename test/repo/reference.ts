@@ -6,10 +6,16 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { brokerKeys, roleKeys } from '../../packages/broker/src/config-keys.ts';
 import { namesrvKeys } from '../../packages/broker/src/namesrv/namesrv-config.ts';
+import { tlsKeys } from '../../packages/broker/src/tls-config.ts';
+import { metricsKeys } from '../../packages/metrics/src/config.ts';
+import { type MetricName, type MetricSpec, metricList, prometheusName } from '../../packages/metrics/src/list.ts';
+import { proxyKeys } from '../../packages/proxy/src/limits.ts';
 import { storeKeys } from '../../packages/store/src/base/config-keys.ts';
 import { allowedValues, type KeySpec } from '../../packages/store/src/base/key-spec.ts';
 import { type Limit, limits } from '../../packages/store/src/base/limits.ts';
 import { createProgram } from '../../packages/vernier/src/program.ts';
+import { alerts, rulesFile } from './monitoring/alerts.ts';
+import { dashboardFile } from './monitoring/grafana.ts';
 import {
   brokerCodes,
   brokerMeanings,
@@ -58,7 +64,7 @@ function limitTable(): string {
 
 /** Keys that bound the memory of a table; see packages/broker/src/base/budget.ts. */
 function budgetTable(): string {
-  const rows = Object.entries<KeySpec>(brokerKeys)
+  const rows = Object.entries<KeySpec>({ ...brokerKeys, ...metricsKeys })
     .filter(([key]) => key.endsWith('BytesMax'))
     .map(([key, { default: value, meaning }]) => {
       const what = meaning.replace(/^Most memory for: (.*) More are refused\.$/, '$1');
@@ -113,6 +119,33 @@ function mutationTable(): string {
   return ['| Breakage | Where | Caught by |', '|---|---|---|', ...rows].join('\n');
 }
 
+/** Metrics as Prometheus shows them; where OTLP has another name, that too. */
+function metricTable(isShown: (name: string) => boolean): string {
+  const rows = (Object.entries(metricList) as [MetricName, MetricSpec][])
+    .filter(([name]) => isShown(name))
+    .map(([name, spec]) => {
+      const shown = prometheusName(name, spec);
+      const otlp = shown === name ? '' : `\`${name}\`${spec.unit === '' ? '' : ` (${spec.unit})`}`;
+      const labels = spec.labels.map((label) => `\`${label}\``).join(' ');
+      return `| \`${shown}\` | ${spec.kind} | ${labels} | ${spec.description} | ${otlp} |`;
+    });
+  return ['| Metric | Kind | Labels | What it says | By OTLP |', '|---|---|---|---|---|', ...rows].join('\n');
+}
+
+function alertTable(): string {
+  const rows = alerts.map(({ name, query, condition, for: wait, severity }) => {
+    const expr = `${query} ${condition}`.replaceAll('|', '\\|');
+    return `| [${name}](../guides/operations.md#${name.toLowerCase()}) | ${severity} | \`${expr}\` | ${wait} |`;
+  });
+  return ['| Alert | Severity | When | For |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+/** Files that are written whole. */
+export const generatedFiles: Readonly<Record<string, () => string>> = {
+  'docs/operations/grafana-dashboard.json': dashboardFile,
+  'docs/operations/prometheus-rules.yml': rulesFile,
+};
+
 /** Document → part → what must stand there. */
 export const generated: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
   'docs/reference/config.md': {
@@ -123,7 +156,10 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
       }),
     'broker keys': () => keyTable(brokerKeys),
     'role keys': () => keyTable(roleKeys),
+    'proxy keys': () => keyTable(proxyKeys),
     'nameserver keys': () => keyTable(namesrvKeys),
+    'metrics keys': () => keyTable(metricsKeys),
+    'tls keys': () => keyTable(tlsKeys),
   },
   'docs/reference/limits.md': { limits: limitTable, budgets: budgetTable },
   'docs/reference/request-codes.md': {
@@ -157,6 +193,11 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     'store import': () => help('store', 'import'),
     torture: () => help('torture'),
   },
+  'docs/reference/metrics.md': {
+    'rocketmq metrics': () => metricTable((name) => name.startsWith('rocketmq_')),
+    'own metrics': () => metricTable((name) => name.startsWith('vernier_')),
+    alerts: alertTable,
+  },
   'docs/durability.md': { mutations: mutationTable },
   'docs/architecture.md': {
     'store rooms': () => roomTable('store'),
@@ -180,4 +221,5 @@ export function withGeneratedParts(file: string, document: string): string {
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   for (const file of Object.keys(generated)) writeFileSync(join(root, file), withGeneratedParts(file, read(file)));
+  for (const [file, render] of Object.entries(generatedFiles)) writeFileSync(join(root, file), render());
 }

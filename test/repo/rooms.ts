@@ -48,7 +48,13 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
     ],
   },
   broker: {
-    files: { 'config.ts': 'base', 'config-keys.ts': 'base', 'errors.ts': 'base', 'context.ts': 'context' },
+    files: {
+      'config.ts': 'base',
+      'config-keys.ts': 'base',
+      'tls-config.ts': 'base',
+      'errors.ts': 'base',
+      'context.ts': 'context',
+    },
     rooms: [
       room('base', '', 'configuration, errors, names, who calls (Caller), why not (Refusal)'),
       room('stats', 'base', 'what the broker counts'),
@@ -67,7 +73,7 @@ export const houses: Readonly<Record<'store' | 'broker', House>> = {
       room('reply', 'base clients put', 'answers of consumers to producers that asked'),
       room('delay', 'base topics follow put', 'delay levels'),
       room('timer', 'base stats topics follow put delay', 'messages that wait for a time, and their recall'),
-      room('transaction', 'base topics clients offsets follow put', 'halves: end, check, give up'),
+      room('transaction', 'base stats topics clients offsets follow put', 'halves: end, check, give up'),
       room('pull', 'base stats filter topics groups clients offsets', 'permission, filter, read, wait'),
       room(
         'pop',

@@ -185,6 +185,7 @@ public final class Wide implements ClientPeer.Part {
             one.put("index", message.getUserProperty("index"));
             one.put("topic", message.getTopic());
             one.put("body", message.getBody().length);
+            one.put("text", new String(message.getBody(), StandardCharsets.UTF_8));
             one.put("tags", message.getTags());
             one.put("reconsumeTimes", message.getReconsumeTimes());
             one.put("queueId", message.getQueueId());

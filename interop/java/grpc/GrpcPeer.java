@@ -1,4 +1,6 @@
 import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -39,7 +41,7 @@ public final class GrpcPeer {
         return ClientConfiguration.newBuilder()
             .setEndpoints(args.text("endpoints"))
             .enableSsl(args.flag("tls"))
-            .setRequestTimeout(Duration.ofSeconds(5))
+            .setRequestTimeout(Duration.ofSeconds(10))
             .build();
     }
 
@@ -51,12 +53,25 @@ public final class GrpcPeer {
         return Map.of(args.text("topic"), filter);
     }
 
+    private static String digest(byte[] body) {
+        try {
+            StringBuilder text = new StringBuilder();
+            for (byte one : MessageDigest.getInstance("SHA-256").digest(body)) {
+                text.append(String.format("%02x", one));
+            }
+            return text.toString();
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     private static Map<String, Object> shown(MessageView view) {
         byte[] body = new byte[view.getBody().remaining()];
         view.getBody().duplicate().get(body);
         Map<String, Object> shown = new LinkedHashMap<>();
         shown.put("id", view.getMessageId().toString());
         shown.put("body", new String(body, StandardCharsets.UTF_8));
+        shown.put("digest", digest(body));
         shown.put("tag", view.getTag().orElse(""));
         shown.put("keys", String.join(" ", view.getKeys()));
         shown.put("attempt", view.getDeliveryAttempt());
@@ -65,9 +80,13 @@ public final class GrpcPeer {
     }
 
     private static Message message(Peer.Args args, int index) {
+        StringBuilder body = new StringBuilder(args.text("prefix") + "-" + index);
+        while (body.length() < args.number("size", 0)) {
+            body.append('.');
+        }
         MessageBuilder builder = PROVIDER.newMessageBuilder()
             .setTopic(args.text("topic"))
-            .setBody((args.text("prefix") + "-" + index).getBytes(StandardCharsets.UTF_8))
+            .setBody(body.toString().getBytes(StandardCharsets.UTF_8))
             .setKeys("key-" + index)
             .addProperty("index", String.valueOf(index));
         if (!args.text("tag", "").isEmpty()) {

@@ -4,7 +4,10 @@ import {
   type RemotingConnection,
   RemotingError,
   RemotingServer,
+  RequestTimes,
+  ServerIdentity,
   type SocketAddress,
+  type TlsClientOptions,
   type TopicConfig,
 } from '@vernier/remoting';
 import {
@@ -51,6 +54,15 @@ export interface BrokerDeps {
   fileSystem?: FileSystem;
   /** Draws lots, from 0 up to 1; default Math.random. */
   random?: () => number;
+  /** Counts messages by topic and group for an exporter of metrics: rows of one table, and bytes of all of them. */
+  meters?: { readonly seriesMax: number; readonly bytesMax: number } | undefined;
+  /**
+   * Who the broker is to clients that connect by TLS. Whoever made it closes it. Default: a self-signed certificate, made for
+   * the first of them and kept beside the tables; plaintext shares the port.
+   */
+  tls?: ServerIdentity | undefined;
+  /** How it connects to nameservers of other processes; default in plaintext. */
+  clientTls?: TlsClientOptions | undefined;
 }
 
 export interface BrokerEvents {
@@ -72,10 +84,13 @@ export class Broker extends EventEmitter<BrokerEvents> {
   readonly config: BrokerConfig;
   /** Resolves when clients can find the broker; rejects when it is shut down before. */
   readonly routable: Promise<void>;
+  /** How long requests took; undefined when nobody exports metrics (BrokerDeps.meters). */
+  readonly requestTimes: RequestTimes | undefined;
   readonly #deps: BrokerDeps;
   readonly #logger: StoreLogger;
   readonly #clock: Clock;
   readonly #fileSystem: FileSystem;
+  readonly #tls: ServerIdentity;
   readonly #server: RemotingServer;
   #vipAddress: SocketAddress | undefined;
   #context: BrokerContext | undefined;
@@ -94,10 +109,15 @@ export class Broker extends EventEmitter<BrokerEvents> {
     this.#logger = deps.logger ?? silentLogger;
     this.#clock = deps.clock ?? systemClock;
     this.#fileSystem = deps.fileSystem ?? new NodeFileSystem();
+    this.requestTimes = deps.meters === undefined ? undefined : new RequestTimes();
+    const ownDirectory = metadataDirectory(deps.store.storePathRootDir);
+    this.#tls = deps.tls ?? new ServerIdentity({ ownDirectory, logger: this.#logger });
     this.#server = new RemotingServer({
       logger: this.#logger,
       // A signature is made of all fields as text.
       hotFields: !this.config.authenticationEnabled,
+      requestTimes: this.requestTimes,
+      tls: this.#tls,
       // With one core the loop would keep the client from it.
       busyPollMs: availableParallelism() > 1 ? this.config.busyPollMicros / 1_000 : 0,
     });
@@ -147,7 +167,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /**
    * Resolves when requests are served, with the bound address. Rejects with the RemotingError of a port that cannot be
-   * had, the StoreError of a store that cannot be opened, or BROKER_METADATA_DAMAGED; nothing stays open then.
+   * had, the StoreError of a store that cannot be opened, REMOTING_TLS_INVALID, or BROKER_METADATA_DAMAGED; nothing stays
+   * open then.
    */
   start(): Promise<SocketAddress> {
     this.#started ??= this.#start();
@@ -168,6 +189,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   async #start(): Promise<SocketAddress> {
+    await this.#tls.open();
     const directory = metadataDirectory(this.#deps.store.storePathRootDir);
     const remembered =
       this.config.listenPort === 0 ? await rememberedPort(this.#fileSystem, directory, this.#logger) : undefined;
@@ -193,6 +215,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
         clock: this.#clock,
         logger: this.#logger,
         random: this.#deps.random,
+        meters: this.#deps.meters,
         topicsChanged: () => this.#registration?.register(),
         announce: () => this.#registration?.register() ?? Promise.resolve(),
         routeOf: (topic) => this.#registration?.routeOf(topic) ?? Promise.resolve(undefined),
@@ -261,6 +284,10 @@ export class Broker extends EventEmitter<BrokerEvents> {
     }
     this.#server.on('close', (connection) => callers.closed(connection));
     this.#guard(context, callers);
+    context.reports.add(() => ({
+      tlsHandshakes: String(this.#server.tls.pending),
+      tlsBytes: String(this.#server.tls.usedBytes),
+    }));
     startServices(context);
     context.store.on('failed', (cause) => {
       this.#logger.error({ err: cause }, `the store is read-only from here on: ${cause.message}`);
@@ -297,6 +324,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
       mappings: () => context.staticTopics.infos(),
       clock: this.#clock,
       logger: this.#logger,
+      tls: this.#deps.clientTls,
       registered: (count) => {
         if (count > 0) this.#isRoutable();
       },

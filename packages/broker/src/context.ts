@@ -10,6 +10,7 @@ import type { QueueInspection } from './admin/queue-inspection.ts';
 import type { TopicAdmin } from './admin/topic-admin.ts';
 import type { AccessAdmin } from './auth/access-admin.ts';
 import type { AccessService } from './auth/access-service.ts';
+import type { BudgetState } from './base/budget.ts';
 import type { ClientHousekeeping } from './clients/client-housekeeping.ts';
 import type { ConsumerManager } from './clients/consumer-manager.ts';
 import type { HeartbeatService } from './clients/heartbeat-service.ts';
@@ -117,6 +118,8 @@ export interface BrokerContext {
   readonly longAnswers: LongAnswers;
   /** What fronts beside the remoting one report of themselves, for the table of `runtimeInfo`. */
   readonly reports: Set<() => Record<string, string>>;
+  /** Memory of the tables whose names clients invent. */
+  budgets(): readonly BudgetState[];
   /** The table that brokerStatus, clusterList and the dashboard read. */
   runtimeInfo(): Promise<Record<string, string>>;
 

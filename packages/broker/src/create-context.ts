@@ -16,7 +16,7 @@ import { AccessAdmin } from './auth/access-admin.ts';
 import { AccessService } from './auth/access-service.ts';
 import { AccessTable } from './auth/access-table.ts';
 import { FailedSignIns } from './auth/failed-sign-ins.ts';
-import { Budget } from './base/budget.ts';
+import { Budget, type BudgetState } from './base/budget.ts';
 import { CallerSession } from './base/caller.ts';
 import { ClientHousekeeping } from './clients/client-housekeeping.ts';
 import { ConsumerManager } from './clients/consumer-manager.ts';
@@ -58,6 +58,7 @@ import { SendBackService } from './retry/send-back-service.ts';
 import { brokerSettings } from './settings/broker-settings.ts';
 import { SettingsAdmin } from './settings/settings-admin.ts';
 import { BrokerStats } from './stats/broker-stats.ts';
+import { MessageMeters } from './stats/message-meters.ts';
 import { RecallService } from './timer/recall-service.ts';
 import { TimerHook } from './timer/timer-hook.ts';
 import { TimerMetrics } from './timer/timer-metrics.ts';
@@ -85,8 +86,15 @@ export interface BrokerContextParts {
   announce(): Promise<void>;
   /** Which brokers have a topic; undefined when no nameserver knows. Default: no nameserver. */
   routeOf?(topic: string): Promise<TopicRouteData | undefined>;
+  /** Counts messages for an exporter of metrics: rows of one table, and bytes of all of them. Undefined: nobody asks. */
+  meters?: MeterLimits | undefined;
   /** How far timed messages are, when not as the broker's own; for tests. */
   timed?: TimedMessages;
+}
+
+export interface MeterLimits {
+  readonly seriesMax: number;
+  readonly bytesMax: number;
 }
 
 type BudgetKey = Extract<keyof BrokerConfig, `${string}BytesMax`>;
@@ -183,6 +191,11 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const producers = new ProducerManager(budgets.clients);
   const locks = new RebalanceLockManager(config.lockMaxLiveTime, () => clock.monotonic(), budgets.locks);
   const stats = new BrokerStats(config.brokerClusterName, clock.now(), () => config.statsBytesMax);
+  const meterBudget = parts.meters && new Budget('metricsBytesMax', () => parts.meters!.bytesMax, logger);
+  if (meterBudget !== undefined) stats.meters = new MessageMeters(parts.meters!.seriesMax, meterBudget);
+  timers.onChange = (topic, value) =>
+    stats.meters?.countEvent(value > 0 ? 'timerEnqueued' : 'timerDequeued', topic, '', Math.abs(value));
+  timers.onDelay = (topic, ms) => stats.meters?.noteDelay(topic, ms / 1_000);
   const levels = new DelayLevels(store.config.messageDelayLevel);
   const putHooks = [new DelayLevelHook(levels, store, logger), new TimerHook(config, store, clock)];
   const { host, storeHost, address } = hosts;
@@ -224,7 +237,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     deliveries: new DueDeliveries(dueParts, 'timer'),
   });
   const transactions = new TransactionService({
-    ...{ config, store, topics, producers, offsets, follow, put, clock, logger, hosts },
+    ...{ config, store, topics, producers, offsets, follow, put, stats, clock, logger, hosts },
     ...{ destinations, halves: openHalves },
   });
   const hasDelayed = (): boolean => delay.hasPending || timer.hasPending || transactions.hasPending;
@@ -283,6 +296,11 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const operatorsOffsets = { save: () => pop.saveOffsets() };
   const startedAt = clock.now();
   const reports = new Set<() => Record<string, string>>();
+  const budgetStates = (): readonly BudgetState[] => [
+    ...Object.values(budgets),
+    stats.budget,
+    ...(meterBudget === undefined ? [] : [meterBudget]),
+  ];
   return {
     config,
     store,
@@ -343,6 +361,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     questions: new OperatorQuestions(consumers, store),
     longAnswers: new LongAnswers(clock),
     reports,
+    budgets: budgetStates,
     runtimeInfo: () => {
       const heldPulls = (): number => holds.count;
       const more = (): Record<string, string> => ({
@@ -359,7 +378,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
         clock,
         startedAt,
         heldPulls,
-        budgets: [...Object.values(budgets), stats.budget],
+        budgets: budgetStates(),
         more,
       });
     },

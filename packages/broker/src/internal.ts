@@ -1,7 +1,7 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
 
 export { AccessService, isFault, type Proof } from './auth/access-service.ts';
-export { Budget, textBytes } from './base/budget.ts';
+export { Budget, type BudgetState, textBytes } from './base/budget.ts';
 export { type Caller, CallerSession, storeHostOf } from './base/caller.ts';
 export { type Access, type Identity, topicAccess } from './base/identity.ts';
 export { lmqOf } from './base/lite-names.ts';
@@ -11,6 +11,7 @@ export {
   isReadable,
   isRetryOrDlqTopic,
   isWriteable,
+  popRetryTopicOf,
   TRANS_HALF_TOPIC,
   topicNameFault,
 } from './base/names.ts';
@@ -21,9 +22,14 @@ export { brokerKeys, roleKeys } from './config-keys.ts';
 export type { BrokerContext } from './context.ts';
 export { createBrokerContext, loadTables, startServices } from './create-context.ts';
 export { buildSubscription } from './filter/tag-filter.ts';
-export type { GroupRetryPolicy, SubscriptionGroupConfig } from './groups/subscription-group-config.ts';
+export {
+  type GroupRetryPolicy,
+  type SubscriptionGroupConfig,
+  subscriptionGroup,
+} from './groups/subscription-group-config.ts';
 export { liteGroupOf } from './lite/lite-rules.ts';
 export type { LiteAction, LiteStart } from './lite/lite-subscription-service.ts';
+export type { MetadataFile, SavedTable } from './metadata/metadata-files.ts';
 export type { Delivered } from './pop/ack-service.ts';
 export {
   handleText,
@@ -38,7 +44,17 @@ export type { PopDelivery, PopRequest, PopResult } from './pop/pop-request.ts';
 export type { PopAsker } from './pop/pop-service.ts';
 export { queueOffsetIn } from './pop/retry-record.ts';
 export { allProcessors } from './processors/index.ts';
+export type { PullAsker, PullOutcome, PullRequest, PullResult } from './pull/pull-request.ts';
 export type { BatchToPut, MessageToPut } from './put/message-to-put.ts';
 export type { PutOutcome, Stored } from './put/put-service.ts';
 export { BrokerHosts } from './registration/hosts.ts';
+export {
+  type EventName,
+  MESSAGE_TYPES,
+  MessageMeters,
+  MessageTypeIndex,
+  type MeterHistogram,
+} from './stats/message-meters.ts';
 export { recallHandleOf } from './timer/recall-handle.ts';
+export { resolveTls, TLS_CONFIG_FILE, type TlsConfig, type TlsSettings, tlsKeys } from './tls-config.ts';
+export type { StaticQueue } from './topics/static-topics.ts';

@@ -25,6 +25,8 @@ export interface MachineBrokerOptions {
   prepare?(store: MessageStore): void;
   /** Timed messages are given on, for POP. */
   hasTimer?: boolean;
+  /** Messages are counted for an exporter. */
+  meters?: { seriesMax: number; bytesMax: number };
 }
 
 export class MachineBroker {
@@ -57,6 +59,7 @@ export class MachineBroker {
       prepare,
       hasTimer = false,
       timerSlots = 1_280,
+      meters,
     } = options;
     const store = await machine.open();
     prepare?.(store);
@@ -73,6 +76,7 @@ export class MachineBroker {
     const context = createBrokerContext({
       ...{ config: { ...small, ...config }, store, hosts, fileSystem, clock, logger, random, timerSlots },
       ...(hasTimer ? { timed: timer } : {}),
+      meters,
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { hostBytes, hostText } from '@vernier/remoting';
 import type { MessageExt, StoreHost } from '@vernier/store';
-import { encodeProperties, parseProperties, propertiesStringOf, type RecordLayout } from '@vernier/store/internal';
+import { encodeProperties, parseProperties } from '@vernier/store/internal';
 import { DoctorError } from './errors.ts';
 
 /**
@@ -47,7 +47,8 @@ export interface ImportedMessage {
   body: Buffer;
 }
 
-export function toExported(message: MessageExt, view: Buffer, record: RecordLayout): ExportedMessage {
+/** `propertyBytes`: the properties as they are stored. */
+export function toExported(message: MessageExt, propertyBytes: Buffer): ExportedMessage {
   return {
     topic: message.topic,
     queueId: message.queueId,
@@ -61,7 +62,7 @@ export function toExported(message: MessageExt, view: Buffer, record: RecordLayo
     storeHost: hostToText(message.storeHost),
     reconsumeTimes: message.reconsumeTimes,
     preparedTransactionOffset: message.preparedTransactionOffset,
-    ...propertyMembers(view, record),
+    ...propertyMembers(propertyBytes),
     ...bodyMembers(message.body),
   };
 }
@@ -71,9 +72,8 @@ function bodyMembers(body: Buffer): Pick<ExportedMessage, 'body' | 'bodyBase64'>
   return Buffer.from(text, 'utf8').equals(body) ? { body: text } : { bodyBase64: body.toString('base64') };
 }
 
-function propertyMembers(view: Buffer, record: RecordLayout): Partial<ExportedMessage> {
-  const bytes = view.subarray(record.propertiesAt, record.propertiesAt + record.propertiesLength);
-  const text = propertiesStringOf(view, record);
+function propertyMembers(bytes: Buffer): Partial<ExportedMessage> {
+  const text = bytes.toString('utf8');
   if (!Buffer.from(text, 'utf8').equals(bytes)) return { propertiesBase64: bytes.toString('base64') };
   const table: Record<string, string> = Object.create(null);
   for (const [name, value] of parseProperties(text)) table[name] = value;

@@ -1,5 +1,6 @@
 import type { MessageExt } from '@vernier/store';
-import { decodeMessage, isTombstone, type RecordLayout } from '@vernier/store/internal';
+import { decodeMessage, isTombstone } from '@vernier/store/internal';
+import { innerMessages, isInnerBatch } from './inner-messages.ts';
 import { LogReader } from './log-reader.ts';
 import { type QueueEntries, readQueueEntries } from './queue-entries.ts';
 import { OpenFileCache } from './queue-reader.ts';
@@ -19,9 +20,8 @@ export interface MessageSelection {
 
 export interface SelectedMessage {
   message: MessageExt;
-  /** The record's bytes, and where its parts are in them. */
-  raw: Buffer;
-  record: RecordLayout;
+  /** Its properties as they are stored. */
+  propertyBytes: Buffer;
 }
 
 /** An entry whose record cannot be given out. */
@@ -36,7 +36,7 @@ const BLOCK_UNITS = 1_000;
 
 /**
  * Messages by topic and queue, in the order of their queues, straight from the files; also those whose entries are not
- * written yet. What is damaged is handed to `onUnreadable` and left out.
+ * written yet. Messages of an inner batch come one by one. What is damaged is handed to `onUnreadable` and left out.
  */
 export async function* selectMessages(
   layout: StoreLayout,
@@ -71,17 +71,31 @@ function* messagesOf(
   for (let index = from; index < to; index++) {
     const logOffset = queue.phyOffset(index);
     if (logOffset === undefined) continue;
-    const found = log.recordAt(logOffset);
-    const message = found === undefined ? undefined : decodeMessage(found.view);
-    if (found === undefined || message === undefined) {
-      onUnreadable({ topic, queueId, queueOffset: queue.numberOf(index), logOffset });
-      continue;
+    const messages = messagesAt(log, logOffset);
+    if (messages === undefined) onUnreadable({ topic, queueId, queueOffset: queue.numberOf(index), logOffset });
+    for (const one of messages ?? []) {
+      if (isOutside(one.message.queueOffset, selection)) continue;
+      if (selection.key !== undefined && !hasKey(one.message, selection.key)) continue;
+      yield one;
     }
-    // It keeps a number in use and is no message.
-    if (isTombstone(found.view, 0, found.record.size)) continue;
-    if (selection.key !== undefined && !hasKey(message, selection.key)) continue;
-    yield { message, raw: found.view.subarray(0, found.record.size), record: found.record };
   }
+}
+
+/** One, or those of an inner batch. None: a record that keeps numbers in use. Undefined: it cannot be read. */
+function messagesAt(log: LogReader, logOffset: number): readonly SelectedMessage[] | undefined {
+  const found = log.recordAt(logOffset);
+  const message = found === undefined ? undefined : decodeMessage(found.view);
+  if (found === undefined || message === undefined) return undefined;
+  const { size, propertiesAt, propertiesLength } = found.record;
+  if (isTombstone(found.view, 0, size)) return [];
+  if (isInnerBatch(message)) return innerMessages(message);
+  return [{ message, propertyBytes: found.view.subarray(propertiesAt, propertiesAt + propertiesLength) }];
+}
+
+/** Of an inner batch the record may begin in front of the range, or end behind it. */
+function isOutside(queueOffset: number, { from, to }: MessageSelection): boolean {
+  const isBefore = from !== undefined && 'offset' in from && queueOffset < from.offset;
+  return isBefore || (to !== undefined && 'offset' in to && queueOffset >= to.offset);
 }
 
 function hasKey({ properties }: MessageExt, key: string): boolean {

@@ -24,10 +24,13 @@ const host = { address: Uint8Array.of(127, 0, 0, 1), port: 10911 };
 function innerBatch(count: number): Buffer {
   const parts = Array.from({ length: count }, (_, i) => {
     const body = Buffer.from(`message ${i}`);
-    const part = Buffer.alloc(22 + body.length);
+    const properties = Buffer.from(`KEYS\u0001inner${i}`);
+    const part = Buffer.alloc(22 + body.length + properties.length);
     part.writeInt32BE(part.length, 0);
     part.writeInt32BE(body.length, 16);
     body.copy(part, 20);
+    part.writeInt16BE(properties.length, 20 + body.length);
+    properties.copy(part, 22 + body.length);
     return part;
   });
   return Buffer.concat(parts);
@@ -83,7 +86,7 @@ async function repair(store: SmallStore): Promise<string[]> {
 }
 
 test('batch queues: a sound store is silent, clean and unclean, and its messages are read by their numbers', async (t) => {
-  const { store, bases } = await batchStore(t);
+  const { store } = await batchStore(t);
   for (const state of ['clean', 'unclean']) {
     if (state === 'unclean') writeFileSync(join(store.root, 'abort'), '1');
     const { findings, entries } = await store.verify();
@@ -101,14 +104,20 @@ test('batch queues: a sound store is silent, clean and unclean, and its messages
       }
       return found;
     };
-    assert.deepEqual(await offsets(), bases);
-    assert.deepEqual(
-      await offsets(8),
-      bases.filter((base) => base >= 6),
-      'the record that holds message 8 begins at 6',
-    );
-    assert.deepEqual(await offsets(22, 62), [22, 23]);
+    const all = Array.from({ length: 86 }, (_, number) => number);
+    assert.deepEqual(await offsets(), all);
+    assert.deepEqual(await offsets(8), all.slice(8), 'message 8 is the third of the record that begins at 6');
+    assert.deepEqual(await offsets(21, 62), all.slice(21, 62), 'number 61 stands in the middle of a record');
     assert.deepEqual(await offsets(22, 23), [22]);
+    const inner: string[] = [];
+    for await (const { message, propertyBytes } of selectMessages(layout, { topic: 'batch', to: { offset: 8 } })) {
+      const { sysFlag, body } = message;
+      inner.push(`${sysFlag} ${body} ${JSON.stringify([...message.properties])} ${propertyBytes.length}`);
+    }
+    const texts = [0, 1, 2, 3, 4].map((i) => `0 message ${i} [["KEYS","inner${i}"]] 11`);
+    assert.deepEqual(inner.slice(0, 5), texts);
+    assert.match(inner[5]!, /^0 alone \[\["UNIQ_KEY","k1"\],\["TAGS","t1"\]/);
+    assert.deepEqual(inner.slice(6), ['0 message 0 [["KEYS","inner0"]] 11', '0 message 1 [["KEYS","inner1"]] 11']);
     assert.deepEqual(await offsets(90, 95), []);
   }
 });

@@ -11,7 +11,9 @@ function roundTrip(change: { propertiesString?: string; body?: Buffer; index?: n
   const bytes = Buffer.alloc(encoder.size(message, part));
   encoder.encode(bytes, 0, message, part, 3, 0, 1_700_000_000_000);
   const record = checkMessageAndReturnSize(bytes, 0, { checkCrc: true }) as RecordLayout;
-  const line = JSON.stringify(toExported(decodeMessage(bytes)!, bytes, record));
+  const { propertiesAt, propertiesLength } = record;
+  const propertyBytes = bytes.subarray(propertiesAt, propertiesAt + propertiesLength);
+  const line = JSON.stringify(toExported(decodeMessage(bytes)!, propertyBytes));
   const back = fromExported(line, 'line 1');
   for (const name of [
     'topic',

@@ -82,12 +82,12 @@ export function checkAccess(
 ): Promise<never> | undefined {
   const { access } = proxy.broker;
   const name = `${PACKAGE}.${message}`;
-  const found = access.authenticate(proofOf(call), call.host);
+  const found = access.authenticate(proofOf(call), call.peer.host);
   if (!isFault(found)) call.caller.identity = found;
   else if (access.needsSignature(name)) {
     const error = new StatusError(Code.UNAUTHORIZED, found.refusal.remark);
-    const wait = access.failures.failed(call.host, found.reason);
-    if (wait === 'disconnect') proxy.disconnect(call.peer);
+    const wait = access.failures.failed(call.peer.host, found.reason);
+    if (wait === 'disconnect') proxy.disconnect(call.peer.address);
     if (!(wait instanceof Promise)) throw error;
     return wait.then(() => {
       throw error;

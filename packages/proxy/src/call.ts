@@ -1,52 +1,103 @@
 import { CallerSession, storeHostOf } from '@vernier/broker/internal';
 import { plainHost } from '@vernier/remoting';
+import type { StoreHost } from '@vernier/store';
 import { StatusError } from './status.ts';
 import { isBlank } from './validate.ts';
 import { Code } from './wire/messages.ts';
 
+/** The other end of a connection. */
+export interface Peer {
+  /** `host:port` */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  /** The same as a record stores it. */
+  readonly storeHost: StoreHost;
+}
+
+export function peerOf(address: string): Peer {
+  const colon = address.lastIndexOf(':');
+  const host = plainHost(address.slice(0, colon).replace(/^\[|\]$/g, ''));
+  const port = Number(address.slice(colon + 1)) || 0;
+  return { address, host, port, storeHost: storeHostOf(host, port) };
+}
+
+/** The peers of connections, so that a call costs a look. */
+export class Peers {
+  readonly #max: number;
+  readonly #peers = new Map<string, Peer>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  of(address: string): Peer {
+    const known = this.#peers.get(address);
+    if (known !== undefined) return known;
+    // Those of connections that are gone go with the others, which are made again.
+    if (this.#peers.size >= this.#max) this.#peers.clear();
+    const peer = peerOf(address);
+    this.#peers.set(address, peer);
+    return peer;
+  }
+}
+
 /** What comes with a call beside its message. */
 export interface CallFacts {
-  /** `host:port` of the other end of the connection. */
-  readonly peer: string;
+  readonly peer: Peer;
   /** `:authority`, the name that the client dialled. */
   readonly authority: string;
   /** Unix milliseconds by the proxy's clock; Infinity for a call without a deadline. */
   readonly deadline: number;
-  /** The first value of a header; undefined when there is none. */
-  header(name: string): string | undefined;
+  readonly headers: Headers;
+}
+
+/** The values of a header, as the library of gRPC has them. */
+interface Headers {
+  get(name: string): readonly (string | Buffer)[];
 }
 
 /** One call of a client: who it is, and how long it waits. */
 export class Call {
   readonly clientId: string;
-  /** As the client writes it: `JAVA`, `NODE_JS`. */
-  readonly language: string;
-  /** Of the client, `5.0.7`. */
-  readonly clientVersion: string;
-  /** How the client proves who it is, and the time that it signed; empty without. */
-  readonly authorization: string;
-  readonly dateTime: string;
-  readonly peer: string;
-  readonly host: string;
-  readonly port: number;
+  readonly peer: Peer;
   readonly authority: string;
   readonly deadline: number;
   /** The asker of this call alone: it is gone when the call is cancelled. */
   readonly caller: CallerSession;
+  readonly #headers: Headers;
 
-  constructor(facts: CallFacts) {
-    this.clientId = facts.header('x-mq-client-id') ?? '';
-    this.language = facts.header('x-mq-language') ?? '';
-    this.clientVersion = facts.header('x-mq-client-version') ?? '';
-    this.authorization = facts.header('authorization') ?? '';
-    this.dateTime = facts.header('x-mq-date-time') ?? '';
-    this.peer = facts.peer;
-    const colon = facts.peer.lastIndexOf(':');
-    this.host = plainHost(facts.peer.slice(0, colon).replace(/^\[|\]$/g, ''));
-    this.port = Number(facts.peer.slice(colon + 1)) || 0;
-    this.authority = facts.authority;
-    this.deadline = facts.deadline;
-    this.caller = new CallerSession(facts.peer, storeHostOf(this.host, this.port));
+  constructor({ peer, authority, deadline, headers }: CallFacts) {
+    this.#headers = headers;
+    this.clientId = this.#header('x-mq-client-id');
+    this.peer = peer;
+    this.authority = authority;
+    this.deadline = deadline;
+    this.caller = new CallerSession(peer.address, peer.storeHost);
+  }
+
+  /** As the client writes it: `JAVA`, `NODE_JS`. */
+  get language(): string {
+    return this.#header('x-mq-language');
+  }
+
+  /** Of the client, `5.0.7`. */
+  get clientVersion(): string {
+    return this.#header('x-mq-client-version');
+  }
+
+  /** How the client proves who it is; empty without. */
+  get authorization(): string {
+    return this.#header('authorization');
+  }
+
+  /** The time that it signed; empty without. */
+  get dateTime(): string {
+    return this.#header('x-mq-date-time');
+  }
+
+  #header(name: string): string {
+    return this.#headers.get(name)[0]?.toString() ?? '';
   }
 
   /** Throws CLIENT_ID_REQUIRED. */

@@ -5,6 +5,7 @@ import type { Questions } from './clients/questions.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { BodyOpener } from './messages/bodies.ts';
 import type { Renewals } from './receipts/renewals.ts';
+import type { ProxyState } from './state.ts';
 import type { Halves } from './transactions/halves.ts';
 
 /** One proxy: the broker whose services it calls, and what it keeps itself. */
@@ -16,6 +17,8 @@ export interface ProxyContext {
   readonly clients: Clients;
   readonly questions: Questions;
   readonly renewals: Renewals;
+  /** What of it is kept over a restart. */
+  readonly state: ProxyState;
   readonly halves: Halves;
   readonly bodies: BodyOpener;
   readonly room: AnswerRoom;

@@ -6,6 +6,7 @@ import type { ProxyContext } from './context.ts';
 import type { ProxyLimits } from './limits.ts';
 import { BodyOpener } from './messages/bodies.ts';
 import { Renewals } from './receipts/renewals.ts';
+import { ProxyState } from './state.ts';
 import { Halves } from './transactions/halves.ts';
 
 export interface ProxyContextParts {
@@ -25,7 +26,8 @@ export function createProxyContext(parts: ProxyContextParts): ProxyContext {
   const halves = new Halves({ broker, bytesMax });
   const questions = new Questions({ broker, bodies, halves });
   const clients = new Clients({ broker, limits, questions });
-  const renewals = new Renewals({ broker, clients, bytesMax });
+  const renewals = new Renewals({ broker, clients, bytesMax, stateBytesMax: () => limits.stateBytesMax });
+  const state = new ProxyState({ broker, clients, renewals });
   const disconnect = (peer: string): void => parts.disconnect(peer);
-  return { broker, limits, address, clients, questions, renewals, halves, bodies, room, disconnect };
+  return { broker, limits, address, clients, questions, renewals, state, halves, bodies, room, disconnect };
 }

@@ -4,7 +4,7 @@
  * `GrpcProxy` listens on a port of its own and calls the services of the broker; it sends no frames to it. What it knows of
  * clients, their settings and what they hold, is in memory; messages, offsets and deliveries are the broker's.
  *
- * Plaintext and TLS share the port. Without a certificate of yours one is made for the first client that wants TLS; clients of
+ * Plaintext and TLS share the port, unless its `ServerIdentity` says otherwise. Without a certificate of yours one is made for the first client that wants TLS; clients of
  * RocketMQ trust any by default.
  *
  * Caveats:
@@ -12,7 +12,5 @@
  * - It asks the broker's users and policies; without `authenticationEnabled` whoever reaches the port may do everything.
  */
 
-export { defaultLimits, type ProxyLimits } from './limits.ts';
-export { certificateFault, type KeyAndCertificate } from './net/certificate.ts';
+export { defaultLimits, limitsOf, type ProxyLimits, proxyKeys } from './limits.ts';
 export { DEFAULT_PROXY_PORT, GrpcProxy, type ProxyOptions } from './proxy.ts';
-export type { TlsOptions } from './serving.ts';

@@ -1,9 +1,8 @@
 import type { BrokerContext } from '@vernier/broker/internal';
-import { formatAddress } from '@vernier/remoting';
+import { formatAddress, ServerIdentity } from '@vernier/remoting';
 import { type StoreLogger, silentLogger } from '@vernier/store';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { Listener } from './net/listener.ts';
-import type { TlsOptions } from './serving.ts';
 
 export interface ProxyOptions {
   /** Address to listen on; default 127.0.0.1. */
@@ -11,7 +10,7 @@ export interface ProxyOptions {
   /** 0: any. Default 8081, RocketMQ's. */
   readonly port?: number;
   /** Default: a certificate of its own, made at the first connection that wants TLS and forgotten at the stop. */
-  readonly tls?: TlsOptions;
+  readonly tls?: ServerIdentity | undefined;
   readonly limits?: Partial<ProxyLimits>;
   readonly logger?: StoreLogger;
 }
@@ -35,13 +34,13 @@ export class GrpcProxy {
   readonly #host: string;
   readonly #port: number;
   readonly #listener: Listener;
-  readonly #tls: TlsOptions;
+  readonly #tls: ServerIdentity;
   #address: string | undefined;
   #serving: Promise<Serving> | undefined;
 
   constructor(options: ProxyOptions = {}) {
-    const { host = '127.0.0.1', port = DEFAULT_PROXY_PORT, tls = {}, limits, logger = silentLogger } = options;
-    this.#tls = tls;
+    const { host = '127.0.0.1', port = DEFAULT_PROXY_PORT, limits, logger = silentLogger } = options;
+    this.#tls = options.tls ?? new ServerIdentity({ logger });
     this.#limits = { ...defaultLimits, ...limits };
     this.#host = host;
     this.#port = port;

@@ -5,29 +5,25 @@ import type {
   ServerDuplexStream,
   ServerInterceptingCall,
   ServerInterceptor,
+  ServerUnaryCall,
   ServerWritableStream,
   ServiceDefinition,
+  sendUnaryData,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as GrpcStatus, Metadata, Server } from '@grpc/grpc-js';
 import { checkAccess } from './access.ts';
-import { Call } from './call.ts';
+import { Call, Peers } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
-import { SERVICE, type UnaryMethod, unaryMethods } from './methods/index.ts';
-import { receiveMessage } from './methods/receive-message.ts';
+import { definitionOf } from './definitions.ts';
+import type { AnswerStream } from './methods/answer-stream.ts';
+import { SERVICE, type StreamMethod, streamMethods, type UnaryMethod, unaryMethods } from './methods/index.ts';
 import { telemetryCommand } from './methods/telemetry.ts';
 import { MethodMetrics } from './metrics.ts';
+import { SideServices } from './side-services.ts';
 import { StatusError } from './status.ts';
-import {
-  Code,
-  codecs,
-  type ReceiveMessageRequest,
-  type ReceiveMessageResponse,
-  type Status,
-  type TelemetryCommand,
-} from './wire/messages.ts';
-import { timeOf } from './wire/times.ts';
+import { Code, codecs, type Status, type TelemetryCommand } from './wire/messages.ts';
 
 /** A client that takes none of an answer for so long is disconnected. */
 const TAKE_MS = 30_000;
@@ -56,11 +52,14 @@ export class ProxyServer {
   /** Calls under way, but telemetry streams. */
   readonly #calls = new Set<Call>();
   readonly #streams = new Set<TelemetryStream>();
+  readonly #side = new SideServices();
+  readonly #peers: Peers;
   #whenIdle: (() => void) | undefined;
   #isStopping = false;
 
   constructor(proxy: ProxyContext) {
     this.#proxy = proxy;
+    this.#peers = new Peers(proxy.limits.connectionsMax);
     const { requestBytesMax, streamsMax } = proxy.limits;
     this.grpc = new Server({
       'grpc.max_receive_message_length': requestBytesMax,
@@ -73,6 +72,7 @@ export class ProxyServer {
       'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
     });
     this.grpc.addService(...this.#service());
+    this.#side.addTo(this.grpc);
   }
 
   get callCount(): number {
@@ -82,6 +82,7 @@ export class ProxyServer {
   /** Calls that wait are answered that there is nothing, new ones are refused. Resolves when none is under way. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#side.stop();
     for (const stream of [...this.#streams]) stream.end();
     for (const { caller } of this.#calls) caller.end();
     if (this.#calls.size === 0) return;
@@ -90,36 +91,29 @@ export class ProxyServer {
     });
   }
 
-  /** For the log: something failed that no client is answered for. */
-  failed(error: unknown, what: string): void {
-    this.#proxy.broker.logger.error({ err: error }, `proxy, ${what}: ${(error as Error).message}`);
-  }
-
   #service(): [ServiceDefinition, UntypedServiceImplementation] {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const handlers: UntypedServiceImplementation = {};
     for (const method of unaryMethods) {
-      definition[method.name] = definitionOf(method.name, false, false, method.request, method.response);
+      definition[method.name] = definitionOf(SERVICE, method.name, false, false, method.request, method.response);
       handlers[method.name] = this.#unary(method);
     }
-    definition.ReceiveMessage = definitionOf(
-      ...(['ReceiveMessage', false, true, codecs.ReceiveMessageRequest, codecs.ReceiveMessageResponse] as const),
-    );
-    handlers.ReceiveMessage = this.#receiveMessage();
-    definition.Telemetry = definitionOf('Telemetry', true, true, codecs.TelemetryCommand, codecs.TelemetryCommand);
+    for (const method of streamMethods) {
+      definition[method.name] = definitionOf(SERVICE, method.name, false, true, method.request, method.response);
+      handlers[method.name] = this.#streaming(method);
+    }
+    const { TelemetryCommand: command } = codecs;
+    definition.Telemetry = definitionOf(SERVICE, 'Telemetry', true, true, command, command);
     handlers.Telemetry = this.#telemetry();
     return [definition, handlers];
   }
 
   #callOf(incoming: IncomingCall): Call {
-    const deadline = incoming.getDeadline();
-    const call = new Call({
-      peer: incoming.getPeer(),
-      authority: incoming.getHost(),
-      // The library's clock is the machine's; the broker's may be another.
-      deadline: Number(deadline) - Date.now() + this.#proxy.broker.clock.now(),
-      header: (name) => incoming.metadata.get(name)[0]?.toString(),
-    });
+    const { clock } = this.#proxy.broker;
+    // The library's clock is the machine's; the broker's may be another.
+    const deadline = Number(incoming.getDeadline()) - Date.now() + clock.now();
+    const peer = this.#peers.of(incoming.getPeer());
+    const call = new Call({ peer, authority: incoming.getHost(), deadline, headers: incoming.metadata });
     incoming.on('cancelled', () => call.caller.end());
     return call;
   }
@@ -129,9 +123,14 @@ export class ProxyServer {
     return this.#proxy.broker.access.isOn ? checkAccess(this.#proxy, message, request, call) : undefined;
   }
 
+  /** It is under way from here on, until `#end`. Throws TOO_MANY_REQUESTS, CLIENT_ID_REQUIRED. */
   #begin(call: Call): void {
     this.#calls.add(call);
-    if (this.#isStopping) call.caller.end();
+    const { callsMax } = this.#proxy.limits;
+    if (this.#calls.size > callsMax) {
+      throw new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${callsMax} calls are under way`);
+    }
+    call.checkClientId();
   }
 
   #end(call: Call): void {
@@ -141,74 +140,79 @@ export class ProxyServer {
   }
 
   #unary(method: UnaryMethod): handleUnaryCall<unknown, unknown> {
-    return (incoming, callback) => {
-      const call = this.#callOf(incoming);
-      if (this.#isStopping) return callback(unavailable());
-      this.#begin(call);
-      const answer = async (): Promise<unknown> => {
-        call.checkClientId();
-        await this.#checkAccess(`${method.name}Request`, incoming.request, call);
-        return method.call(this.#proxy, incoming.request, call);
-      };
-      answer()
-        .catch((error: unknown) => ({ status: this.#statusOf(error, method.name) }))
-        .then((response) => {
-          const { status } = response as { status?: Status | null };
-          this.metrics.count(method.name, status?.code === Code.OK);
-          callback(null, response);
-          this.#end(call);
-        })
-        .catch((error: unknown) => {
-          this.#end(call);
-          this.#proxy.broker.logger.error(
-            { err: error },
-            `an answer to ${method.name} cannot be sent: ${String(error)}`,
-          );
-        });
-    };
+    return (incoming, callback) => void this.#answer(method, incoming, callback);
   }
 
-  #receiveMessage(): handleServerStreamingCall<ReceiveMessageRequest, ReceiveMessageResponse> {
-    return (incoming) => {
-      const call = this.#callOf(incoming);
-      if (this.#isStopping) {
-        incoming.emit('error', unavailable());
-        return;
-      }
+  async #answer(
+    method: UnaryMethod,
+    incoming: ServerUnaryCall<unknown, unknown>,
+    callback: sendUnaryData<unknown>,
+  ): Promise<void> {
+    const call = this.#callOf(incoming);
+    if (this.#isStopping) return callback(unavailable());
+    const began = performance.now();
+    let response: unknown;
+    try {
       this.#begin(call);
-      // That there is no message is no failure.
-      let isOk = false;
-      const write = (answer: ReceiveMessageResponse): Promise<void> => {
-        const code = answer.status?.code;
-        if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) isOk = true;
-        return this.#write(incoming, answer, call);
-      };
-      const answer = async (): Promise<void> => {
-        call.checkClientId();
-        await this.#checkAccess('ReceiveMessageRequest', incoming.request, call);
-        await receiveMessage(this.#proxy, incoming.request, call, { write });
-      };
-      answer()
-        .catch(async (error: unknown) => {
-          if (incoming.cancelled) return;
-          await write({ status: this.#statusOf(error, 'ReceiveMessage') });
-          await write({ deliveryTimestamp: timeOf(this.#proxy.broker.clock.now()) });
-        })
-        .catch(() => {})
-        .finally(() => {
-          this.metrics.count('ReceiveMessage', isOk);
-          incoming.end();
-          this.#end(call);
-        });
-    };
+      const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
+      if (denied !== undefined) await denied;
+      response = await method.call(this.#proxy, incoming.request, call);
+    } catch (error) {
+      response = { status: this.#statusOf(error, method.name) };
+    }
+    try {
+      const { status } = response as { status?: Status | null };
+      this.metrics.count(method.name, status?.code === Code.OK, performance.now() - began);
+      callback(null, response);
+    } catch (error) {
+      this.#proxy.broker.logger.error({ err: error }, `an answer to ${method.name} cannot be sent: ${String(error)}`);
+    } finally {
+      this.#end(call);
+    }
+  }
+
+  #streaming(method: StreamMethod): handleServerStreamingCall<unknown, unknown> {
+    return (incoming) => void this.#stream(method, incoming);
+  }
+
+  async #stream(method: StreamMethod, incoming: ServerWritableStream<unknown, unknown>): Promise<void> {
+    const call = this.#callOf(incoming);
+    if (this.#isStopping) {
+      incoming.emit('error', unavailable());
+      return;
+    }
+    const answers = new AnswersOfCall((answer) => this.#write(incoming, answer, call));
+    try {
+      this.#begin(call);
+      const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
+      if (denied !== undefined) await denied;
+      await method.call(this.#proxy, incoming.request, call, answers);
+    } catch (error) {
+      await this.#failStream(method, incoming, answers, error);
+    } finally {
+      this.metrics.count(method.name, answers.isOk);
+      incoming.end();
+      this.#end(call);
+    }
+  }
+
+  async #failStream(
+    method: StreamMethod,
+    incoming: ServerWritableStream<unknown, unknown>,
+    answers: AnswersOfCall,
+    error: unknown,
+  ): Promise<void> {
+    if (incoming.cancelled) return;
+    const status = this.#statusOf(error, method.name);
+    try {
+      for (const answer of method.failed(status, this.#proxy.broker.clock.now())) await answers.write(answer);
+    } catch {
+      // The client takes nothing any more.
+    }
   }
 
   /** Resolves when the client has taken it, as far as its windows say. */
-  #write(
-    incoming: ServerWritableStream<ReceiveMessageRequest, ReceiveMessageResponse>,
-    answer: ReceiveMessageResponse,
-    call: Call,
-  ): Promise<void> {
+  #write(incoming: ServerWritableStream<unknown, unknown>, answer: unknown, call: Call): Promise<void> {
     const { clock } = this.#proxy.broker;
     return new Promise((resolve, reject) => {
       if (incoming.cancelled) return reject(new Error('the call is cancelled'));
@@ -220,8 +224,11 @@ export class ProxyServer {
       };
       const cancelled = (): void => done(new Error('the call is cancelled'));
       const timer = clock.setTimer(() => {
-        this.#proxy.broker.logger.warn({ peer: call.peer }, `a client took nothing of its answer for ${TAKE_MS} ms`);
-        this.#proxy.disconnect(call.peer);
+        this.#proxy.broker.logger.warn(
+          { peer: call.peer.address },
+          `a client took nothing of its answer for ${TAKE_MS} ms`,
+        );
+        this.#proxy.disconnect(call.peer.address);
         done(new Error('the client takes nothing'));
       }, TAKE_MS);
       incoming.once('cancelled', cancelled);
@@ -234,6 +241,9 @@ export class ProxyServer {
       const call = this.#callOf(incoming);
       const stream = new OpenStream(incoming);
       if (this.#isStopping) return stream.fail(unavailable());
+      if (this.#streams.size >= this.#proxy.limits.callsMax) {
+        return stream.fail({ code: GrpcStatus.RESOURCE_EXHAUSTED, details: `${this.#streams.size} streams are open` });
+      }
       this.#streams.add(stream);
       const ended = (): void => {
         this.#streams.delete(stream);
@@ -291,6 +301,23 @@ const TELEMETRY_PATH = `/${SERVICE}/Telemetry`;
 
 const unavailable = () => ({ code: GrpcStatus.UNAVAILABLE, details: 'the proxy stops', metadata: new Metadata() });
 
+/** What one call is answered with a stream. */
+class AnswersOfCall implements AnswerStream<unknown> {
+  /** That there is no message is no failure. */
+  isOk = false;
+  readonly #write: (answer: unknown) => Promise<void>;
+
+  constructor(write: (answer: unknown) => Promise<void>) {
+    this.#write = write;
+  }
+
+  write(answer: unknown): Promise<void> {
+    const code = (answer as { status?: Status | null }).status?.code;
+    if (code === Code.OK || code === Code.MESSAGE_NOT_FOUND) this.isOk = true;
+    return this.#write(answer);
+  }
+}
+
 /** A telemetry stream that is open; a client that does not read it gets nothing more. */
 class OpenStream implements TelemetryStream {
   readonly #stream: ServerDuplexStream<TelemetryCommand, TelemetryCommand>;
@@ -319,24 +346,3 @@ class OpenStream implements TelemetryStream {
     this.#stream.emit('error', status);
   }
 }
-
-interface AnyCodec {
-  encode(value: never): Buffer;
-  decode(bytes: Buffer): unknown;
-}
-
-const definitionOf = (
-  name: string,
-  requestStream: boolean,
-  responseStream: boolean,
-  request: AnyCodec,
-  response: AnyCodec,
-): ServiceDefinition[string] => ({
-  path: `/${SERVICE}/${name}`,
-  requestStream,
-  responseStream,
-  requestSerialize: request.encode as (value: unknown) => Buffer,
-  requestDeserialize: request.decode,
-  responseSerialize: response.encode as (value: unknown) => Buffer,
-  responseDeserialize: response.decode,
-});

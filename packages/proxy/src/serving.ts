@@ -1,44 +1,61 @@
 import type { Socket } from 'node:net';
-import { type ConnectionInjector, ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
 import type { BrokerContext } from '@vernier/broker/internal';
+import { type ServerIdentity, SourceLog, TlsDoor } from '@vernier/remoting';
 import { AnswerRoom } from './answer-room.ts';
 import { createProxyContext } from './create-context.ts';
 import type { ProxyLimits } from './limits.ts';
-import { type KeyAndCertificate, ownCertificate } from './net/certificate.ts';
 import type { Listener } from './net/listener.ts';
 import { ProxyServer } from './server.ts';
-
-/** One port is for plaintext and TLS. What of both is undefined: a certificate that is not kept. */
-export interface TlsOptions {
-  /** The certificate to show; else one is made. */
-  readonly own?: KeyAndCertificate | undefined;
-  /** Where a certificate that was made is kept. */
-  readonly directory?: string | undefined;
-}
 
 export interface ServingOptions {
   readonly broker: BrokerContext;
   readonly limits: ProxyLimits;
   readonly address: string;
   readonly listener: Listener;
-  readonly tls: TlsOptions;
+  readonly tls: ServerIdentity;
 }
 
 /** Opens the port of a proxy. Everything that only gRPC needs is loaded with this. */
-export function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
+export async function startServing({ broker, limits, address, listener, tls }: ServingOptions) {
   const room = new AnswerRoom(limits.answerBytesMax);
   const disconnect = (peer: string): void => listener.disconnect(peer);
   const proxy = createProxyContext({ broker, limits, address, room, disconnect });
+  await proxy.state.load();
   const server = new ProxyServer(proxy);
-  const plain = server.grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  const encrypted = new LateInjector(server, () => certificateOf(tls, broker));
+  // Of a connection by TLS it gets what has been decrypted.
+  const connections = server.grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  const door = new TlsDoor(tls, { alpn: ['h2'], clock: broker.clock });
+  const log = new SourceLog(broker.logger, broker.clock);
+  const refuse = (socket: Socket, reason: string): void => {
+    const { remoteAddress = '', remotePort } = socket;
+    const text = `proxy: closing the connection of ${remoteAddress}:${remotePort}: ${reason}`;
+    log.warn(remoteAddress, { remoteAddress, remotePort }, text);
+    socket.destroy();
+  };
   listener.open({
-    plain: (socket) => plain.injectConnection(socket),
-    tls: (socket) => encrypted.inject(socket),
+    plain(socket) {
+      if (tls.mode === 'enforcing')
+        refuse(socket, 'it does not begin with TLS, which tls.server.mode=enforcing asks for');
+      else connections.injectConnection(socket);
+    },
+    tls(socket) {
+      if (tls.mode === 'disabled') return refuse(socket, 'it wants TLS, which is off here (tls.server.mode=disabled)');
+      door.accept(socket, {
+        secured(stream) {
+          // The library looks at it only once it is a session.
+          stream.on('error', () => {});
+          connections.injectConnection(stream);
+        },
+        failed: (reason) => refuse(socket, `TLS: ${reason}`),
+      });
+    },
   });
   const report = (): Record<string, string> => ({
     proxyAddress: address,
     proxyConnections: String(listener.connectionCount),
+    proxyHandshakes: String(door.pending),
+    proxyTlsBytes: String(door.usedBytes),
     proxyClients: String(proxy.clients.count),
     proxyClientBytes: String(proxy.clients.usedBytes),
     proxyCalls: String(server.callCount),
@@ -51,64 +68,14 @@ export function startServing({ broker, limits, address, listener, tls }: Serving
   broker.reports.add(report);
   return {
     proxy,
-    drain: (graceMs: number): void => {
-      plain.drain(graceMs);
-      encrypted.drain(graceMs);
-    },
+    drain: (graceMs: number): void => connections.drain(graceMs),
     stop: async (): Promise<void> => {
       broker.reports.delete(report);
+      door.close();
       await server.stop();
+      await proxy.state.close();
       proxy.renewals.stop();
       proxy.clients.stop();
     },
   };
-}
-
-async function certificateOf({ own, directory }: TlsOptions, broker: BrokerContext): Promise<KeyAndCertificate> {
-  return own ?? ownCertificate(directory, broker.clock.now(), broker.logger);
-}
-
-/** Takes connections that want TLS. The certificate is there, or made, when the first one comes. */
-class LateInjector {
-  readonly #server: ProxyServer;
-  readonly #certificate: () => Promise<KeyAndCertificate>;
-  #injector: Promise<ConnectionInjector> | undefined;
-  #made: ConnectionInjector | undefined;
-
-  constructor(server: ProxyServer, certificate: () => Promise<KeyAndCertificate>) {
-    this.#server = server;
-    this.#certificate = certificate;
-  }
-
-  inject(socket: Socket): void {
-    if (this.#made !== undefined) {
-      this.#made.injectConnection(socket);
-      return;
-    }
-    this.#injector ??= this.#make();
-    this.#injector.then(
-      (injector) => {
-        if (!socket.destroyed) injector.injectConnection(socket);
-      },
-      () => socket.destroy(),
-    );
-  }
-
-  drain(graceMs: number): void {
-    this.#made?.drain(graceMs);
-  }
-
-  async #make(): Promise<ConnectionInjector> {
-    try {
-      const { key, certificate } = await this.#certificate();
-      const pair = { private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) };
-      this.#made = this.#server.grpc.createConnectionInjector(ServerCredentials.createSsl(null, [pair]));
-      return this.#made;
-    } catch (error) {
-      // The next one tries again.
-      this.#injector = undefined;
-      this.#server.failed(error, 'TLS');
-      throw error;
-    }
-  }
 }

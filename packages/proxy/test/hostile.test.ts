@@ -65,6 +65,9 @@ test('hostile: mutated requests of every method are answered with a status, and 
     ChangeInvisibleDuration: { topic, group, receiptHandle, invisibleDuration: timeOf(10_000), messageId: 'M' },
     ForwardMessageToDeadLetterQueue: { topic, group, receiptHandle, messageId: 'M' },
     SyncLiteSubscription: { topic, group, liteTopicSet: ['a'], offsetOption: { policy: 1 } },
+    UpdateOffset: { group, messageQueue: { topic, id: 0 }, offset: 1 },
+    GetOffset: { group, messageQueue: { topic, id: 0 } },
+    QueryOffset: { messageQueue: { topic, id: 0 }, queryOffsetPolicy: 2, timestamp: timeOf(machine.now) },
   };
   assert.deepEqual(Object.keys(sound).sort(), unaryMethods.map(({ name }) => name).sort());
   const random = seeded(11);

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import type { BrokerConfig, BrokerContext } from '@vernier/broker/internal';
 import { createTopicConfig } from '@vernier/remoting';
 import type { MessageExt } from '@vernier/store';
+import { writeAtomic } from '@vernier/store/internal';
 import { PopMachine } from '../../broker/test/pop/pop-machine.ts';
 import { AnswerRoom } from '../src/answer-room.ts';
-import { Call } from '../src/call.ts';
+import { Call, peerOf } from '../src/call.ts';
 import type { TelemetryStream } from '../src/clients/grpc-client.ts';
 import type { ProxyContext } from '../src/context.ts';
 import { createProxyContext } from '../src/create-context.ts';
@@ -16,6 +17,7 @@ import { sendMessage } from '../src/methods/send-message.ts';
 import { telemetryCommand } from '../src/methods/telemetry.ts';
 import { StatusError } from '../src/status.ts';
 import {
+  type ChangeInvisibleDurationRequest,
   ClientType,
   Code,
   type Message,
@@ -86,7 +88,9 @@ export class ProxyMachine {
     store: Parameters<typeof PopMachine.start>[0] = {},
   ): Promise<ProxyMachine> {
     const sizes = { maxHashSlotNum: 200, maxIndexNum: 2_000, ...store };
-    return new ProxyMachine(await PopMachine.start(sizes, config), { ...defaultLimits, ...limits });
+    const machine = new ProxyMachine(await PopMachine.start(sizes, config), { ...defaultLimits, ...limits });
+    await machine.until(machine.proxy.state.load());
+    return machine;
   }
 
   #make(): ProxyContext {
@@ -121,18 +125,63 @@ export class ProxyMachine {
     return this.pop.broker.machine.until(Promise.resolve(promise), what);
   }
 
-  /** The process is killed and started anew: clients of before are not known. */
+  /** The process is killed and started anew. */
   async kill(): Promise<void> {
+    this.#abandon();
+    await this.pop.kill();
+    await this.#begin();
+  }
+
+  /** The same with nothing left that was not flushed. */
+  async cutPower(seed = 1): Promise<void> {
+    this.#abandon();
+    await this.pop.cutPower(seed);
+    await this.#begin();
+  }
+
+  /** As a process ends that is asked to. */
+  async restart(): Promise<void> {
+    await this.until(this.proxy.state.close());
+    this.#abandon();
+    await this.pop.restart();
+    await this.#begin();
+  }
+
+  /** Such a file, and such a one before it. */
+  async replaceFile(name: string, text: string): Promise<void> {
+    const { fileSystem } = this.pop.broker.machine;
+    const path = `/data/store/config/${name}`;
+    for (let i = 0; i < 2; i++) await this.until(writeAtomic(fileSystem, path, Buffer.from(text)));
+  }
+
+  /** Nothing of the old proxy does anything any more. */
+  #abandon(): void {
+    this.proxy.clients.changed = () => {};
+    this.proxy.renewals.changed = () => {};
     this.proxy.renewals.stop();
     this.proxy.clients.stop();
-    await this.pop.kill();
+  }
+
+  async #begin(): Promise<void> {
     this.proxy = this.#make();
+    await this.until(this.proxy.state.load());
   }
 
   topic(name: string, type?: string, queues = 4): void {
     const attributes = new Map(type === undefined ? [] : [['message.type', type]]);
     const nums = { readQueueNums: queues, writeQueueNums: queues };
     this.broker.topics.update(createTopicConfig(name, { ...nums, attributes }));
+  }
+
+  /** A static topic whose logical queues are these, from 0 on, each with the number of its first message. */
+  staticTopic(name: string, firstOffsets: Readonly<Record<number, number>>): void {
+    const ids = Object.keys(firstOffsets).map(Number);
+    this.topic(name, undefined, ids.length);
+    const bname = this.broker.config.brokerName;
+    const common = { bname, gen: 0, startOffset: 0, endOffset: -1, timeOfStart: -1, timeOfEnd: -1 };
+    const hosted = ids.map((id, queueId) => [id, [{ ...common, queueId, logicOffset: firstOffsets[id]! }]] as const);
+    const mapping = { topic: name, scope: '__global__', totalQueues: 8, bname, epoch: 1, dirty: false };
+    this.broker.staticTopics.set({ ...mapping, hostedQueues: new Map(hosted) });
   }
 
   group(name: string, changes: object = {}): void {
@@ -148,8 +197,9 @@ export class ProxyMachine {
       'x-mq-language': 'JAVA',
       'x-mq-client-version': clientVersion,
     };
-    const header = (name: string): string | undefined => headers[name];
-    return new Call({ peer, authority: options.authority ?? '', deadline: this.now + deadlineMs, header });
+    const get = (name: string): string[] => (headers[name] === undefined ? [] : [headers[name]]);
+    const facts = { peer: peerOf(peer), authority: options.authority ?? '', deadline: this.now + deadlineMs };
+    return new Call({ ...facts, headers: { get } });
   }
 
   /** The code and the words of a call that is refused. */
@@ -260,11 +310,13 @@ export class ProxyMachine {
     topic: string,
     message: Message | string,
     ms: number,
+    more: ChangeInvisibleDurationRequest = {},
   ): Promise<{ code: Code; handle: string }> {
     const request = {
       ...{ group: { name: group }, topic: { name: topic }, receiptHandle: handleOf(message) },
       liteTopic: liteOf(message),
       invisibleDuration: timeOf(ms),
+      ...more,
     };
     const response = await this.until(changeInvisibleDuration(this.proxy, request), 'change');
     return { code: response.status?.code as Code, handle: response.receiptHandle ?? '' };

@@ -1,15 +1,27 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { type ChannelCredentials, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
+import { ServerIdentity } from '@vernier/remoting';
+import { Authority, writeIssued } from '../../../test/support/certificates.ts';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { startBroker } from '../../broker/test/harness.ts';
+import { ManualClock } from '../../remoting/test/support/manual-clock.ts';
 import { GrpcProxy } from '../src/index.ts';
-import { ClientType, Code, codecs, Encoding, type ReceiveMessageResponse } from '../src/wire/messages.ts';
+import { SERVICE } from '../src/methods/index.ts';
+import {
+  ClientType,
+  Code,
+  codecs,
+  Encoding,
+  type PullMessageResponse,
+  type ReceiveMessageResponse,
+} from '../src/wire/messages.ts';
+import { timeOf } from '../src/wire/times.ts';
 import { answersOf, makeTopic, message, RawClient, receiveRequest, startProxy } from './harness.ts';
 
 const bodiesOf = (answers: ReceiveMessageResponse[]): string[] =>
@@ -72,7 +84,7 @@ test('server: a call without a client id, or of a method that is not there, is a
   assert.equal(statusOf(answers), Code.CLIENT_ID_REQUIRED);
   const client = new RawClient(t, endpoint);
   const { RecallMessageRequest: any, RecallMessageResponse: answer } = codecs;
-  const missing = await failed(client.call('PullMessage', any, answer, {}));
+  const missing = await failed(client.call('NoSuchMethod', any, answer, {}));
   assert.equal(missing.code, GrpcStatus.UNIMPLEMENTED);
   const telemetry = await failed(client.settings({}));
   assert.equal(telemetry.code, GrpcStatus.INVALID_ARGUMENT);
@@ -195,10 +207,10 @@ test('server: a port that is taken says so', async (t) => {
 
 test('server: TLS and plaintext share the port; the certificate is kept from one start to the next', async (t) => {
   const directory = await temporaryFolder(t, 'tls');
-  const first = await startProxy(t, { proxy: { tls: { directory } } });
+  const first = await startProxy(t, { proxy: { tls: new ServerIdentity({ ownDirectory: directory }) } });
   assert.deepEqual(readdirSync(directory), [], 'nobody has wanted it yet');
   const trusting = (): ChannelCredentials =>
-    credentials.createSsl(readFileSync(join(directory, 'proxy-tls.pem')), null, null, {
+    credentials.createSsl(readFileSync(join(directory, 'tls.pem')), null, null, {
       checkServerIdentity: () => undefined,
     });
   const anything = credentials.createSsl(null, null, null, { rejectUnauthorized: false });
@@ -207,12 +219,45 @@ test('server: TLS and plaintext share the port; the certificate is kept from one
   const [a, b] = await Promise.all([plain.route('T'), secure.route('T')]);
   assert.deepEqual([a.status?.code, b.status?.code], [Code.OK, Code.OK]);
   await first.proxy.stop();
-  const second = await startProxy(t, { proxy: { tls: { directory } } });
+  const second = await startProxy(t, { proxy: { tls: new ServerIdentity({ ownDirectory: directory }) } });
   const again = new RawClient(t, second.endpoint, 'again', trusting());
   assert.equal((await again.route('T')).status?.code, Code.OK, 'the same one');
   const strict = new RawClient(t, second.endpoint, 'strict', credentials.createSsl());
   assert.equal((await failed(strict.route('T'))).code, GrpcStatus.UNAVAILABLE, 'nobody vouches for it');
   assert.equal((await again.route('T')).status?.code, Code.OK);
+});
+
+test('server: TLS may be all there is, for clients with a certificate, and renewed files count for the next one', async (t) => {
+  const folder = await temporaryFolder(t, 'tls');
+  const authority = await Authority.create();
+  const trustCertPath = join(folder, 'authority.pem');
+  writeFileSync(trustCertPath, authority.certificate);
+  const paths = writeIssued(folder, 'server', await authority.issue('server'));
+  const clock = new ManualClock();
+  const asked = { clientAuth: 'require', verifyClients: true, trustCertPath, clock } as const;
+  const identity = new ServerIdentity({ mode: 'enforcing', ...paths, ...asked });
+  await identity.open();
+  cleanUp(t, () => identity.close());
+  const { endpoint } = await startProxy(t, { proxy: { tls: identity } });
+  const { certificate, key } = await authority.issue('client');
+  const ca = Buffer.from(authority.certificate);
+  const own = (): ChannelCredentials => credentials.createSsl(ca, Buffer.from(key), Buffer.from(certificate));
+  const known = new RawClient(t, endpoint, 'known', own());
+  assert.equal((await known.route('T')).status?.code, Code.OK);
+  for (const [who, trust] of [
+    ['plain', credentials.createInsecure()],
+    ['nobody', credentials.createSsl(ca)],
+  ] as const) {
+    assert.equal((await failed(new RawClient(t, endpoint, who, trust).route('T'))).code, GrpcStatus.UNAVAILABLE, who);
+  }
+  writeIssued(folder, 'server', await authority.issue('renewed', { names: ['renewed.example'] }));
+  for (let look = 0; look < 2; look++) {
+    clock.advance(1_000);
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const next = new RawClient(t, endpoint, 'next', own());
+  assert.match((await failed(next.route('T'))).details, /ALTNAME_INVALID/);
+  assert.equal((await known.route('T')).status?.code, Code.OK, 'a connection that is there goes on');
 });
 
 test('server: a handshake that is none, or stops half way, ends alone', async (t) => {
@@ -269,4 +314,54 @@ test('server: a telemetry stream has no end in time, whatever deadline its clien
     stream.on('error', () => {});
     stream.cancel();
   }
+});
+
+test('server: more calls than may be under way are refused, and counted; the others go on', async (t) => {
+  const { endpoint, ...broker } = await startProxy(t, { proxy: { limits: { callsMax: 1 } } });
+  makeTopic(broker, 'T');
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const waiting = client.receive(receiveRequest('g', 'T'));
+  const answers = answersOf(waiting);
+  while ((await broker.broker.context.runtimeInfo()).proxyCalls !== '1') await new Promise(setImmediate);
+  assert.equal((await client.route('T')).status?.code, Code.TOO_MANY_REQUESTS);
+  const stream = new RawClient(t, endpoint, 'second').telemetry();
+  const [error] = (await once(stream, 'error')) as [ServiceError];
+  assert.equal(error.code, GrpcStatus.RESOURCE_EXHAUSTED);
+  waiting.cancel();
+  await answers.catch(() => {});
+  while ((await broker.broker.context.runtimeInfo()).proxyCalls !== '0') await new Promise(setImmediate);
+  assert.equal((await client.route('T')).status?.code, Code.OK);
+  const info = await broker.broker.context.runtimeInfo();
+  assert.deepEqual([info.proxyQueryRouteTotal, info.proxyQueryRouteFailedTotal], ['2', '1']);
+  assert.ok(Number(info.proxyQueryRouteAverageMs) > 0);
+});
+
+test('server: a pull over the wire waits for a message, and a restart knows its clients', async (t) => {
+  const { endpoint, proxy, ...broker } = await startProxy(t);
+  makeTopic(broker, 'T');
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const { PullMessageRequest: asked, PullMessageResponse: answered } = codecs;
+  const request = { group: { name: 'g' }, messageQueue: { topic: { name: 'T' }, id: 0 }, offset: 0, batchSize: 8 };
+  const stream = client.grpc.makeServerStreamRequest(
+    ...([`/${SERVICE}/PullMessage`, asked.encode, answered.decode] as const),
+    ...([{ ...request, longPollingTimeout: timeOf(20_000) }, client.metadata(), {}] as const),
+  );
+  const sent = await client.send(message('T', 'pulled'));
+  assert.equal(sent.status?.code, Code.OK);
+  const answers: PullMessageResponse[] = [];
+  for await (const answer of stream) answers.push(answer as PullMessageResponse);
+  assert.equal(answers[0]!.status?.code, Code.OK);
+  assert.equal(Buffer.from(answers[1]!.message!.body!).toString(), 'pulled');
+  assert.equal(Number(answers[2]!.nextOffset), 1);
+
+  await proxy.stop();
+  const again = new GrpcProxy({ port: 0 });
+  cleanUp(t, () => again.stop());
+  const address = await again.listen();
+  await again.serve(broker.broker.context);
+  const same = new RawClient(t, address);
+  const received = await answersOf(same.receive(receiveRequest('g', 'T', { longPollingTimeout: timeOf(5_000) })));
+  assert.deepEqual([statusOf(received), bodiesOf(received)], [Code.OK, ['pulled']]);
 });

@@ -8,7 +8,8 @@
  * Caveats:
  * - `body` of a received command is a view into what the socket delivered: use it before the first await, or copy it.
  * - A sent command belongs to the connection until it has been written; do not change its body before.
- * - There is no TLS. A server answers everybody unless a gate stands in front of it (`setGate`); listeners bind to loopback
+ * - Without a `ServerIdentity` or `TlsClientOptions` there is no TLS, and a server answers everybody unless a gate stands in
+ *   front of it (`setGate`). Listeners bind to loopback
  *   until another address is given.
  * - Errors of operation are `RemotingError`; a response with another code than SUCCESS is an answer and no error.
  */
@@ -45,6 +46,7 @@ export { firstAddress, parseUniqueId, type UniqueId, UniqueIdGenerator } from '.
 export { formatAddress, parseAddress, plainHost, type SocketAddress } from './net/address.ts';
 export { RemotingClient } from './net/client.ts';
 export { notSupported } from './net/processor-table.ts';
+export { REQUEST_TIME_BOUNDS_MS, RequestTimes, type RequestTimesRow, UNKNOWN_REQUEST } from './net/request-times.ts';
 export { listenError, RemotingServer, type RemotingServerEvents } from './net/server.ts';
 export { Slices } from './net/slices.ts';
 export type {
@@ -215,3 +217,12 @@ export {
   topicConfigTableJson,
 } from './protocol/topic-config.ts';
 export { shortened } from './shortened.ts';
+export type { TlsClientOptions } from './tls/client-identity.ts';
+export {
+  type ClientAuth,
+  ServerIdentity,
+  type ServerIdentityOptions,
+  type TlsMode,
+} from './tls/server-identity.ts';
+export { SourceLog } from './tls/source-log.ts';
+export { type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';

@@ -2,34 +2,36 @@ import type { Clock } from './clock.ts';
 import type { RemotingLogger } from './logger.ts';
 
 interface Cause {
-  /** Monotonic milliseconds at which its second began. */
+  /** Monotonic milliseconds at which its time began. */
   since: number;
-  /** Lines let through in that second. */
+  /** Lines let through in that time. */
   lines: number;
   /** Lines left out since the last one that was let through. */
   leftOut: number;
 }
 
 const SECOND_MS = 1000;
-/** Causes that are told apart; a peer who can make up new ones gets one second for all of them together. */
+/** Causes that are told apart; a peer who can make up new ones gets the lines of one for all of them together. */
 const CAUSES_MAX = 256;
 
-/** How many lines of one cause are let through in a second. What is left out is counted. */
+/** How many lines of one cause are let through in a time, a second unless told otherwise. What is left out is counted. */
 export class LineLimit {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #linesMax: number;
+  readonly #intervalMs: number;
   readonly #causes = new Map<string, Cause>();
 
-  constructor(clock: Pick<Clock, 'monotonic'>, linesMax: number) {
+  constructor(clock: Pick<Clock, 'monotonic'>, linesMax: number, intervalMs = SECOND_MS) {
     this.#clock = clock;
     this.#linesMax = linesMax;
+    this.#intervalMs = intervalMs;
   }
 
   /** Undefined: leave this line out. A number: let it through; so many of its cause were left out before it. */
   admit(cause: string): number | undefined {
     const now = this.#clock.monotonic();
     const entry = this.#entry(cause, now);
-    if (now - entry.since >= SECOND_MS) {
+    if (now - entry.since >= this.#intervalMs) {
       entry.since = now;
       entry.lines = 0;
     }
@@ -69,7 +71,7 @@ export class LineLimit {
 
   #forgetQuiet(now: number): void {
     for (const [cause, entry] of this.#causes) {
-      if (now - entry.since >= SECOND_MS && entry.leftOut === 0) this.#causes.delete(cause);
+      if (now - entry.since >= this.#intervalMs && entry.leftOut === 0) this.#causes.delete(cause);
     }
   }
 }

@@ -36,7 +36,7 @@ export {
 export { LineRate } from './base/line-rate.ts';
 export { notAFileError } from './base/not-a-file.ts';
 export { ServiceLoop } from './base/service-loop.ts';
-export { addresses, host, hostFault, hostOrNothing, splitAddresses } from './base/text-forms.ts';
+export { addresses, host, hostFault, hostOrNothing, path, splitAddresses } from './base/text-forms.ts';
 export { changedConfig, resolveConfig } from './base/validate-config.ts';
 export { BATCH_CQ, QUEUE_TYPE, readBatchTopics } from './batch-queue/batch-topics.ts';
 export { type AtomicWriteOptions, backupPath, readAtomic, writeAtomic } from './io/atomic-file.ts';

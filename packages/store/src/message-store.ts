@@ -426,6 +426,16 @@ export class MessageStore extends EventEmitter<MessageStoreEvents> {
     return !this.isClosed && !this.failure && !this.#parts.readOnlyReason;
   }
 
+  /** Why no message is taken for now: a full disk, or queues that are too far behind. Undefined: for no such reason. */
+  get readOnlyReason(): string | undefined {
+    return this.#parts.readOnlyReason;
+  }
+
+  /** The disk that is too full to take messages; undefined while none is. */
+  get diskFull(): { path: string; freeBytes: number; totalBytes: number } | undefined {
+    return this.#parts.diskFull;
+  }
+
   get isClosed(): boolean {
     return this.#shutdown !== undefined;
   }

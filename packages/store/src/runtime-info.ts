@@ -1,4 +1,4 @@
-import type { StoreMetrics } from './base/metrics.ts';
+import type { HistogramSnapshot, StoreMetrics } from './base/metrics.ts';
 import type { StoreParts } from './store-parts.ts';
 
 /**
@@ -34,6 +34,8 @@ export function runtimeInfo(parts: StoreParts, metrics: StoreMetrics): Record<st
     flushTimeAverageMs: average(flushTimeMs.sum, flushTimeMs.count),
     flushTimeMaxMs: flushTimeMs.max.toFixed(3),
     flushGroupSizeAverage: average(groupSize.sum, groupSize.count),
+    flushTimeDistribute: distribution(flushTimeMs),
+    flushGroupSizeDistribute: distribution(groupSize),
     flushWaiters: String(metrics.waiterCount),
     flushOldestWaiterMs: metrics.oldestWaiterMs.toFixed(0),
     queueWriteRetries: String(metrics.queueWriteRetries),
@@ -41,3 +43,7 @@ export function runtimeInfo(parts: StoreParts, metrics: StoreMetrics): Record<st
     storeFailure: parts.failure ? `${parts.failure.code}: ${parts.failure.message}` : '',
   };
 }
+
+/** `0.1:5 0.25:3 … +:0`: how many were at most that and above the bound before; the last has no bound. */
+const distribution = ({ bounds, counts }: HistogramSnapshot): string =>
+  counts.map((count, index) => `${bounds[index] ?? '+'}:${count}`).join(' ');

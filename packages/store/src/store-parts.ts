@@ -192,6 +192,11 @@ export class StoreParts {
     return this.#diskFullReason ?? this.commitLog.dispatchBehindReason;
   }
 
+  /** The first disk that is too full; see MessageStore.diskFull. */
+  get diskFull(): { path: string; freeBytes: number; totalBytes: number } | undefined {
+    return this.#clean.diskFull;
+  }
+
   get #diskFullReason(): string | undefined {
     const full = this.#clean.diskFull;
     if (!full) return undefined;

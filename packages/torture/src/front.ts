@@ -3,6 +3,7 @@ import type {
   MessageExtBatch,
   MessageExtBrokerInner,
   MessageStore,
+  MessageStoreOptions,
   PutMessageResult,
   StoredMessage,
 } from '@vernier/store';
@@ -84,6 +85,12 @@ export interface FrontOfHistory {
   /** Producers of the workload at most, and how many act at once of those that `transact` is; by default 6 and 1. */
   readonly producersMax?: number;
   readonly actors?: number;
+  /** Settings that it needs, in place of those that the seed draws. */
+  readonly settings?: Partial<MessageStoreOptions>;
+  /** false: no bit of what a crash left is flipped. */
+  readonly isProbed?: boolean;
+  /** Before the first life; what it leaves is on disk. */
+  prepare?(fileSystem: SimulatedFileSystem): Promise<void>;
   /** It writes files of its own, under config/. */
   readonly hasMetadata: boolean;
   /** The process has come up. Rejects when it cannot. */

@@ -11,6 +11,7 @@
  */
 export type { RunCounters } from './counters.ts';
 export type { Front, FrontOfHistory } from './front.ts';
+export { QueueKinds } from './queue-kinds.ts';
 export { type HistoryKind, replayCommand } from './replay.ts';
 export { Scheduler } from './scheduler.ts';
 export { SIMULATED_ENGINES, type SimulatedEngine } from './settings.ts';

@@ -207,8 +207,9 @@ export class Model {
     for (const deletion of this.#deletions) {
       const { topic, below, isAnswered } = deletion;
       if (isAnswered) continue;
-      const isOld = (message: StoredMessage): boolean => message.topic === topic && message.commitLogOffset < below;
-      if ([...messages.values()].some((list) => list.some(isOld))) this.undoneTotal++;
+      const isOld = ({ commitLogOffset }: StoredMessage): boolean => commitLogOffset < below;
+      const isUndone = [...messages].some(([queue, list]) => topicOf(queue) === topic && list.some(isOld));
+      if (isUndone) this.undoneTotal++;
       else {
         this.#kill(deletion);
         this.#beginLate.add(topic);

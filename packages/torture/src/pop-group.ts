@@ -137,8 +137,12 @@ export class PopGroup {
     // While its time is being changed, the ack is of a handle that is about to be replaced.
     held.isAckOfOld = !held.isTimed;
     // What was given before the group was put back comes again, whoever acknowledges it. In order, while nobody knows the last
-    // batch, an ack of the message at which the group stands counts whatever it was given by.
-    const mayCount = this.isOrdered && !this.batches.has(held.queueId);
+    // batch, an ack of the message at which the group stands counts whatever it was given by; and handles of two deliveries in
+    // one millisecond are the same.
+    const batch = this.batches.get(held.queueId);
+    const alike = batch?.find((one) => one.sent === sent && isOfOneTime(one, held));
+    if (alike !== undefined) alike.isAckSent = true;
+    const mayCount = this.isOrdered && (batch === undefined || alike !== undefined);
     const isOfNow = generation < 0 || generation === state.generation;
     if (state.ack === 'none' && (isOfNow || mayCount)) state.ack = 'unknown';
   }
@@ -191,3 +195,5 @@ export class PopGroup {
     this.batches.set(queueId, [...batch]);
   }
 }
+
+const isOfOneTime = (a: Held, b: Held): boolean => a.handle.popTime === b.handle.popTime;

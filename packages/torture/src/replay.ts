@@ -8,10 +8,12 @@ export interface HistoryKind {
   readonly transactions?: boolean | undefined;
   readonly timers?: boolean | undefined;
   readonly pop?: boolean | undefined;
+  readonly queueKinds?: boolean | undefined;
 }
 
 /** The command that plays the history of one seed again. */
-export function replayCommand(seed: number, { engine, broker, transactions, timers, pop }: HistoryKind): string {
+export function replayCommand(seed: number, kind: HistoryKind): string {
+  const { engine, broker, transactions, timers, pop, queueKinds } = kind;
   const words = ['vernier torture', `--seed ${seed}`, `--rounds ${CRASHES_PER_SEED}`];
   if (engine !== undefined) words.push(`--engine ${engine}`);
   // The others have one.
@@ -19,5 +21,6 @@ export function replayCommand(seed: number, { engine, broker, transactions, time
   if (transactions) words.push('--transactions');
   if (timers) words.push('--timers');
   if (pop) words.push('--pop');
+  if (queueKinds) words.push('--queue-kinds');
   return words.join(' ');
 }

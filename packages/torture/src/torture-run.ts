@@ -98,6 +98,7 @@ export class TortureRun {
     this.#isNarrow = random.chance(NARROW_RATE);
     this.#isExpiring = options.seed % EXPIRING_EVERY === 0;
     this.#store = randomSettings(random, ROOT, engine, this.#isNarrow);
+    Object.assign(this.#store, this.#front.settings);
     if (this.#isExpiring) {
       const often = { deleteWhen: EVERY_HOUR, fileReservedTime: RESERVED_HOURS, cleanResourceInterval: 50 };
       Object.assign(this.#store, often);
@@ -137,6 +138,7 @@ export class TortureRun {
   }
 
   async run(): Promise<RunCounters> {
+    await this.#prepare();
     while (this.counters.crashes < this.#options.crashes) await this.#generation();
     if (this.#front.startsAlways) await this.#settle();
     this.counters.messagesPut = this.#model.newId() - 1;
@@ -146,6 +148,13 @@ export class TortureRun {
     this.counters.deletionsUndone = this.#model.undoneTotal;
     this.counters.delayedDelivered = this.#delays?.deliveredTotal ?? 0;
     return this.counters;
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#front.prepare === undefined) return;
+    const scheduler = this.#machine.startCalm();
+    await scheduler.complete(this.#front.prepare(this.#machine.fileSystem), 'what is there first', EVENTS_MAX);
+    this.#machine.stop(scheduler);
   }
 
   /** The disk calls before the end, oldest first. */
@@ -384,7 +393,8 @@ export class TortureRun {
 
   /** `isOnDisk`: what the crash left is all on disk. */
   async #recoverAndCheck(random: Random, killed: boolean, isOnDisk: boolean): Promise<void> {
-    const isProbed = isOnDisk && this.#probeRandom.chance(DAMAGE_AT_CRASH_RATE);
+    const mayProbe = this.#front.isProbed !== false;
+    const isProbed = isOnDisk && mayProbe && this.#probeRandom.chance(DAMAGE_AT_CRASH_RATE);
     const left = isProbed ? this.#machine.copyAfterCrash(0) : undefined;
     const durablePoint = isProbed ? (this.#machine.checkpoint()?.durablePoint ?? 0) : 0;
     const first = await this.#recovered(killed);
@@ -406,7 +416,7 @@ export class TortureRun {
       this.#model.checkAfterCrash(second.content, { killed: true, now: this.#machine.time });
       const after = this.#logImage(second.store);
       if (!after.equals(before)) throw new Violation('a second recovery changed the log');
-    } else if (chance < 0.45) await this.#probe(first, random);
+    } else if (chance < 0.45 && mayProbe) await this.#probe(first, random);
   }
 
   #logImage({ config, maxPhyOffset }: MessageStore): Buffer {

@@ -2,6 +2,7 @@ import { type MessageExtBrokerInner, type MessageStore, StoreError } from '@vern
 import type { RunCounters } from './counters.ts';
 import type { DelayModel } from './delay-model.ts';
 import { type Front, Refused } from './front.ts';
+import { unwrapped } from './inner-batches.ts';
 import type { Deletion, Model, Put } from './model.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -262,8 +263,9 @@ export class Workload {
     const { topic, queueId } = this.#anyQueue(random, this.#options.topics);
     try {
       for await (const message of this.#store.readQueue(topic, queueId, { follow: true })) {
-        this.#model.sawByConsumer(message);
-        this.#front.consumed(topic, queueId, message.queueOffset + 1);
+        const messages = unwrapped(message);
+        for (const one of messages) this.#model.sawByConsumer(one);
+        this.#front.consumed(topic, queueId, message.queueOffset + messages.length);
         if (random.chance(0.05)) await this.#scheduler.delay(random.fraction() * 50);
         if (random.chance(0.05)) await this.#query(message.topic, message.keys.join(' '));
       }
@@ -278,7 +280,10 @@ export class Workload {
     const { records } = await this.#store.queryMessage(topic, key);
     for (const record of records) {
       const message = await this.#store.lookMessageByOffset(Number(record.readBigInt64BE(28)));
-      if (message) this.#model.checkBody(message.body, `log offset ${message.commitLogOffset}`);
+      if (!message) continue;
+      for (const { body } of unwrapped(message)) {
+        this.#model.checkBody(body, `log offset ${message.commitLogOffset}`);
+      }
     }
   }
 }

@@ -45,6 +45,7 @@ export class LogSink {
   /** Bytes of the first pending line that are written. */
   #written = 0;
   #dropped = 0;
+  #droppedTotal = 0;
   #dropReason = '';
   #retry: NodeJS.Timeout | undefined;
   #tell: NodeJS.Timeout | undefined;
@@ -63,6 +64,11 @@ export class LogSink {
   /** Lines lost for good that no line has told of yet. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** Lines lost for good since the start. */
+  get droppedTotal(): number {
+    return this.#droppedTotal;
   }
 
   /** One JSON line with its end. */
@@ -184,12 +190,18 @@ export class LogSink {
 
   #drop(lines: number): void {
     this.#dropped += lines;
+    this.#droppedTotal += lines;
   }
 }
 
 /** Writes to a descriptor that stays open until the process ends. */
 export function descriptorSink(descriptor: number, format?: (line: string) => string): LogSink {
-  const sink = new LogSink((bytes, offset) => writeSync(descriptor, bytes, offset), format);
+  return endedSink((bytes, offset) => writeSync(descriptor, bytes, offset), format);
+}
+
+/** What still waits is written when the process ends, as far as that is possible at once. */
+export function endedSink(writeBytes: WriteBytes, format?: (line: string) => string): LogSink {
+  const sink = new LogSink(writeBytes, format);
   process.on('exit', () => sink.flush());
   return sink;
 }

@@ -1,12 +1,9 @@
-import { constants, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeDirectorySync } from '@vernier/store/internal';
 import { type Logger, pino } from 'pino';
 import { CliError } from './errors.ts';
-import { descriptorSink, type LogSink, ownLine } from './log-sink.ts';
-
-/** Addresses and names of clients, no body: a group may read it, as it reads the logs of others. */
-const LOG_MODE = 0o640;
+import { LogFile } from './log-file.ts';
+import { descriptorSink, endedSink, type LogSink, ownLine } from './log-sink.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -19,6 +16,8 @@ export interface LogOptions {
 
 export interface Log {
   logger: Logger;
+  /** Lines that could not be written since the start. */
+  readonly droppedLines: number;
   /** From now on lines for stderr are written at once; those held back until now first. */
   release(): void;
 }
@@ -30,21 +29,33 @@ export interface Log {
  */
 export function createLog({ level, file }: LogOptions): Log {
   if (file !== undefined) {
-    return { logger: pino(options(level ?? 'info'), openFile(file)), release: () => {} };
+    const sink = openFile(file);
+    const logger = pino(options(level ?? 'info'), sink);
+    return {
+      logger,
+      release: () => {},
+      get droppedLines() {
+        return sink.droppedTotal;
+      },
+    };
   }
   const stderr = new StderrLines(level === undefined, process.stderr.isTTY === true);
-  return { logger: pino(options(level ?? 'warn'), stderr), release: () => stderr.release() };
+  return {
+    logger: pino(options(level ?? 'warn'), stderr),
+    release: () => stderr.release(),
+    get droppedLines() {
+      return stderr.droppedTotal;
+    },
+  };
 }
-
-/** `a`, and a named pipe without a reader is an error (ENXIO) and nothing to wait for: no signal would end the wait. */
-const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
 
 const options = (level: LogLevel) => ({ level, base: { pid: process.pid } });
 
 function openFile(file: string): LogSink {
   try {
     makeDirectorySync(dirname(file));
-    return descriptorSink(openSync(file, APPEND, LOG_MODE));
+    const log = new LogFile(file);
+    return endedSink((bytes, offset) => log.write(bytes, offset));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new CliError('CLI_USAGE', `the log file ${file} cannot be opened: ${code}`, { file, code }, error);
@@ -63,6 +74,10 @@ class StderrLines {
   constructor(hold: boolean, terminal: boolean) {
     this.#released = !hold;
     this.#sink = descriptorSink(2, terminal ? readable : undefined);
+  }
+
+  get droppedTotal(): number {
+    return this.#sink.droppedTotal;
   }
 
   write(line: string): void {

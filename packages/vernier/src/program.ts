@@ -69,6 +69,9 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .addOption(namesrvOption())
     .option('--broker <host:port>', 'ask this broker and no nameserver')
     .option('--json', 'print JSON')
+    .option('--watch', 'again and again: the flush pipeline live, or a line of JSON a look where stdout is no terminal')
+    .option('--interval <ms>', 'between two looks (default: 1000)', wholeNumber(100, 3_600_000))
+    .option('--count <n>', 'stop after so many looks', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .action(async (options: StatusOptions) => finish(await (await import('./commands/status.ts')).status(options)));
   addStore(program, finish);
   program
@@ -87,12 +90,31 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
     .option('--transactions', 'the same, with producers of transactions beside the others')
     .option('--timers', 'the same, with senders of timed messages beside the others')
     .option('--pop', 'the same, with consumers that pop beside the others')
+    .addOption(
+      new Option('--queue-kinds', 'with light queues and batch queues, without a broker').conflicts([
+        ...['broker', 'transactions', 'timers', 'pop'],
+      ]),
+    )
     .option('--json', 'print JSON')
     .action(async (options: TortureCommandOptions) =>
       finish(await (await import('./commands/torture.ts')).torture(options)),
     );
+  addTlsOptions(program);
   addSigning(program);
   return program;
+}
+
+/** How the commands that talk to a nameserver connect to it and to its brokers. */
+function addTlsOptions(command: Command): void {
+  for (const child of command.commands) addTlsOptions(child);
+  if (command.options.every(({ long }) => long !== '--namesrv')) return;
+  command
+    .option('--tls', 'connect by TLS; a server’s certificate has to be vouched for and to carry its name')
+    .option('--tls-ca <file>', 'certificates that vouch for servers, PEM (default: those of Node.js)')
+    .option('--tls-cert <file>', 'certificate to show servers that ask for one, PEM')
+    .option('--tls-key <file>', 'its key, PEM; of an encrypted one VERNIER_TLS_KEY_PASSWORD has the password')
+    .option('--tls-name <name>', 'the name that servers’ certificates carry, when it is not their address')
+    .option('--tls-insecure', 'connect by TLS and believe any server');
 }
 
 function addStart(program: Command, finish: (exitCode: ExitCode) => void): void {
@@ -108,7 +130,7 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
     .option('--proxy-port <port>', 'port for clients of gRPC, 0 = any (default: 8081)', port)
     .option('--no-namesrv', 'no nameserver of our own; needs the key namesrvAddr')
     .option('--no-proxy', 'clients of gRPC are not served')
-    .option('--proxy-cert <file>', 'certificate for clients of gRPC that use TLS, PEM (default: one of its own)')
+    .option('--proxy-cert <file>', 'certificate for clients of gRPC that use TLS, PEM (default: as the other ports)')
     .option('--proxy-key <file>', 'its key, PEM')
     .option('--ready-file <file>', 'JSON with pid and addresses, written when clients can connect')
     .addOption(logLevelOption())
@@ -136,6 +158,8 @@ function addNamesrv(program: Command, finish: (exitCode: ExitCode) => void): voi
   program
     .command('namesrv')
     .description('start a nameserver alone, for these or for Java brokers')
+    .option('-c, --config <file>', 'a properties file with the keys of TLS in it (docs/reference/config.md)')
+    .option('--set <key=value>', 'one of these keys; may be given often', collect)
     .option('--listen <host>', 'address to listen on', '127.0.0.1')
     .option('--namesrv-port <port>', 'port, 0 = any', port, 9876)
     .option('--ready-file <file>', 'JSON with pid and address, written when it listens')

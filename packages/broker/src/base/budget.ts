@@ -5,6 +5,7 @@ export interface BudgetState {
   /** The setting that bounds it, and how it is called in metrics without `Max`. */
   readonly name: string;
   readonly usedBytes: number;
+  readonly bytesMax: number;
   /** How often something was refused for it. */
   readonly refusedCount: number;
 }
@@ -34,6 +35,10 @@ export class Budget implements BudgetState {
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  get bytesMax(): number {
+    return this.#bytesMax();
   }
 
   get refusedCount(): number {

@@ -54,7 +54,8 @@ export class LiteAcks {
     return ordered.ack(group, lmqOf(topic, liteTopic), 0, [queueOffset], handle.popTime);
   }
 
-  async change(delivered: LiteDelivered, invisibleMs: number): Promise<ChangedDelivery | Refusal> {
+  /** As ChangeInvisibleService.change. */
+  async change(delivered: LiteDelivered, invisibleMs: number, isSuspended = false): Promise<ChangedDelivery | Refusal> {
     const { locks, offsets, orders, wakes, events, clock } = this.#parts;
     const { group, topic, liteTopic, queueOffset, handle } = delivered;
     const refusal = this.#refusal(delivered);
@@ -69,7 +70,7 @@ export class LiteAcks {
       if (queueOffset < offsets.query(group, lmq, 0)) return { popTime: 0, invisibleMs: 0, reviveQueueId: 0 };
       const { popTime } = handle;
       const visibleAt = clock.now() + invisibleMs;
-      orders.changeVisibleTime(lmq, group, 0, queueOffset, popTime, visibleAt);
+      orders.changeVisibleTime(lmq, group, 0, queueOffset, popTime, visibleAt, isSuspended);
       const until = orders.blockedUntil(lmq, group, 0, undefined, 0);
       if (until > 0) wakes.at(group, lmq, until);
       else events.offer(group, lmq);

@@ -204,6 +204,9 @@ export class MetadataFiles {
   /** Users, their secrets and their policies; there is no file before there is one. */
   readonly access: MetadataFile;
 
+  /** One more file beside these, of a front, which loads and closes it itself. */
+  readonly file: (name: string, table: SavedTable, delayMs: number) => MetadataFile;
+
   readonly #logger: StoreLogger;
   /** Read when there are no offsets of a broker with light queues; never written. */
   readonly #offsetsBefore: MetadataFile | undefined;
@@ -220,6 +223,7 @@ export class MetadataFiles {
     this.#logger = logger;
     const file = (name: string, table: SavedTable, delayMs: number): MetadataFile =>
       new MetadataFile(join(directory, name), table, delayMs, fileSystem, clock, logger);
+    this.file = file;
     // A burst of new topics is one write.
     this.topics = file('topics.json', tables.topics, 10);
     this.groups = file('subscriptionGroup.json', tables.groups, 10);

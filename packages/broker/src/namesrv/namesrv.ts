@@ -8,6 +8,7 @@ import {
   RemotingServer,
   type RemotingServerOptions,
   type RequestGate,
+  ServerIdentity,
   type SocketAddress,
   silentLogger,
   systemClock,
@@ -48,6 +49,8 @@ export interface NamesrvOptions {
   resolveBrokerAddress?: ResolveBrokerAddress;
   /** Limits of the server. */
   server?: RemotingServerOptions;
+  /** Who it is to those that connect by TLS; as that of a broker. */
+  tls?: ServerIdentity | undefined;
 }
 
 const DEFAULT_PORT = 9876;
@@ -70,6 +73,7 @@ export class Namesrv {
   readonly #logger: RemotingLogger;
   readonly #startedAt: number;
   readonly #listen: ListenOptions;
+  readonly #tls: ServerIdentity;
   #address: SocketAddress | undefined;
 
   constructor(options: NamesrvOptions = {}) {
@@ -100,7 +104,8 @@ export class Namesrv {
       logger,
       resolveBrokerAddress: options.resolveBrokerAddress ?? reachableAddress(),
     });
-    this.server = new RemotingServer({ logger, clock: this.#clock, ...options.server });
+    this.#tls = options.tls ?? new ServerIdentity({ ownDirectory: options.directory, logger });
+    this.server = new RemotingServer({ logger, clock: this.#clock, tls: this.#tls, ...options.server });
     this.#registerProcessors();
     this.server.on('close', (connection: RemotingConnection) => this.routes.connectionClosed(connection));
   }
@@ -111,6 +116,7 @@ export class Namesrv {
    * its kin.
    */
   async start(listen: Partial<ListenOptions> = {}): Promise<SocketAddress> {
+    await this.#tls.open();
     await this.kv.load();
     await this.#settingsFile?.load();
     this.#address = await this.server.listen({ ...this.#listen, ...listen });

@@ -199,6 +199,11 @@ export class ConsumerOffsetManager {
     return this.#offsets.get(keyOf(topic, group)) ?? new Map();
   }
 
+  /** Every offset that the group's pulls have got to in a topic. */
+  pullOffsetsOf(group: string, topic: string): ReadonlyMap<number, number> {
+    return this.#pullOffsets.get(keyOf(topic, group)) ?? new Map();
+  }
+
   /** Bytes that `clone` of these topics takes. */
   #cloneBytes(source: string, target: string, topics: readonly string[]): number {
     let bytes = 0;

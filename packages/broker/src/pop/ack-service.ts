@@ -1,9 +1,11 @@
 import { ResponseCode } from '@vernier/remoting';
 import type { MessageStore } from '@vernier/store';
+import { decodeMessage } from '@vernier/store/internal';
+import { TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
-import { type PopAck, reviveTimeOf } from './check-point.ts';
+import { ackKey, type PopAck, reviveTimeOf } from './check-point.ts';
 import { ORDER_REVIVE_QUEUE, type PopHandle } from './handle.ts';
 import type { InFlightTable } from './in-flight.ts';
 import type { OrderedAcks } from './ordered-acks.ts';
@@ -25,7 +27,7 @@ export interface DeliveredBatch extends Omit<Delivered, 'queueOffset'> {
 }
 
 export interface AckServiceParts {
-  readonly store: Pick<MessageStore, 'getMinOffsetInQueue' | 'getMaxOffsetInQueue'>;
+  readonly store: Pick<MessageStore, 'config' | 'getMinOffsetInQueue' | 'getMaxOffsetInQueue' | 'queryMessage'>;
   readonly topics: TopicConfigManager;
   readonly groups: SubscriptionGroupManager;
   readonly log: ReviveLog;
@@ -69,6 +71,24 @@ export class AckService {
     });
     const refusals = await Promise.all(acks);
     return refusals.find((refusal) => refusal !== undefined && refusal.code !== ResponseCode.MESSAGE_ILLEGAL);
+  }
+
+  /**
+   * Whether no ack of a delivery is in the log, and no change of its time: for deliveries of before the last start, of which
+   * this process knows nothing, as long as their time is not over. False also when nobody knows, because there is no index of
+   * keys. Batches of several acks are not found: a delivery that one consumer acknowledges alone has none. One in order has no
+   * ack in the log; its batch knows. Rejects with the errors of reading the store.
+   */
+  async isOpen({ group, topic, queueId, queueOffset, handle }: Delivered): Promise<boolean> {
+    const { store } = this.#parts;
+    const { startOffset, popTime, brokerName, reviveQueueId } = handle;
+    if (reviveQueueId === ORDER_REVIVE_QUEUE) return true;
+    const { messageIndexEnable, maxMsgsNumBatch } = store.config;
+    if (!messageIndexEnable) return false;
+    const ack = { topic, group, queueId, startOffset, queueOffsets: [queueOffset], popTime, brokerName };
+    const key = ackKey(ack, false);
+    const { records } = await store.queryMessage(TIMER_TOPIC, key, maxMsgsNumBatch);
+    return !records.some((record) => decodeMessage(record)?.properties.get('UNIQ_KEY') === key);
   }
 
   /** Why the queue has no such deliveries. */

@@ -56,8 +56,8 @@ export class ChangeInvisibleService {
     this.#parts = parts;
   }
 
-  /** `invisibleMs`: from now on. */
-  async change(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery | Refusal> {
+  /** `invisibleMs`: from now on. `isSuspended`: that it comes again then does not count as a try. */
+  async change(delivered: Delivered, invisibleMs: number, isSuspended = false): Promise<ChangedDelivery | Refusal> {
     const { store, acks, groups } = this.#parts;
     const { group, topic, queueId, queueOffset, handle } = delivered;
     if (invisibleMs < 0 || invisibleMs > TIME_MAX) {
@@ -75,17 +75,22 @@ export class ChangeInvisibleService {
       return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${group}] does not exist`);
     }
     return handle.reviveQueueId === ORDER_REVIVE_QUEUE
-      ? this.#changeOrdered(delivered, invisibleMs)
-      : this.#changePopped(delivered, invisibleMs);
+      ? this.#changeOrdered(delivered, invisibleMs, isSuspended)
+      : this.#changePopped(delivered, invisibleMs, isSuspended);
   }
 
-  async #changePopped(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery | Refusal> {
+  async #changePopped(
+    delivered: Delivered,
+    invisibleMs: number,
+    isSuspended: boolean,
+  ): Promise<ChangedDelivery | Refusal> {
     const { clock, log, inFlight, acks } = this.#parts;
     const { group, topic, queueId, queueOffset, handle } = delivered;
     const { startOffset, reviveQueueId, brokerName } = handle;
     const now = clock.now();
     if (handle.popTime + handle.invisibleMs <= now) return { popTime: now, invisibleMs, reviveQueueId };
-    const point = this.#claim(delivered, invisibleMs, now, await this.#logOffset(delivered));
+    const state = { logOffset: await this.#logOffset(delivered), ...(isSuspended ? { isSuspended } : {}) };
+    const point = this.#claim(delivered, invisibleMs, now, state);
     if (point instanceof Refusal) return point;
     const logEnd = await log.putCheckPoint(point, reviveQueueId).finally(() => inFlight.unclaim(point));
     if (logEnd instanceof Refusal) return logEnd;
@@ -122,7 +127,7 @@ export class ChangeInvisibleService {
     delivered: Delivered,
     invisibleMs: number,
     now: number,
-    logOffset: number | undefined,
+    state: Pick<PopCheckPoint, 'logOffset' | 'isSuspended'>,
   ): PopCheckPoint | Refusal {
     const { group, topic, queueId, queueOffset, handle } = delivered;
     const { brokerName } = handle;
@@ -133,7 +138,7 @@ export class ChangeInvisibleService {
     for (let popTime = first; popTime < first + CHANGES_AT_ONCE; popTime++) {
       const point: PopCheckPoint = {
         ...{ topic, group, queueId, startOffset: queueOffset, diffs: [0], popTime, invisibleMs, brokerName },
-        ...{ rePutTimes: 0, logOffset },
+        ...{ rePutTimes: 0, ...state },
       };
       if (this.#parts.inFlight.claim(point)) return point;
     }
@@ -141,7 +146,7 @@ export class ChangeInvisibleService {
     return new Refusal(ResponseCode.SYSTEM_BUSY, remark);
   }
 
-  #changeOrdered(delivered: Delivered, invisibleMs: number): Promise<ChangedDelivery> {
+  #changeOrdered(delivered: Delivered, invisibleMs: number, isSuspended: boolean): Promise<ChangedDelivery> {
     const { locks, offsets, orders, clock, polling } = this.#parts;
     const { group, topic, queueId, queueOffset, handle } = delivered;
     return locks.run(queueKeyOf(topic, group, queueId), () => {
@@ -149,7 +154,7 @@ export class ChangeInvisibleService {
       if (queueOffset < offsets.query(group, topic, queueId)) return { popTime: 0, invisibleMs: 0, reviveQueueId: 0 };
       const { popTime } = handle;
       const visibleAt = clock.now() + invisibleMs;
-      orders.changeVisibleTime(topic, group, queueId, queueOffset, popTime, visibleAt);
+      orders.changeVisibleTime(topic, group, queueId, queueOffset, popTime, visibleAt, isSuspended);
       // Who waits for the queue may wait for less from now on.
       polling.notify(group, topic, queueId);
       return { popTime, invisibleMs: visibleAt - popTime, reviveQueueId: ORDER_REVIVE_QUEUE };

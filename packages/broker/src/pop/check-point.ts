@@ -22,6 +22,8 @@ export interface PopCheckPoint {
    * deleted behind it nothing comes again: the queue has other messages at these offsets when it is made once more.
    */
   readonly logOffset?: number | undefined;
+  /** It comes again without that counting as a try (RocketMQ 5.5). */
+  readonly isSuspended?: boolean | undefined;
 }
 
 /** Acks of messages of one checkpoint (RocketMQ AckMsg, BatchAckMsg). */
@@ -84,6 +86,7 @@ export function encodeCheckPoint(point: PopCheckPoint): Buffer {
       ro: 0,
       rp: point.rePutTimes > 0 ? String(point.rePutTimes) : undefined,
       so: point.startOffset,
+      sp: point.isSuspended === true ? true : undefined,
       t: point.topic,
     }),
   );
@@ -122,7 +125,13 @@ export function decodeCheckPoint(body: Uint8Array, brokerName: string): PopCheck
   const { rp = null } = object;
   const isNumber = typeof rp === 'string' || typeof rp === 'number';
   const rePutTimes = rp === null ? 0 : isNumber ? Number(rp) : Number.NaN;
-  return { ...key, invisibleMs, diffs, rePutTimes: Number.isSafeInteger(rePutTimes) ? Math.max(0, rePutTimes) : 127 };
+  const point = {
+    ...key,
+    invisibleMs,
+    diffs,
+    rePutTimes: Number.isSafeInteger(rePutTimes) ? Math.max(0, rePutTimes) : 127,
+  };
+  return (object.sp ?? object.suspend) === true ? { ...point, isSuspended: true } : point;
 }
 
 export function decodeAck(body: Uint8Array, brokerName: string): PopAck | undefined {

@@ -108,6 +108,12 @@ export class InFlightTable {
     return this.#count;
   }
 
+  *all(): Iterable<InFlight> {
+    for (const first of this.#points.values()) {
+      for (let entry: InFlight | undefined = first; entry !== undefined; entry = entry.twin) yield entry;
+    }
+  }
+
   /** False: there is one with this key. Otherwise nobody else gets the key before `unclaim`. */
   claim(point: PopCheckPoint): boolean {
     const key = mergeKeyOf(point);

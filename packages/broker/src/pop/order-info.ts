@@ -15,6 +15,8 @@ export interface OrderInfo {
   readonly nextVisibleTimes: Map<number, number>;
   /** How often a message was given before, by queue offset; without an entry never. */
   readonly consumedCounts: ReadonlyMap<number, number>;
+  /** It comes again without that counting as a try. In memory alone, as in RocketMQ, which has it for lite topics. */
+  isSuspended?: boolean;
   /** Unix milliseconds. */
   lastConsumeTime: number;
   /** A bit for each message, of up to 64. */
@@ -63,9 +65,11 @@ export function countsAfter(
   if (last === undefined) return new Map();
   if (last.attemptId !== undefined && last.attemptId === attemptId) return last.consumedCounts;
   const given = new Set(last.queueOffsets);
+  const tries = last.isSuspended === true ? 0 : 1;
   const counts = new Map<number, number>();
   for (const queueOffset of queueOffsets) {
-    if (given.has(queueOffset)) counts.set(queueOffset, (last.consumedCounts.get(queueOffset) ?? 0) + 1);
+    const count = (last.consumedCounts.get(queueOffset) ?? 0) + tries;
+    if (given.has(queueOffset) && count > 0) counts.set(queueOffset, count);
   }
   return counts;
 }

@@ -137,11 +137,13 @@ export class OrderInfos {
     queueOffset: number,
     popTime: number,
     visibleAt: number,
+    isSuspended = false,
   ): boolean {
     const info = this.get(topic, group, queueId);
     if (info === undefined || popTime !== info.popTime || !info.queueOffsets.includes(queueOffset)) return false;
     this.#deps.budget.add(-infoBytes(info));
     info.nextVisibleTimes.set(queueOffset, visibleAt);
+    if (isSuspended) info.isSuspended = true;
     this.#deps.budget.add(infoBytes(info));
     this.#deps.changed();
     return true;

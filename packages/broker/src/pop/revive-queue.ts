@@ -132,6 +132,12 @@ export class ReviveQueue {
     return this.#pending.length;
   }
 
+  /** How long ago the first of these was due, at `now`, Unix milliseconds; 0 when none is. */
+  overdueMs(now: number): number {
+    const first = this.#pending[0];
+    return first === undefined ? 0 : Math.max(0, now - reviveTimeOf(first.entry.point));
+  }
+
   /** Entries of the queue that are not done with. */
   get behind(): number {
     return Math.max(0, this.#end - this.#doneTo);

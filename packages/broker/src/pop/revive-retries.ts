@@ -171,11 +171,11 @@ export class ReviveRetries {
   }
 }
 
-/** Body, flags and properties as they were, one more reconsumption, born here (RocketMQ PopReviveService.reviveRetry). */
+/** Body, flags and properties as they were, one more reconsumption unless it was suspended, born here (RocketMQ PopReviveService.reviveRetry). */
 function copyOf(
   message: MessageExt,
   topic: string,
-  { popTime, group }: PopCheckPoint,
+  { popTime, group, isSuspended }: PopCheckPoint,
   withPopTime: boolean,
 ): MessageToPut {
   const properties = new Map(message.properties);
@@ -192,7 +192,7 @@ function copyOf(
     // The address bits describe this record's hosts, which the encoder knows.
     sysFlag: message.sysFlag & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6),
     bornTimestamp: message.bornTimestamp,
-    reconsumeTimes: message.reconsumeTimes + 1,
+    reconsumeTimes: message.reconsumeTimes + (isSuspended === true ? 0 : 1),
     body: message.body,
     properties: encodeProperties(properties),
   };

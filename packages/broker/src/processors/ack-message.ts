@@ -14,7 +14,7 @@ import type { BrokerContext } from '../context.ts';
 import type { Delivered, DeliveredBatch } from '../pop/ack-service.ts';
 import { MESSAGES_MAX } from '../pop/check-point.ts';
 import { parseHandle, topicOfMark } from '../pop/handle.ts';
-import { RequestFault, refused, requiredNumber, requiredText, success } from './requests.ts';
+import { optionalFlag, RequestFault, refused, requiredNumber, requiredText, success } from './requests.ts';
 
 /** ACK_MESSAGE (E.10); with liteTopic, of a message of a lite topic. */
 export async function ackMessage({ pop, lite }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
@@ -32,9 +32,10 @@ export async function changeInvisibleTime(
   const delivered = deliveredOf(request);
   const invisibleMs = requiredNumber(request.extFields, 'invisibleTime');
   const liteTopic = request.extFields?.liteTopic ?? '';
+  const isSuspended = optionalFlag(request.extFields, 'suspend');
   const changed = await (liteTopic === ''
-    ? pop.changes.change(delivered, invisibleMs)
-    : lite.acks.change({ ...delivered, liteTopic }, invisibleMs));
+    ? pop.changes.change(delivered, invisibleMs, isSuspended)
+    : lite.acks.change({ ...delivered, liteTopic }, invisibleMs, isSuspended));
   if (changed instanceof Refusal) return refused(request, changed);
   return success(request, {
     popTime: String(changed.popTime),

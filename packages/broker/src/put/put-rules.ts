@@ -42,12 +42,14 @@ export interface PutRules {
   readonly isAwaited: boolean;
   /** It counts in the statistics of its topic and of the broker. */
   readonly isCounted: boolean;
+  /** It counts among the messages that came in, for who exports metrics: there RocketMQ counts fewer. */
+  readonly isMetered: boolean;
 }
 
 const rules = (
-  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted]: boolean[]
+  ...[isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted, isMetered]: boolean[]
 ): PutRules =>
-  ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted }) as PutRules;
+  ({ isChecked, isStamped, hasRetryLimit, mayBeHalf, isPlaced, isHooked, isAwaited, isCounted, isMetered }) as PutRules;
 
 const yes = true;
 const no = false;
@@ -65,15 +67,15 @@ const no = false;
  */
 // biome-ignore format: a table, to be read by its columns
 export const putRules: Readonly<Record<Origin, PutRules>> = {
-  //                   checked  stamped  retry limit  halves  placed  hooks  awaited  counted
-  'client':      rules(yes,     yes,     yes,         yes,    yes,    yes,   yes,     yes),
-  'send-back':   rules(no,      no,      no,          no,     no,     yes,   yes,     yes),
-  'delay':       rules(no,      no,      no,          no,     no,     no,    no,      yes),
-  'timer':       rules(no,      no,      no,          no,     no,     no,    no,      yes),
-  'recall':      rules(no,      no,      no,          no,     no,     yes,   yes,     no),
-  'transaction': rules(no,      no,      no,          no,     no,     yes,   yes,     yes),
-  'half':        rules(no,      no,      no,          no,     no,     no,    yes,     no),
-  'pop':         rules(no,      no,      no,          no,     no,     yes,   yes,     no),
-  'revive':      rules(no,      no,      no,          no,     no,     no,    yes,     yes),
-  'reply':       rules(yes,     yes,     no,          no,     no,     yes,   yes,     yes),
+  //                   checked  stamped  retry limit  halves  placed  hooks  awaited  counted  metered
+  'client':      rules(yes,     yes,     yes,         yes,    yes,    yes,   yes,     yes,     yes),
+  'send-back':   rules(no,      no,      no,          no,     no,     yes,   yes,     yes,     no),
+  'delay':       rules(no,      no,      no,          no,     no,     no,    no,      yes,     yes),
+  'timer':       rules(no,      no,      no,          no,     no,     no,    no,      yes,     no),
+  'recall':      rules(no,      no,      no,          no,     no,     yes,   yes,     no,      no),
+  'transaction': rules(no,      no,      no,          no,     no,     yes,   yes,     yes,     no),
+  'half':        rules(no,      no,      no,          no,     no,     no,    yes,     no,      no),
+  'pop':         rules(no,      no,      no,          no,     no,     yes,   yes,     no,      no),
+  'revive':      rules(no,      no,      no,          no,     no,     no,    yes,     yes,     no),
+  'reply':       rules(yes,     yes,     no,          no,     no,     yes,   yes,     yes,     yes),
 };

@@ -16,10 +16,11 @@ import type {
 } from '@vernier/store';
 import { PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit, PropertyScan, propertyOf } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
-import { isRetryTopic, TIMER_TOPIC } from '../base/names.ts';
+import { groupOfRetryTopic, isRetryOrDlqTopic, isRetryTopic, TIMER_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { BrokerStats } from '../stats/broker-stats.ts';
+import { MessageTypeIndex } from '../stats/message-meters.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
@@ -157,6 +158,9 @@ export class PutService {
     if (rules.hasRetryLimit && isRetryTopic(message.topic)) {
       const refusal = retryLimit.apply(inner, message.maxReconsumeTimes ?? Number.NaN);
       if (refusal !== undefined) return answer(refusal);
+      if (inner.topic !== message.topic) {
+        this.#parts.stats.meters?.countEvent('deadLetters', message.topic, groupOfRetryTopic(message.topic));
+      }
     }
     if (rules.isPlaced && hasLmqs && (found & PropertyBit.LITE_TOPIC) !== 0) {
       const refusal = applyLiteTopic(inner);
@@ -187,7 +191,7 @@ export class PutService {
     const outMs = waits ? Number(propertyOf(inner.propertiesString, 'TIMER_OUT_MS')) : undefined;
     return store
       .asyncPutMessage(inner, rules.isAwaited ? undefined : 'async')
-      .then((result) => answer(this.#outcome(result, inner.topic, wantedTopic, queueId, uniqKey, rules, outMs)));
+      .then((result) => answer(this.#outcome(result, inner.topic, wantedTopic, queueId, uniqKey, rules, found, outMs)));
   }
 
   #putHalf<Answer>(
@@ -204,7 +208,7 @@ export class PutService {
     const refusal = this.#parts.halves.prepare(message, found);
     if (refusal !== undefined) return answer(refusal);
     return this.#parts.store.asyncPutMessage(message).then((result) => {
-      const outcome = this.#outcome(result, message.topic, topic, queueId, uniqKey, rules);
+      const outcome = this.#outcome(result, message.topic, topic, queueId, uniqKey, rules, found);
       return answer(outcome instanceof Refusal ? outcome : { ...outcome, isHalf: true });
     });
   }
@@ -246,7 +250,7 @@ export class PutService {
     }
     return store
       .asyncPutMessages(inner)
-      .then((result) => answer(this.#outcome(result, inner.topic, inner.topic, inner.queueId, uniqKey, rules)));
+      .then((result) => answer(this.#outcome(result, inner.topic, inner.topic, inner.queueId, uniqKey, rules, 0)));
   }
 
   /** One record for all messages, where the topic's queues have entries for that. */
@@ -270,7 +274,7 @@ export class PutService {
     };
     const { topic, queueId } = common;
     return store.asyncPutMessage(message).then((result) => {
-      const outcome = this.#outcome(result, topic, topic, queueId, uniqKey, rules);
+      const outcome = this.#outcome(result, topic, topic, queueId, uniqKey, rules, found);
       return answer(outcome instanceof Refusal ? outcome : { ...outcome, isInnerBatch: true });
     });
   }
@@ -335,6 +339,7 @@ export class PutService {
     queueId: number,
     uniqKey: string | undefined,
     rules: PutRules,
+    found: number,
     timerOutMs?: number,
   ): PutOutcome {
     const { stats, clock } = this.#parts;
@@ -346,6 +351,11 @@ export class PutService {
     if (rules.isCounted) {
       const now = clock.now();
       stats.countPut(now, storedTopic, result.messageCount, result.wroteBytes);
+      if (rules.isMetered && stats.meters !== undefined && !isRetryOrDlqTopic(storedTopic)) {
+        // What was delivered after its delay says so no more, and RocketMQ goes on counting it as delayed.
+        const type = rules === putRules.delay ? MessageTypeIndex.DELAY : messageTypeOf(found);
+        stats.meters.countIn(storedTopic, type, result.messageCount, result.wroteBytes);
+      }
       // A clock that was set back since stands before the message's time.
       stats.putTimes.add(Math.max(0, now - result.storeTimestamp));
     }
@@ -364,6 +374,13 @@ export class PutService {
 }
 
 const illegal = (why: string): Refusal => new Refusal(ResponseCode.MESSAGE_ILLEGAL, `the message is illegal: ${why}`);
+
+/** What RocketMQ calls the message in its metrics, by its properties (BrokerMetricsManager.getMessageType). */
+function messageTypeOf(found: number): number {
+  if ((found & PropertyBit.TRAN_MSG) !== 0) return MessageTypeIndex.TRANSACTION;
+  if ((found & PropertyBit.SHARDING_KEY) !== 0) return MessageTypeIndex.FIFO;
+  return (found & (PropertyBit.DELAY | PropertyBit.TIMER)) !== 0 ? MessageTypeIndex.DELAY : MessageTypeIndex.NORMAL;
+}
 
 const stampedSysFlag = (sysFlag: number, topic: TopicConfig): number =>
   (sysFlag & ~BROKER_BITS) | (topic.topicFilterType === 'MULTI_TAG' ? MessageSysFlag.MULTI_TAGS : 0);

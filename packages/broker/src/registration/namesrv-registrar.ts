@@ -6,6 +6,7 @@ import {
   RemotingClient,
   RequestCode,
   ResponseCode,
+  type TlsClientOptions,
   type TopicConfig,
   type TopicConfigTable,
   type TopicRouteData,
@@ -65,6 +66,7 @@ export class NamesrvRegistrar {
     mappings?: () => Map<string, object>;
     clock: Clock;
     logger: StoreLogger;
+    tls?: TlsClientOptions | undefined;
     registered: (count: number) => void;
   }) {
     this.#namesrv = options.namesrv;
@@ -76,8 +78,9 @@ export class NamesrvRegistrar {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#registered = options.registered;
-    const credentials = innerCredentials(options.config.innerClientAuthenticationCredentials);
-    this.#client = new RemotingClient({ logger: options.logger, credentials });
+    const { logger, tls, config } = options;
+    const credentials = innerCredentials(config.innerClientAuthenticationCredentials);
+    this.#client = new RemotingClient({ logger, tls, credentials });
   }
 
   /** Resolves when a registration that began after the call has been tried everywhere. Failures are logged. */

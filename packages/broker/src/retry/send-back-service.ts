@@ -117,7 +117,9 @@ export class SendBackService {
       return new Refusal(ResponseCode.SYSTEM_ERROR, `${responseCodeName(outcome.code)}: ${outcome.remark ?? ''}`);
     }
     const { stats, clock } = this.#parts;
-    stats.countSendBack(clock.now(), group, message.properties.get('RETRY_TOPIC') ?? message.topic);
+    const origin = message.properties.get('RETRY_TOPIC') ?? message.topic;
+    stats.countSendBack(clock.now(), group, origin);
+    if (isDead) stats.meters?.countEvent('deadLetters', origin, group);
     return undefined;
   }
 }

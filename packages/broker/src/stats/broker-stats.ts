@@ -1,5 +1,7 @@
 import { isLmq, LMQ_PREFIX } from '@vernier/store/internal';
 import { type BudgetState, textBytes } from '../base/budget.ts';
+import { isRetryOrDlqTopic } from '../base/names.ts';
+import type { MessageMeters } from './message-meters.ts';
 
 /**
  * Counters with rates over the last minute, hour and day (RocketMQ StatsItem, StatsItemSet). RocketMQ samples each
@@ -145,13 +147,20 @@ const PUT_TIME_BOUNDS = [0, 10, 50, 100, 200, 500, 1_000, 2_000, 3_000, 4_000, 5
 /** How long puts took, in classes. */
 export class PutTimes {
   max = 0;
+  #sum = 0;
   readonly #counts = new Array<number>(PUT_TIME_BOUNDS.length + 1).fill(0);
 
   add(ms: number): void {
     if (ms > this.max) this.max = ms;
+    this.#sum += ms;
     let index = 0;
     while (index < PUT_TIME_BOUNDS.length && ms > (PUT_TIME_BOUNDS[index] as number)) index++;
     this.#counts[index] = (this.#counts[index] as number) + 1;
+  }
+
+  /** For metrics: `counts` has one more than `bounds`, for what is above the last. */
+  get histogram(): { bounds: readonly number[]; counts: readonly number[]; sum: number } {
+    return { bounds: PUT_TIME_BOUNDS, counts: [...this.#counts], sum: this.#sum };
   }
 
   /** `[<=0ms]:5 [0~10ms]:3 … [10000ms~]:0` */
@@ -199,6 +208,8 @@ export class BrokerStats {
   putFailed = 0;
   /** From the append to the answer. */
   readonly putTimes = new PutTimes();
+  /** Told of every message that passes; undefined when nobody exports metrics. */
+  meters: MessageMeters | undefined;
   /** Longest look at a queue, milliseconds. */
   getTimeMax = 0;
   readonly #cluster: string;
@@ -226,7 +237,8 @@ export class BrokerStats {
 
   /** Of the counters; `refusedCount`: those that went. */
   get budget(): BudgetState {
-    return { name: 'statsBytesMax', usedBytes: this.#usedBytes, refusedCount: this.#forgottenCount };
+    const bytesMax = this.#bytesMax();
+    return { name: 'statsBytesMax', usedBytes: this.#usedBytes, bytesMax, refusedCount: this.#forgottenCount };
   }
 
   countPut(now: number, topic: string, messages: number, bytes: number): void {
@@ -241,6 +253,7 @@ export class BrokerStats {
     this.#passMidnight(now);
     this.getTransferred.add(now, messages);
     this.getFound.add(now, 1);
+    if (this.meters !== undefined && !isRetryOrDlqTopic(topic)) this.meters.countOut(topic, group, messages, bytes);
     // Clients invent light queues; one counter stands for all of them.
     const key = `${withoutLmq(topic)}@${withoutLmq(group)}`;
     this.#counter('GROUP_GET_NUMS', key, now).add(now, messages);
@@ -266,10 +279,12 @@ export class BrokerStats {
   }
 
   forgetTopic(topic: string): void {
+    this.meters?.forgetTopic(topic);
     this.#forget((name, key) => !isOfBroker(name) && (key === topic || key.startsWith(`${topic}@`)));
   }
 
   forgetGroup(group: string): void {
+    this.meters?.forgetGroup(group);
     this.#forget((name, key) => !isOfBroker(name) && key.endsWith(`@${group}`));
   }
 

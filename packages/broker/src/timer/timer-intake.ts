@@ -123,7 +123,10 @@ export class TimerIntake {
     if (added === 'early') this.#parts.isInTheWay(nowSlot + window.slots);
     if (added !== 'added') return false;
     this.#addedTotal++;
-    if (!isRecall) metrics.add(topic, 1);
+    if (!isRecall) {
+      metrics.add(topic, 1);
+      metrics.onDelay(topic, outMs - message.bornTimestamp);
+    }
     this.#parts.added(number);
     return true;
   }

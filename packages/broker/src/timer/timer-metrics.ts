@@ -19,6 +19,10 @@ export class TimerMetrics {
   readonly #changed: () => void;
   readonly #version: TableVersion;
   readonly #topics = new Map<string, Metric>();
+  /** Told of each change: so many more messages wait, or fewer. */
+  onChange: (topic: string, value: number) => void = () => {};
+  /** Told of each message that begins to wait: milliseconds from its birth to its time. */
+  onDelay: (topic: string, ms: number) => void = () => {};
 
   /** `changed` is called after each change: the table has to be saved. */
   constructor(now: () => number, changed: () => void) {
@@ -36,11 +40,17 @@ export class TimerMetrics {
   }
 
   add(topic: string, value: number): void {
+    this.onChange(topic, value);
     const count = Math.max(0, this.count(topic) + value);
     if (count === 0) this.#topics.delete(topic);
     else this.#topics.set(topic, { count, timeStamp: this.#now() });
     this.#version.changed();
     this.#changed();
+  }
+
+  /** Topics that messages wait for, and how many do. */
+  *counts(): Iterable<[topic: string, count: number]> {
+    for (const [topic, { count }] of this.#topics) yield [topic, count];
   }
 
   /** Nothing waits. */

@@ -25,6 +25,15 @@ export interface TimerServiceParts {
   readonly slots?: number | undefined;
 }
 
+export interface TimerProgress {
+  /** Messages of the topic that are not in the files yet. */
+  readonly notTakenUp: number;
+  /** Messages in the files. */
+  readonly waiting: number;
+  /** How long ago the next of these was due, in milliseconds; 0 when it is still to come. */
+  readonly overdueMs: number;
+}
+
 const RATE_MS = 10_000;
 
 /**
@@ -181,16 +190,29 @@ export class TimerService {
     return this.#parts.metrics.text();
   }
 
-  /** By RocketMQ's keys: seconds behind, messages that are not taken up, messages that wait, and rates. */
-  runtimeInfo(): Record<string, string> {
+  /** How far it is; undefined without timerWheelEnable. */
+  get progress(): TimerProgress | undefined {
     const files = this.#files;
-    if (files === undefined) return {};
+    if (files === undefined) return undefined;
     const now = this.#parts.clock.now();
     const dueAt = files.lowest === undefined ? now : (files.lowest + 1) * files.precisionMs;
+    return { notTakenUp: this.#behind, waiting: files.waitingCount, overdueMs: Math.max(0, now - dueAt) };
+  }
+
+  /** Topics that messages wait for, and how many do. */
+  waitingByTopic(): Iterable<[topic: string, count: number]> {
+    return this.#parts.metrics.counts();
+  }
+
+  /** By RocketMQ's keys: seconds behind, messages that are not taken up, messages that wait, and rates. */
+  runtimeInfo(): Record<string, string> {
+    const { progress } = this;
+    if (progress === undefined) return {};
+    const now = this.#parts.clock.now();
     return {
-      timerReadBehind: String(Math.max(0, Math.floor((now - dueAt) / 1_000))),
-      timerOffsetBehind: String(this.#behind),
-      timerCongestNum: String(files.waitingCount),
+      timerReadBehind: String(Math.floor(progress.overdueMs / 1_000)),
+      timerOffsetBehind: String(progress.notTakenUp),
+      timerCongestNum: String(progress.waiting),
       timerEnqueueTps: this.#enqueued.tps(now, RATE_MS).toFixed(1),
       timerDequeueTps: this.#dequeued.tps(now, RATE_MS).toFixed(1),
     };

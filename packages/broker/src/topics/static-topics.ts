@@ -95,6 +95,27 @@ export class StaticTopics {
     return { globalId, queueId: leader.queueId, delta: leader.logicOffset - leader.startOffset };
   }
 
+  /** Which logical queue lies in a queue of the broker; undefined for none, and for a topic that is not static. */
+  logical(topic: string, queueId: number): StaticQueue | undefined {
+    if (this.#topics.size === 0) return undefined;
+    const mapping = this.#topics.get(topic);
+    for (const globalId of mapping?.hostedQueues.keys() ?? []) {
+      const queue = this.#queueOf(mapping as QueueMapping, globalId);
+      if (!(queue instanceof Refusal) && queue.queueId === queueId) return queue;
+    }
+    return undefined;
+  }
+
+  /** The logical queues of a topic that are here, by number; undefined for a topic that is not static. */
+  hosted(topic: string): readonly StaticQueue[] | undefined {
+    const mapping = this.#topics.get(topic);
+    if (mapping === undefined) return undefined;
+    const queues = [...mapping.hostedQueues.keys()].map((globalId) => this.#queueOf(mapping, globalId));
+    return queues
+      .filter((queue): queue is StaticQueue => !(queue instanceof Refusal))
+      .sort((a, b) => a.globalId - b.globalId);
+  }
+
   /** What nameservers are told, by topic. */
   infos(): Map<string, object> {
     return new Map([...this.#topics].map(([topic, mapping]) => [topic, queueMappingInfoJson(mapping)]));

@@ -1,11 +1,12 @@
 import type { MessageExt } from '@vernier/store';
-import type { Budget } from '../base/budget.ts';
+import { type Budget, textBytes } from '../base/budget.ts';
 import type { Refusal } from '../base/refusal.ts';
 import type { HalfGate } from '../put/half-message.ts';
 import { checkTimesOf, immunityMsOf, isForeignCopy } from './half.ts';
 
-/** An entry with what keeps it. */
+/** An entry with what keeps it, without the name of its topic. */
 const HALF_BYTES = 320;
+const halfBytes = ({ topic }: OpenHalf): number => HALF_BYTES + textBytes(topic);
 /** The number of a half that ended before it was seen. */
 const NUMBER_BYTES = 48;
 
@@ -15,6 +16,8 @@ export type Decision = 'committed' | 'rolled back' | 'given up';
 export interface OpenHalf {
   /** Entry number of its first half: what all copies have in common. */
   readonly first: number;
+  /** Where its message goes when it is committed. */
+  readonly topic: string;
   /** When the first half was stored, Unix milliseconds, by our clock: the producer's may be wrong. */
   readonly firstStoredAt: number;
   /** How long its producer is not to be asked, as the message says. */
@@ -43,6 +46,8 @@ export interface OpenHalf {
  */
 export class OpenHalves implements HalfGate {
   readonly #halves = new Map<number, OpenHalf>();
+  /** How many there are for a topic. */
+  readonly #byTopic = new Map<string, number>();
   /** Copies that RocketMQ made and that do not name their first half, to that. */
   readonly #foreignCopies = new Map<number, number>();
   /** Halves that had ended before they were seen in their queue. */
@@ -63,6 +68,10 @@ export class OpenHalves implements HalfGate {
     return this.#halves.size;
   }
 
+  get byTopic(): ReadonlyMap<string, number> {
+    return this.#byTopic;
+  }
+
   get(first: number): OpenHalf | undefined {
     return this.#halves.get(this.#foreignCopies.get(first) ?? first);
   }
@@ -72,8 +81,10 @@ export class OpenHalves implements HalfGate {
   }
 
   open(half: MessageExt, first: number, firstStoredAt: number, isInherited: boolean): OpenHalf {
+    const topic = half.properties.get('REAL_TOPIC') ?? '';
     const open: OpenHalf = {
       first,
+      topic,
       firstStoredAt,
       immunityMs: immunityMsOf(half),
       queueOffset: half.queueOffset,
@@ -88,8 +99,9 @@ export class OpenHalves implements HalfGate {
       busy: undefined,
     };
     this.#halves.set(open.first, open);
+    this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + 1);
     if (this.#halves.size === 1) this.onFirst();
-    this.#budget.add(HALF_BYTES);
+    this.#budget.add(halfBytes(open));
     return open;
   }
 
@@ -107,7 +119,10 @@ export class OpenHalves implements HalfGate {
   /** Its end is on disk. `seenTo`: halves from there on are still to be seen, and are then no open ones. */
   remove(open: OpenHalf, seenTo: number): void {
     if (!this.#halves.delete(open.first)) return;
-    this.#budget.give(HALF_BYTES);
+    this.#budget.give(halfBytes(open));
+    const others = (this.#byTopic.get(open.topic) ?? 1) - 1;
+    if (others === 0) this.#byTopic.delete(open.topic);
+    else this.#byTopic.set(open.topic, others);
     if (this.#foreignCopies.size > 0) {
       for (const [copy, first] of this.#foreignCopies) if (first === open.first) this.#foreignCopies.delete(copy);
     }

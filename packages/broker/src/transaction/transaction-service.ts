@@ -11,6 +11,7 @@ import type { FollowService } from '../follow/follow-service.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
 import type { MessageToPut } from '../put/message-to-put.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { Destinations } from '../topics/destinations.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import { CommitSearch } from './commit-search.ts';
@@ -47,6 +48,7 @@ export interface TransactionServiceParts {
   readonly destinations: Destinations;
   readonly put: PutService;
   readonly halves: OpenHalves;
+  readonly stats: Pick<BrokerStats, 'meters'>;
   readonly clock: Clock;
   readonly logger: StoreLogger;
   /** The broker's address: as records store it, as refusals name it, and the first part of message ids. */
@@ -99,6 +101,11 @@ export class TransactionService {
   /** Transactions that are open, or whose end is not on disk yet. */
   get openCount(): number {
     return this.#parts.halves.count;
+  }
+
+  /** Open ones by the topic that they are for. */
+  openByTopic(): ReadonlyMap<string, number> {
+    return this.#parts.halves.byTopic;
   }
 
   /** Some half may be open. */
@@ -227,13 +234,18 @@ export class TransactionService {
       return isSame ? open.outcome : this.#answerAgain(isCommit, open.decision === 'committed');
     }
     if (await this.#wasCommitted(open, half)) return this.#answerAgain(isCommit, true);
-    if (!isCommit) return this.#ended(open, 'rolled back');
+    const { meters } = this.#parts.stats;
+    if (!isCommit) {
+      meters?.countEvent('rollbacks', open.topic);
+      return this.#ended(open, 'rolled back');
+    }
     const message = committedMessage(half);
     if (message === undefined) return wrong('the half does not say where it is to go');
     const fault = this.#destinationFault(open, half, message);
     if (fault !== undefined) return fault;
     const outcome = await this.#parts.put.put<PutOutcome>(message, caller, 'transaction', (value) => value);
     if (outcome instanceof Refusal) return outcome;
+    meters?.countCommit(message.topic, (this.#parts.clock.now() - half.bornTimestamp) / 1_000);
     return this.#ended(open, 'committed');
   }
 

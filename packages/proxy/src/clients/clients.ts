@@ -1,4 +1,10 @@
-import { type BrokerContext, Budget, type SubscriptionGroupConfig, textBytes } from '@vernier/broker/internal';
+import {
+  type BrokerContext,
+  Budget,
+  type SavedTable,
+  type SubscriptionGroupConfig,
+  subscriptionGroup,
+} from '@vernier/broker/internal';
 import { CURRENT_VERSION, type HeartbeatData, LanguageCode, MQVersion } from '@vernier/remoting';
 import type { Call } from '../call.ts';
 import type { ProxyLimits } from '../limits.ts';
@@ -6,6 +12,7 @@ import { refusedAs, StatusError } from '../status.ts';
 import { groupOf, topicOf } from '../validate.ts';
 import { ClientType, Code, codecs, type Settings } from '../wire/messages.ts';
 import { type ClientQuestions, GrpcClient, type TelemetryStream } from './grpc-client.ts';
+import { clientBytes, clientsTable, RememberedClients } from './remembered-clients.ts';
 import { isProducer, mergedSettings } from './settings.ts';
 import { subscriptionsOf } from './subscriptions.ts';
 
@@ -16,9 +23,6 @@ export interface ClientsParts {
 }
 
 const SCAN_MS = 10_000;
-const CLIENT_BYTES = 2_000;
-/** A settings message in memory is that many times its bytes on the wire. */
-const BYTES_FACTOR = 8;
 
 /** The names of languages that differ between the two protocols. */
 const languages: Readonly<Record<string, number>> = {
@@ -36,14 +40,19 @@ export class Clients {
   readonly #parts: ClientsParts;
   readonly #budget: Budget;
   readonly #clients = new Map<string, GrpcClient>();
+  readonly #remembered: RememberedClients;
   readonly #questions: ClientQuestions;
+  /** Called when `table` has something else to save. */
+  changed: () => void = () => {};
   #timer: unknown;
+  #rememberedTimer: unknown;
   #isStopped = false;
 
   constructor(parts: ClientsParts) {
     this.#parts = parts;
     const { broker, limits } = parts;
     this.#budget = new Budget('clientBytesMax', () => limits.clientBytesMax, broker.logger);
+    this.#remembered = new RememberedClients(this.#budget);
     const { questions } = parts;
     this.#questions = {
       check: (client, check) => questions.check(client, check),
@@ -65,31 +74,70 @@ export class Clients {
     return this.#clients.get(clientId);
   }
 
+  /** What is kept over a restart: the settings of each client. */
+  get table(): SavedTable {
+    const rows = (): Iterable<{ clientId: string; encoded: Buffer }> => [
+      ...this.#clients.values(),
+      ...this.#remembered.values(),
+    ];
+    return clientsTable(
+      rows,
+      (file) => this.#load(file),
+      () => this.#parts.limits.stateBytesMax,
+    );
+  }
+
   /** The client with its settings; throws UNRECOGNIZED_CLIENT_TYPE when it has not sent any. */
-  known({ clientId }: Call): GrpcClient & { readonly settings: Settings } {
-    const client = this.#clients.get(clientId);
+  known(call: Call): GrpcClient & { readonly settings: Settings } {
+    const client = this.#clients.get(call.clientId) ?? this.#comesBack(call);
     if (client?.settings === undefined) {
       throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, 'cannot find client settings for this client');
     }
     return client as GrpcClient & { readonly settings: Settings };
   }
 
-  /** The client is a consumer of the group, and is there. */
+  /** The client is a consumer of the group, and is there; one of before a restart, as long as it may come back. */
   isMember(clientId: string, group: string): boolean {
-    const client = this.#clients.get(clientId);
+    const client = this.#clients.get(clientId) ?? this.#remembered.get(clientId);
     return client !== undefined && groupNameOf(client.settings) === group;
   }
 
   /** What a client says of itself; gives what it is to do. Throws StatusError, and nothing is changed then. */
   settings(call: Call, settings: Settings, stream: TelemetryStream): Settings {
-    const { broker } = this.#parts;
-    const heartbeat = this.#heartbeatOf(call, settings, true);
-    const client = this.#clientOf(call, settings);
-    const refusal = broker.heartbeats.beat(heartbeat, client);
-    if (refusal !== undefined) throw refusedAs(refusal);
+    const client = this.#join(call, settings);
     // The one before stays open: Java's client takes the end of an old stream for that of its new one.
     client.telemetry = stream;
     return this.merged(settings);
+  }
+
+  #join(call: Call, settings: Settings): GrpcClient {
+    const heartbeat = this.#heartbeatOf(call, settings, true);
+    const client = this.#clientOf(call, settings);
+    const refusal = this.#parts.broker.heartbeats.beat(heartbeat, client);
+    if (refusal !== undefined) throw refusedAs(refusal);
+    return client;
+  }
+
+  /** A client of before a restart is what it was. One whose settings cannot be any more sends others. */
+  #comesBack(call: Call): GrpcClient | undefined {
+    const remembered = this.#remembered.get(call.clientId);
+    if (remembered === undefined) return undefined;
+    this.#remembered.forget(call.clientId);
+    try {
+      return this.#join(call, remembered.settings);
+    } catch (error) {
+      if (error instanceof StatusError) return undefined;
+      throw error;
+    }
+  }
+
+  /** They have as long to come back as a client may be silent. */
+  #load(file: unknown): void {
+    const { clock, config } = this.#parts.broker;
+    this.#remembered.load(file);
+    this.#rememberedTimer = clock.setTimer(() => {
+      if (this.#remembered.forgetAll()) this.changed();
+    }, config.channelExpiredTimeout);
   }
 
   /** With what the proxy decides. */
@@ -122,13 +170,15 @@ export class Clients {
   stop(): void {
     this.#isStopped = true;
     if (this.#timer !== undefined) this.#parts.broker.clock.clearTimer(this.#timer);
+    if (this.#rememberedTimer !== undefined) this.#parts.broker.clock.clearTimer(this.#rememberedTimer);
     this.#timer = undefined;
     for (const client of [...this.#clients.values()]) this.#remove(client);
   }
 
+  /** A group that there is not, and that clients may not make, has defaults: its consumers are refused when they call. */
   #groupOf(settings: Settings): SubscriptionGroupConfig | undefined {
     const group = groupNameOf(settings);
-    return group === undefined ? undefined : this.#parts.broker.groups.find(group);
+    return group === undefined ? undefined : (this.#parts.broker.groups.find(group) ?? subscriptionGroup(group));
   }
 
   #heartbeatOf(call: Call, settings: Settings, withSubscriptions: boolean): HeartbeatData {
@@ -157,23 +207,28 @@ export class Clients {
 
   #clientOf(call: Call, settings: Settings): GrpcClient {
     const { clientId } = call;
-    const bytes = CLIENT_BYTES + textBytes(clientId) + BYTES_FACTOR * codecs.Settings.encode(settings).length;
+    const encoded = codecs.Settings.encode(settings);
     const known = this.#clients.get(clientId);
-    if (!this.#budget.take(bytes - (known?.settingsBytes ?? 0))) {
+    this.#remembered.forget(clientId);
+    const bytes = clientBytes({ clientId, encoded });
+    if (!this.#budget.take(bytes - (known === undefined ? 0 : clientBytes(known)))) {
       throw new StatusError(Code.TOO_MANY_REQUESTS, `settings: ${this.#budget.reason}`);
     }
     // What it was in before stays behind when it is something else now.
     if (known !== undefined && groupNameOf(known.settings) !== groupNameOf(settings)) this.#leave(known);
     const client = known ?? new GrpcClient(clientId, languageOf(call), versionOf(call), this.#questions);
+    // Clients repeat them every few minutes.
+    const isSame = known?.encoded.equals(encoded) === true;
     client.settings = settings;
-    client.settingsBytes = bytes;
+    client.encoded = encoded;
     this.#clients.set(clientId, client);
+    if (!isSame) this.changed();
     this.#seen(client, call);
     this.#watch();
     return client;
   }
 
-  #seen(client: GrpcClient, { host, port }: Call): void {
+  #seen(client: GrpcClient, { peer: { host, port } }: Call): void {
     client.seenAt(host, port, this.#parts.broker.clock.monotonic());
   }
 
@@ -204,7 +259,8 @@ export class Clients {
   #remove(client: GrpcClient): void {
     this.#leave(client);
     this.#clients.delete(client.clientId);
-    this.#budget.give(client.settingsBytes);
+    this.#budget.give(clientBytes(client));
+    this.changed();
     client.end();
   }
 
@@ -222,13 +278,14 @@ function consumeTypeOf(type: ClientType | null | undefined): 'CONSUME_ACTIVELY' 
   switch (type) {
     case ClientType.SIMPLE_CONSUMER:
     case ClientType.LITE_SIMPLE_CONSUMER:
+    case ClientType.PULL_CONSUMER:
       return 'CONSUME_ACTIVELY';
     case ClientType.PUSH_CONSUMER:
     case ClientType.LITE_PUSH_CONSUMER:
       return 'CONSUME_PASSIVELY';
     default: {
       const name = isProducer(type) ? 'PRODUCER' : ((type && ClientType[type]) ?? 'none');
-      const text = `client type ${name} with a subscription is not supported; push and simple consumers are`;
+      const text = `client type ${name} with a subscription is not supported; push, simple and pull consumers are`;
       throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, text);
     }
   }

@@ -35,7 +35,7 @@ export class GrpcClient implements Client {
   #host = storeHostOf('127.0.0.1', 0);
   /** As the client gave them. */
   settings: Settings | undefined;
-  settingsBytes = 0;
+  encoded: Buffer = Buffer.alloc(0);
   telemetry: TelemetryStream | undefined;
   /** Monotonic milliseconds. */
   lastSeen = 0;

@@ -23,3 +23,10 @@ export const subscriptionsOf = (
   now: number,
 ): SubscriptionData[] =>
   entries.map(({ topic, expression }) => subscriptionOf(topicOf(broker, topic), expression, now));
+
+/** The tags that an expression names; undefined when it takes any, or is none of tags. */
+export function tagsOf(type: string | undefined, expression: string | undefined): ReadonlySet<string> | undefined {
+  if (type !== 'TAG' || expression === '*') return undefined;
+  const tags = (expression ?? '').split('||').map((tag) => tag.trim());
+  return new Set(tags.filter((tag) => tag !== ''));
+}

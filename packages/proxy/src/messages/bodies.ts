@@ -21,8 +21,7 @@ const gunzipAsync = promisify<Buffer, object, Buffer>(gunzip);
  * Consumers of the other protocol read zlib, LZ4 and ZSTD; a body in the format of gzip is stored unpacked. Rejects with
  * MESSAGE_CORRUPTED for what is none of them, MESSAGE_BODY_TOO_LARGE for one that becomes too large.
  */
-export async function packedBody(body: Buffer, encoding: number, bytesMax: number): Promise<PackedBody> {
-  if (encoding !== Encoding.GZIP) return { body, sysFlag: 0 };
+export async function packedBody(body: Buffer, bytesMax: number): Promise<PackedBody> {
   const compressed = (type: Exclude<CompressionType, 'none'>): PackedBody => ({ body, sysFlag: compressionBits(type) });
   const magic = body.length >= 4 ? body.readUInt32LE(0) : 0;
   if (magic === LZ4_FRAME) return compressed('lz4');

@@ -3,7 +3,7 @@ import { encodePropertiesString, MessageSysFlag } from '@vernier/remoting';
 import { type ProxyLimits, rules } from '../limits.ts';
 import { StatusError } from '../status.ts';
 import { hasControls, isBlank } from '../validate.ts';
-import { Code, type Message, MessageType, type SystemProperties } from '../wire/messages.ts';
+import { Code, Encoding, type Message, MessageType, type SystemProperties } from '../wire/messages.ts';
 import { isTimestamp, millisecondsOf, numberOf } from '../wire/times.ts';
 import { type PackedBody, packedBody } from './bodies.ts';
 import type { TopicType } from './message-types.ts';
@@ -32,7 +32,7 @@ export interface FromClientOptions {
  */
 export async function fromClient(message: Message, options: FromClientOptions): Promise<FromClient> {
   const { topic, limits, now } = options;
-  const body = Buffer.from(message.body ?? []);
+  const body = bytesOf(message.body);
   checkBodySize(body, limits);
   const system = message.systemProperties ?? {};
   const properties = ownProperties(message, system);
@@ -55,7 +55,9 @@ export async function fromClient(message: Message, options: FromClientOptions): 
     properties.push(['__SHARDINGKEY', messageGroup]);
   }
   properties.push(...placement(system), ...origin(system, options));
-  const packed: PackedBody = await packedBody(body, system.bodyEncoding ?? 0, limits.bodyBytesMax);
+  const encoding = system.bodyEncoding ?? 0;
+  const packed: PackedBody =
+    encoding === Encoding.GZIP ? await packedBody(body, limits.bodyBytesMax) : { body, sysFlag: 0 };
   return {
     message: {
       topic,
@@ -73,6 +75,12 @@ export async function fromClient(message: Message, options: FromClientOptions): 
 }
 
 type Properties = [name: string, value: string][];
+
+/** The bytes themselves: those of the request are nobody else's. */
+function bytesOf(bytes: Uint8Array | null | undefined): Buffer {
+  if (bytes === null || bytes === undefined) return Buffer.alloc(0);
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 function checkBodySize(body: Buffer, { bodyBytesMax }: ProxyLimits): void {
   if (body.length === 0) throw new StatusError(Code.MESSAGE_BODY_EMPTY, 'message body cannot be empty');
@@ -113,25 +121,25 @@ function ownProperties(message: Message, system: SystemProperties): Properties {
 const tooLarge = (why: string): StatusError => new StatusError(Code.MESSAGE_PROPERTIES_TOO_LARGE, why);
 
 function checkProperty(name: string, value: string): void {
-  const illegal = (why: string): StatusError => new StatusError(Code.ILLEGAL_MESSAGE_PROPERTY_KEY, why);
-  if (systemNames.has(name)) throw illegal(`property is used by system: ${name}`);
-  if (hasControls(name)) throw illegal('the key of property cannot contain control character');
-  if (hasControls(value)) throw illegal('the value of property cannot contain control character');
+  const code = Code.ILLEGAL_MESSAGE_PROPERTY_KEY;
+  if (systemNames.has(name)) throw new StatusError(code, `property is used by system: ${name}`);
+  if (hasControls(name)) throw new StatusError(code, 'the key of property cannot contain control character');
+  if (hasControls(value)) throw new StatusError(code, 'the value of property cannot contain control character');
 }
 
 function checkTag(tag: string): void {
-  const illegal = (why: string): StatusError => new StatusError(Code.ILLEGAL_MESSAGE_TAG, why);
+  const code = Code.ILLEGAL_MESSAGE_TAG;
   if (tag === '') return;
-  if (isBlank(tag)) throw illegal('tag cannot be the char sequence of whitespace');
-  if (tag.includes('|')) throw illegal("tag cannot contain '|'");
-  if (hasControls(tag)) throw illegal('tag cannot contain control character');
+  if (isBlank(tag)) throw new StatusError(code, 'tag cannot be the char sequence of whitespace');
+  if (tag.includes('|')) throw new StatusError(code, "tag cannot contain '|'");
+  if (hasControls(tag)) throw new StatusError(code, 'tag cannot contain control character');
 }
 
 function checkKey(key: string): void {
-  const illegal = (why: string): StatusError => new StatusError(Code.ILLEGAL_MESSAGE_KEY, why);
+  const code = Code.ILLEGAL_MESSAGE_KEY;
   if (key === '') return;
-  if (isBlank(key)) throw illegal('key cannot be the char sequence of whitespace');
-  if (hasControls(key)) throw illegal('key cannot contain control character');
+  if (isBlank(key)) throw new StatusError(code, 'key cannot be the char sequence of whitespace');
+  if (hasControls(key)) throw new StatusError(code, 'key cannot contain control character');
 }
 
 function checkMessageGroup(group: string): void {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { createOffsetMessageId, type DecodedMessage, formatAddress, hostBytes } from '@vernier/remoting';
 import { DigestType, type Message, MessageType, type SystemProperties } from '../wire/messages.ts';
 import { timeOf } from '../wire/times.ts';
@@ -11,42 +11,31 @@ export interface Delivery {
   readonly receiptHandle: string;
   /** 1 and more. */
   readonly attempt: number;
-  readonly invisibleMs: number;
 }
 
 /** A stored message as a client gets it (RocketMQ GrpcConverter). Clients look at MD5 alone of the digests. */
 export function toClient(message: DecodedMessage, { body, encoding }: UnpackedBody, delivery?: Delivery): Message {
   const { properties } = message;
-  const userProperties: Record<string, string> = {};
-  for (const [name, value] of properties) if (!systemNames.has(name)) setOwn(userProperties, name, value);
-  return {
-    topic: { resourceNamespace: '', name: message.topic },
-    userProperties,
-    systemProperties: {
-      ...textsOf(properties),
-      keys: properties.get('KEYS')?.split(' ') ?? [],
-      messageId: messageIdOf(message),
-      bodyDigest: { type: DigestType.MD5, checksum: createHash('md5').update(body).digest('hex').toUpperCase() },
-      bodyEncoding: encoding,
-      messageType: typeOf(properties),
-      bornTimestamp: timeOf(message.bornTimestamp),
-      bornHost: properties.get('__BORNHOST') ?? message.bornHost,
-      storeTimestamp: timeOf(message.storeTimestamp),
-      storeHost: formatAddress(message.storeHost, message.storePort),
-      queueId: message.queueId,
-      queueOffset: message.queueOffset,
-      deliveryAttempt: delivery?.attempt ?? message.reconsumeTimes + 1,
-      ...(delivery === undefined
-        ? {}
-        : { receiptHandle: delivery.receiptHandle, invisibleDuration: timeOf(delivery.invisibleMs) }),
-    },
-    body,
+  // Without a prototype `__proto__` is a name like any other.
+  const userProperties: Record<string, string> = Object.create(null);
+  for (const [name, value] of properties) if (!systemNames.has(name)) userProperties[name] = value;
+  const system: SystemProperties = {
+    keys: properties.get('KEYS')?.split(' ') ?? [],
+    messageId: messageIdOf(message),
+    bodyDigest: { type: DigestType.MD5, checksum: hash('md5', body, 'hex').toUpperCase() },
+    bodyEncoding: encoding,
+    messageType: typeOf(properties),
+    bornTimestamp: timeOf(message.bornTimestamp),
+    bornHost: properties.get('__BORNHOST') ?? message.bornHost,
+    storeTimestamp: timeOf(message.storeTimestamp),
+    storeHost: formatAddress(message.storeHost, message.storePort),
+    queueId: message.queueId,
+    queueOffset: message.queueOffset,
+    deliveryAttempt: delivery?.attempt ?? message.reconsumeTimes + 1,
   };
-}
-
-/** `__proto__` is a name like any other. */
-function setOwn(target: Record<string, string>, name: string, value: string): void {
-  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+  if (delivery !== undefined) system.receiptHandle = delivery.receiptHandle;
+  addTexts(system, properties);
+  return { topic: { resourceNamespace: '', name: message.topic }, userProperties, systemProperties: system, body };
 }
 
 /** The key that its producer gave it; else where it is. */
@@ -55,8 +44,7 @@ export function messageIdOf({ properties, storeHost, storePort, commitLogOffset 
 }
 
 /** What is there only when the message says it. */
-function textsOf(properties: ReadonlyMap<string, string>): SystemProperties {
-  const found: SystemProperties = {};
+function addTexts(found: SystemProperties, properties: ReadonlyMap<string, string>): void {
   const tag = properties.get('TAGS');
   if (tag !== undefined) found.tag = tag;
   const messageGroup = properties.get('__SHARDINGKEY');
@@ -71,7 +59,6 @@ function textsOf(properties: ReadonlyMap<string, string>): SystemProperties {
   if (Number.isSafeInteger(deliverMs)) found.deliveryTimestamp = timeOf(deliverMs);
   const [topic, messageId] = [properties.get('DLQ_ORIGIN_TOPIC'), properties.get('DLQ_ORIGIN_MESSAGE_ID')];
   if (topic !== undefined && messageId !== undefined) found.deadLetterQueue = { topic, messageId };
-  return found;
 }
 
 function typeOf(properties: ReadonlyMap<string, string>): MessageType {

@@ -1,7 +1,7 @@
 import { Refusal } from '@vernier/broker/internal';
 import type { ProxyContext } from '../context.ts';
-import { checkLive, parseReceipt, type Receipt } from '../receipts/handle.ts';
-import { acknowledge, changedReceiptText, changeTime } from '../receipts/renewals.ts';
+import { checkLive, parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
+import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { commonStatus, OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import {
@@ -70,7 +70,14 @@ export async function changeInvisibleDuration(
   const given = parseReceipt(request.receiptHandle ?? '', group, topic, brokerName, request.liteTopic);
   const receipt = await renewals.take(given);
   checkLive(receipt, broker.clock.now());
-  const changed = await changeTime(broker, receipt, invisibleMs);
-  if (changed instanceof Refusal) return { status: statusOfRefusal(changed) };
-  return { status: OK, receiptHandle: changedReceiptText(changed) };
+  // To come again then does not count as a try.
+  const isSuspended = request.suspend === true;
+  const changed = await changeTime(broker, receipt, invisibleMs, isSuspended);
+  if (changed instanceof Refusal) {
+    const status = statusOfRefusal(changed);
+    // It may ask again with what it has.
+    const isBusy = status.code === Code.TOO_MANY_REQUESTS;
+    return isBusy ? { status, receiptHandle: receiptText(receipt) } : { status };
+  }
+  return { status: OK, receiptHandle: receiptText(changed) };
 }

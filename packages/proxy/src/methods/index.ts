@@ -1,12 +1,25 @@
 import type { Call } from '../call.ts';
 import type { ProxyContext } from '../context.ts';
-import { type Codec, codecs, type Status } from '../wire/messages.ts';
+import {
+  type Codec,
+  codecs,
+  type PullMessageRequest,
+  type PullMessageResponse,
+  type ReceiveMessageRequest,
+  type ReceiveMessageResponse,
+  type Status,
+} from '../wire/messages.ts';
+import { timeOf } from '../wire/times.ts';
 import { ackMessage, changeInvisibleDuration } from './ack-message.ts';
+import type { AnswerStream } from './answer-stream.ts';
 import { heartbeat, terminate } from './client-life.ts';
 import { forwardMessage } from './dead-letters.ts';
 import { syncLiteSubscription } from './lite-subscription.ts';
+import { pullMessage } from './pull-message.ts';
 import { queryAssignment, queryRoute } from './query-route.ts';
+import { getOffset, queryOffset, updateOffset } from './queue-offsets.ts';
 import { recallMessage } from './recall-message.ts';
+import { receiveMessage } from './receive-message.ts';
 import { sendMessage } from './send-message.ts';
 import { endTransaction } from './transactions.ts';
 
@@ -16,6 +29,16 @@ export interface UnaryMethod<Request = unknown, Response = unknown> {
   readonly request: Codec<Request>;
   readonly response: Codec<Response>;
   readonly call: (proxy: ProxyContext, request: Request, call: Call) => Promise<Response> | Response;
+}
+
+/** A method that answers one message with a stream; the first answer, or the only one, has a status. */
+export interface StreamMethod<Request = unknown, Response = unknown> {
+  readonly name: string;
+  readonly request: Codec<Request>;
+  readonly response: Codec<Response>;
+  readonly call: (proxy: ProxyContext, request: Request, call: Call, stream: AnswerStream<Response>) => Promise<void>;
+  /** What a call that failed is answered: `now` is in Unix milliseconds. */
+  readonly failed: (status: Status, now: number) => readonly Response[];
 }
 
 export const SERVICE = 'apache.rocketmq.v2.MessagingService';
@@ -29,7 +52,7 @@ function on<Request, Response extends { status?: Status | null }>(
   return { name, request, response, call } as unknown as UnaryMethod;
 }
 
-/** ReceiveMessage and Telemetry are streams, see server.ts. What is in neither is answered UNIMPLEMENTED. */
+/** Telemetry, a stream both ways, is in server.ts. */
 export const unaryMethods: readonly UnaryMethod[] = [
   on('QueryRoute', codecs.QueryRouteRequest, codecs.QueryRouteResponse, queryRoute),
   on('QueryAssignment', codecs.QueryAssignmentRequest, codecs.QueryAssignmentResponse, queryAssignment),
@@ -52,4 +75,21 @@ export const unaryMethods: readonly UnaryMethod[] = [
     syncLiteSubscription,
   ),
   on('ForwardMessageToDeadLetterQueue', codecs.ForwardRequest, codecs.ForwardResponse, forwardMessage),
+  on('UpdateOffset', codecs.UpdateOffsetRequest, codecs.UpdateOffsetResponse, updateOffset),
+  on('GetOffset', codecs.GetOffsetRequest, codecs.GetOffsetResponse, getOffset),
+  on('QueryOffset', codecs.QueryOffsetRequest, codecs.QueryOffsetResponse, queryOffset),
 ];
+
+const receive: StreamMethod<ReceiveMessageRequest, ReceiveMessageResponse> = {
+  ...{ name: 'ReceiveMessage', request: codecs.ReceiveMessageRequest, response: codecs.ReceiveMessageResponse },
+  call: receiveMessage,
+  failed: (status, now) => [{ status }, { deliveryTimestamp: timeOf(now) }],
+};
+
+const pull: StreamMethod<PullMessageRequest, PullMessageResponse> = {
+  ...{ name: 'PullMessage', request: codecs.PullMessageRequest, response: codecs.PullMessageResponse },
+  call: pullMessage,
+  failed: (status) => [{ status }],
+};
+
+export const streamMethods = [receive, pull] as unknown as readonly StreamMethod[];

@@ -27,7 +27,11 @@ export function queryRoute(proxy: ProxyContext, request: QueryRouteRequest, call
     broker: brokerAt(proxy, endpointsOf(proxy, request.endpoints, call)),
     acceptMessageTypes: acceptedTypes(topicTypeOf(topic)),
   };
-  const messageQueues = permissionsOf(topic).map((permission, id): MessageQueue => ({ ...common, id, permission }));
+  const hosted = proxy.broker.staticTopics.hosted(name);
+  const messageQueues =
+    hosted === undefined
+      ? permissionsOf(topic).map((permission, id): MessageQueue => ({ ...common, id, permission }))
+      : hosted.map(({ globalId }) => ({ ...common, id: globalId, permission: permissionOf(topic.perm) }));
   return { status: OK, messageQueues };
 }
 
@@ -50,7 +54,8 @@ export function queryAssignment(
     broker: brokerAt(proxy, endpointsOf(proxy, request.endpoints, call)),
     permission: permissionOf(topic.perm),
   };
-  const ids = isOrdered ? Array.from({ length: topic.readQueueNums }, (_, id) => id) : [-1];
+  const hosted = broker.staticTopics.hosted(name)?.map(({ globalId }) => globalId);
+  const ids = isOrdered ? (hosted ?? Array.from({ length: topic.readQueueNums }, (_, id) => id)) : [-1];
   return { status: OK, assignments: ids.map((id) => ({ messageQueue: { ...common, id } })) };
 }
 

@@ -1,4 +1,6 @@
 import {
+  type BrokerContext,
+  isReadable,
   lmqOf,
   ORDER_REVIVE_QUEUE,
   type PopAsker,
@@ -10,23 +12,19 @@ import {
 import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
 import type { Call } from '../call.ts';
 import { attemptsOf, isLiteConsumer } from '../clients/settings.ts';
-import { subscriptionOf } from '../clients/subscriptions.ts';
+import { subscriptionOf, tagsOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
 import { rules } from '../limits.ts';
 import { messageIdOf, toClient } from '../messages/to-client.ts';
-import { parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
+import { type Receipt, receiptText } from '../receipts/handle.ts';
 import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import { Code, type Message, type ReceiveMessageRequest, type ReceiveMessageResponse } from '../wire/messages.ts';
 import { millisecondsOf, timeOf } from '../wire/times.ts';
+import type { AnswerStream } from './answer-stream.ts';
 import { forwardToDeadLetters } from './dead-letters.ts';
-
-/** The client's side of a call that is answered with a stream. */
-export interface AnswerStream<Answer> {
-  /** Resolves when the client has room for more; rejects when it takes nothing any more. */
-  write(answer: Answer): Promise<void>;
-}
+import { RoomClaim } from './room-claim.ts';
 
 /** One message on its way to a consumer. */
 interface Outgoing {
@@ -81,7 +79,7 @@ async function take(proxy: ProxyContext, pop: PopRequest, { caller }: Call, aske
   const { code, records, deliveries } = result;
   return {
     code,
-    found: records.map((record, index) => outgoing(proxy, pop, record, deliveries[index] as PopDelivery)),
+    found: records.map((record, index) => outgoing(pop, record, deliveries[index] as PopDelivery)),
   };
 }
 
@@ -154,6 +152,10 @@ function popOf(proxy: ProxyContext, request: ReceiveMessageRequest, call: Call):
   if (request.autoRenew === true) invisibleMs = rules.renewedInvisibleMs;
   else checkInvisibleTime(invisibleMs, rules.invisibleMsMin);
   const { subString, expressionType } = subscriptionOf(topic, request.filterExpression, 0);
+  const config = broker.topics.select(topic);
+  if (config !== undefined && (!isReadable(config.perm) || config.readQueueNums === 0)) {
+    throw new StatusError(Code.FORBIDDEN, 'no readable queue');
+  }
   const batchSize = request.batchSize ?? 0;
   if (batchSize < 1) throw new StatusError(Code.BAD_REQUEST, `batch size ${batchSize}: allowed are 1 and more`);
   return {
@@ -199,7 +201,7 @@ async function answer(
   try {
     await stream.write({ status: OK });
     for (const one of wanted) {
-      const message = await messageOf(proxy, one, pop.invisibleMs);
+      const message = await messageOf(proxy, one);
       if (request.autoRenew === true) {
         proxy.renewals.add(call.clientId, one.receipt, one.message.reconsumeTimes);
       }
@@ -212,30 +214,29 @@ async function answer(
   }
 }
 
-function outgoing(
-  { broker }: ProxyContext,
-  { group, topic }: PopRequest,
-  record: Buffer,
-  delivery: PopDelivery,
-): Outgoing {
+function outgoing({ group }: PopRequest, record: Buffer, { handle, orderCount }: PopDelivery): Outgoing {
   const message = decodeRecord(record, 0, false);
-  const text = receiptText(delivery, message.commitLogOffset);
-  const receipt = parseReceipt(text, group, topic, broker.config.brokerName);
-  const { orderCount } = delivery;
+  const { topic, queueId, queueOffset } = handle;
+  const receipt = { group, topic, queueId, queueOffset, handle, logOffset: message.commitLogOffset, liteTopic: '' };
   return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
 }
 
-const messageOf = async ({ bodies }: ProxyContext, one: Outgoing, invisibleMs: number): Promise<Message> => {
-  const { message, receipt, attempt } = one;
+const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing): Promise<Message> => {
+  const { receipt, attempt } = one;
+  const message = logical(broker, one);
   const body = await bodies.open(message.body, message.sysFlag);
-  const receiptHandle = receiptText(
-    { handle: { ...receipt.handle, ...placeOf(receipt) }, orderCount: 0 },
-    receipt.logOffset,
-  );
-  return toClient(message, body, { receiptHandle, attempt, invisibleMs });
+  return toClient(message, body, { receiptHandle: receiptText(receipt), attempt });
 };
 
-const placeOf = ({ topic, queueId, queueOffset }: Receipt) => ({ topic, queueId, queueOffset });
+/** A message of a static topic has the numbers of its logical queue; its receipt has the broker's. */
+function logical(
+  { staticTopics }: Pick<BrokerContext, 'staticTopics'>,
+  { message, receipt }: Outgoing,
+): DecodedMessage {
+  const queue = staticTopics.logical(receipt.topic, receipt.queueId);
+  if (queue === undefined) return message;
+  return { ...message, queueId: queue.globalId, queueOffset: message.queueOffset + queue.delta };
+}
 
 /**
  * Those that the consumer gets: tags of one hash are told apart by their text, and what it had too often goes to the dead
@@ -248,7 +249,7 @@ async function wantedOf(
   call: Call,
 ): Promise<Outgoing[]> {
   const { broker } = proxy;
-  const tags = pop.expressionType === 'TAG' && pop.expression !== '*' ? tagsOf(pop.expression ?? '') : undefined;
+  const tags = tagsOf(pop.expressionType, pop.expression);
   const group = broker.groups.preview(pop.group);
   const attempts = group === undefined ? Number.POSITIVE_INFINITY : attemptsOf(group);
   const wanted: Outgoing[] = [];
@@ -266,14 +267,6 @@ async function wantedOf(
   return wanted;
 }
 
-const tagsOf = (expression: string): Set<string> =>
-  new Set(
-    expression
-      .split('||')
-      .map((tag) => tag.trim())
-      .filter((tag) => tag !== ''),
-  );
-
 /** The client did not take them: others get them in a moment. */
 async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise<void> {
   for (const { receipt, message } of left) {
@@ -287,32 +280,7 @@ async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise
   }
 }
 
-/** Room for the answer to one call, given back when it has been written. */
-class RoomAsker implements PopAsker {
-  readonly #proxy: ProxyContext;
-  readonly #call: Call;
-  #bytes = 0;
-
-  constructor(proxy: ProxyContext, call: Call) {
-    this.#proxy = proxy;
-    this.#call = call;
-  }
-
-  reserve(bytes: number): Promise<void> | undefined {
-    const waits = this.#proxy.room.take(bytes, this.#call.caller.signal);
-    if (waits === undefined) {
-      this.#bytes += bytes;
-      return undefined;
-    }
-    return waits.then(() => {
-      this.#bytes += bytes;
-    });
-  }
-
-  unreserve(): void {
-    if (this.#bytes > 0) this.#proxy.room.give(this.#bytes);
-    this.#bytes = 0;
-  }
-
+/** Room for the records of a pop. */
+class RoomAsker extends RoomClaim implements PopAsker {
   held(): void {}
 }

@@ -5,6 +5,7 @@ import {
   type PutOutcome,
   Refusal,
   recallHandleOf,
+  type StaticQueue,
   type Stored,
 } from '@vernier/broker/internal';
 import { ResponseCode } from '@vernier/remoting';
@@ -44,7 +45,7 @@ export async function sendMessage(
     throw new StatusError(Code.BAD_REQUEST, `${messages.length} messages, at most ${MESSAGES_MAX} at once`);
   }
   const topic = topicOf(broker, first.topic);
-  const options = { topic, limits, remoteAddress: call.peer, now: broker.clock.now() };
+  const options = { topic, limits, remoteAddress: call.peer.address, now: broker.clock.now() };
   const taken: FromClient[] = [];
   for (const message of messages) {
     if (!isOfTopic(message, first)) throw new StatusError(Code.MESSAGE_CORRUPTED, 'topic in message is not same');
@@ -75,14 +76,18 @@ const newTopic = { defaultTopic: AUTO_CREATE_TOPIC_KEY_TOPIC, defaultTopicQueueN
 
 async function sendOne(proxy: ProxyContext, call: Call, topic: string, taken: FromClient): Promise<SendResultEntry> {
   const { broker, halves } = proxy;
-  const queueId = queueOf(proxy, topic, [taken]);
-  const message = { ...taken.message, ...newTopic, queueId };
+  const target = targetOf(proxy, topic, [taken]);
+  const { queueId, isQueueFixed } = target;
+  const message = { ...taken.message, ...newTopic, queueId, isQueueFixed };
   const outcome = await broker.put.put<PutOutcome>(message, call.caller, 'client', (value) => value);
   if (outcome instanceof Refusal) throw refusal(outcome);
   const isHalf = taken.type === 'TRANSACTION';
   // Also when nobody knows whether it is on disk: its producer may end it all the same.
   if (isHalf) halves.add(topic, taken.messageId, outcome);
-  return entryOf(proxy, outcome, taken.messageId, isHalf, outcome.queueOffset);
+  // By the number that a half has it is ended; one that waits for its time stands elsewhere until then.
+  const isElsewhere = isHalf || taken.type === 'DELAY';
+  const offset = outcome.queueOffset + (isElsewhere ? 0 : deltaOf(target, topic, outcome));
+  return entryOf(proxy, outcome, taken.messageId, offset);
 }
 
 async function sendBatch(
@@ -92,10 +97,12 @@ async function sendBatch(
   taken: readonly FromClient[],
 ): Promise<SendResultEntry[]> {
   const first = taken[0] as FromClient;
+  const target = targetOf(proxy, topic, taken);
   const batch = {
     ...newTopic,
     topic,
-    queueId: queueOf(proxy, topic, taken),
+    queueId: target.queueId,
+    isQueueFixed: target.isQueueFixed,
     sysFlag: first.message.sysFlag,
     bornTimestamp: first.message.bornTimestamp,
     reconsumeTimes: 0,
@@ -111,38 +118,56 @@ async function sendBatch(
   }
   const outcome = await proxy.broker.put.putBatch<PutOutcome>(batch, call.caller, 'client', (value) => value);
   if (outcome instanceof Refusal) throw refusal(outcome);
+  const offset = outcome.queueOffset + deltaOf(target, topic, outcome);
   return taken.map(({ messageId }, index) =>
-    entryOf(proxy, outcome, messageId, false, outcome.queueOffset + (outcome.isInnerBatch ? 0 : index)),
+    entryOf(proxy, outcome, messageId, offset + (outcome.isInnerBatch ? 0 : index)),
   );
+}
+
+/** Where messages are put. */
+interface Target {
+  /** -1: any. */
+  readonly queueId: number;
+  readonly isQueueFixed: boolean;
+  /** Of a static topic: the number that clients know of a message less the broker's. */
+  readonly delta: number;
 }
 
 /**
  * Messages of one group go to one queue, whoever sends them; of those of a request the first has the group. Undefined and
- * empty: any queue. RocketMQ looks at the group only when there is one message.
+ * empty: any queue. RocketMQ looks at the group only when there is one message. Of a static topic the queues are the logical
+ * ones.
  */
-function queueOf({ broker }: ProxyContext, topic: string, taken: readonly FromClient[]): number {
+function targetOf({ broker }: ProxyContext, topic: string, taken: readonly FromClient[]): Target {
   const { perm, writeQueueNums } = routedTopic(broker, topic);
-  if (!isWriteable(perm) || writeQueueNums === 0) throw new StatusError(Code.FORBIDDEN, 'no writable queue');
+  const hosted = broker.staticTopics.hosted(topic);
+  if (!isWriteable(perm) || (hosted?.length ?? writeQueueNums) === 0) {
+    throw new StatusError(Code.FORBIDDEN, 'no writable queue');
+  }
   const groups = new Set(taken.map(({ messageGroup }) => messageGroup));
   const [group] = groups;
   if (groups.size > 1) {
     throw new StatusError(Code.ILLEGAL_MESSAGE_GROUP, 'the messages of one request have different message groups');
   }
-  return group === undefined || group === '' ? -1 : queueOfGroup(group, writeQueueNums);
+  const isAny = group === undefined || group === '';
+  if (hosted === undefined) {
+    return { queueId: isAny ? -1 : queueOfGroup(group, writeQueueNums), isQueueFixed: false, delta: 0 };
+  }
+  const index = isAny ? Math.floor(broker.random() * hosted.length) : queueOfGroup(group, hosted.length);
+  const { queueId, delta } = hosted[index] as StaticQueue;
+  return { queueId, isQueueFixed: true, delta };
 }
+
+/** What belongs to a lite topic does not stand in the logical queue. */
+const deltaOf = ({ queueId, delta }: Target, topic: string, stored: Stored): number =>
+  stored.topic === topic && stored.queueId === queueId ? delta : 0;
 
 const refusal = (outcome: Refusal): StatusError => {
   const { code, message } = statusOfRefusal(outcome);
   return new StatusError(code as Code, message as string);
 };
 
-function entryOf(
-  { broker }: ProxyContext,
-  stored: Stored,
-  messageId: string,
-  isHalf: boolean,
-  offset: number,
-): SendResultEntry {
+function entryOf({ broker }: ProxyContext, stored: Stored, messageId: string, offset: number): SendResultEntry {
   const failed = (code: Code, name: string): SendResultEntry => ({
     status: { code, message: `send message failed, sendStatus=${name}` },
   });
@@ -157,7 +182,8 @@ function entryOf(
       return {
         status: OK,
         messageId,
-        transactionId: isHalf ? messageId : '',
+        // Also of a message that is in no transaction, as in RocketMQ.
+        transactionId: messageId,
         offset,
         recallHandle: recallHandleOf(stored, broker.config.brokerName) ?? '',
       };

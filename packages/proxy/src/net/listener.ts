@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { listenError } from '@vernier/remoting';
+import { listenError, TLS_HANDSHAKE } from '@vernier/remoting';
 import type { StoreLogger } from '@vernier/store';
 
 export interface ListenerOptions {
@@ -12,12 +12,8 @@ export interface ListenerOptions {
 /** Who takes connections, by what their first byte says. Nothing of the connection has been read then. */
 export interface Doors {
   plain(socket: Socket): void;
-  /** Undefined: there is no TLS, and the connection is closed. */
-  tls: ((socket: Socket) => void) | undefined;
+  tls(socket: Socket): void;
 }
-
-/** The first byte of a TLS record with a ClientHello. */
-const TLS_HANDSHAKE = 0x16;
 
 /**
  * The port of the proxy. It listens from the start, so that nobody is refused; what connects before `open` waits unread. One
@@ -111,9 +107,8 @@ export class Listener {
       // Closed, without a word.
       if (first === null) return void socket.destroy();
       socket.unshift(first);
-      const door = first.readUInt8(0) === TLS_HANDSHAKE ? doors.tls : doors.plain.bind(doors);
-      if (door === undefined) socket.destroy();
-      else door(socket);
+      if (first.readUInt8(0) === TLS_HANDSHAKE) doors.tls(socket);
+      else doors.plain(socket);
     });
     // In the next turn: it was paused when it was accepted.
     socket.read(0);

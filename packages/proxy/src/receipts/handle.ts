@@ -1,11 +1,4 @@
-import {
-  type Delivered,
-  handleText,
-  type PopDelivery,
-  parseHandle,
-  topicOfMark,
-  wholeNumber,
-} from '@vernier/broker/internal';
+import { type Delivered, handleText, parseHandle, topicOfMark, wholeNumber } from '@vernier/broker/internal';
 import { StatusError } from '../status.ts';
 import { Code } from '../wire/messages.ts';
 
@@ -28,7 +21,8 @@ const LOG_OFFSET_FIELD = 8;
 const INT32_MAX = 0x7fff_ffff;
 
 /** The text of a receipt. */
-export const receiptText = ({ handle }: PopDelivery, logOffset: number): string => `${handleText(handle)} ${logOffset}`;
+export const receiptText = ({ handle, topic, queueId, queueOffset, logOffset }: Receipt): string =>
+  `${handleText({ ...handle, topic, queueId, queueOffset })}${logOffset < 0 ? '' : ` ${logOffset}`}`;
 
 /**
  * Reads a receipt of this broker. Throws INVALID_RECEIPT_HANDLE; RocketMQ says INTERNAL_SERVER_ERROR of what it cannot read,
@@ -65,7 +59,9 @@ export const visibleAt = ({ handle }: Receipt): number => handle.popTime + handl
 
 /** Throws INVALID_RECEIPT_HANDLE when its time is over. */
 export function checkLive(receipt: Receipt, now: number): void {
-  if (visibleAt(receipt) <= now) throw new StatusError(Code.INVALID_RECEIPT_HANDLE, 'receipt handle is expired');
+  if (visibleAt(receipt) <= now) throw expired();
 }
+
+export const expired = (): StatusError => invalid('receipt handle is expired');
 
 const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);

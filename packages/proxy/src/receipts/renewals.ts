@@ -1,13 +1,16 @@
-import { type BrokerContext, Budget, handleText, Refusal, retryMark, textBytes } from '@vernier/broker/internal';
+import { type BrokerContext, Budget, Refusal, retryMark, type SavedTable, textBytes } from '@vernier/broker/internal';
 import type { Clients } from '../clients/clients.ts';
 import { backoffMs } from '../clients/settings.ts';
 import { rules } from '../limits.ts';
-import { type Receipt, visibleAt } from './handle.ts';
+import { expired, type Receipt, visibleAt } from './handle.ts';
+import { type KeptRenewal, renewalsTable } from './kept-renewals.ts';
 
 export interface RenewalsParts {
   readonly broker: BrokerContext;
   readonly clients: Clients;
   readonly bytesMax: () => number;
+  /** Of the file that is kept over a restart. */
+  readonly stateBytesMax: () => number;
 }
 
 const MINUTE = 60_000;
@@ -20,17 +23,15 @@ const FAILURES_MAX = 3;
 const RENEWED_MS_MAX = 3 * 60 * MINUTE;
 const ENTRY_BYTES = 800;
 
-interface Renewal {
+interface Renewal extends KeptRenewal {
   readonly key: string;
-  readonly clientId: string;
-  readonly reconsumeTimes: number;
-  /** Unix milliseconds. */
-  readonly since: number;
-  /** What its consumer has. */
-  readonly first: Receipt;
   newest: Receipt;
   renewals: number;
   failures: number;
+  /** Of before a restart: what became of it at the very end may not have been kept, and the log is asked. */
+  isUnsure: boolean;
+  /** It is in what was saved last. */
+  isSaved: boolean;
   /** Settles when the change of its time that is under way is done. */
   busy: Promise<void> | undefined;
 }
@@ -41,11 +42,19 @@ interface Renewal {
  * with that is done with the newest.
  *
  * What has no room is not renewed, and comes again after its first time.
+ *
+ * What lasts for longer than a look around is kept over a restart, see `table`, so that it goes on being renewed and its
+ * consumer's first receipt stays good. A kill loses at most what came since the last look; that comes again at the end of its
+ * time, and its old receipt is refused.
  */
 export class Renewals {
   readonly #parts: RenewalsParts;
   readonly #budget: Budget;
   readonly #renewals = new Map<string, Renewal>();
+  /** Called when `table` has something else to save; `isUrgent`: receipts of consumers depend on it. */
+  changed: (isUrgent: boolean) => void = () => {};
+  #savedCount = 0;
+  #keepsAll = false;
   #timer: unknown;
   #isStopped = false;
 
@@ -67,18 +76,73 @@ export class Renewals {
     this.#forget(this.#renewals.get(key));
     if (this.#isStopped || !this.#budget.take(bytesOf(key))) return;
     const since = this.#parts.broker.clock.now();
-    const state = { first: receipt, newest: receipt, renewals: 0, failures: 0, busy: undefined };
-    this.#renewals.set(key, { key, clientId, reconsumeTimes, since, ...state });
+    const state = { first: receipt, newest: receipt, renewals: 0, isUnsure: false };
+    this.#renewals.set(key, { key, clientId, reconsumeTimes, since, ...state, ...NEW });
     this.#watch();
   }
 
-  /** The newest receipt of a delivery, which is not renewed any more; the receipt itself when it never was. */
+  /**
+   * The newest receipt of a delivery, which is not renewed any more; the receipt itself when it never was. Rejects with
+   * INVALID_RECEIPT_HANDLE when a restart lost the newest one.
+   */
   async take(receipt: Receipt): Promise<Receipt> {
     const renewal = this.#renewals.get(keyOf(receipt));
     if (renewal === undefined || !isOf(renewal, receipt)) return receipt;
     this.#forget(renewal);
     await renewal.busy;
+    // What it says would be answered as done, and the message would come again all the same.
+    if (!(await this.#isOpen(renewal))) throw expired();
     return renewal.newest;
+  }
+
+  /** What is kept over a restart: deliveries that have lasted for a while, and their receipts. */
+  get table(): SavedTable {
+    const { broker, stateBytesMax } = this.#parts;
+    return renewalsTable({
+      ...{ brokerName: broker.config.brokerName, bytesMax: stateBytesMax },
+      rows: () => this.#toKeep(),
+      load: (kept) => this.#load(kept),
+    });
+  }
+
+  /** From here on all are kept; true: what is kept is not what it was. */
+  keepAll(): boolean {
+    this.#keepsAll = true;
+    return this.#renewals.size > 0 || this.#savedCount > 0;
+  }
+
+  *#toKeep(): Iterable<KeptRenewal> {
+    this.#savedCount = 0;
+    for (const renewal of this.#renewals.values()) {
+      renewal.isSaved = this.#isKept(renewal);
+      if (!renewal.isSaved) continue;
+      this.#savedCount++;
+      yield renewal;
+    }
+  }
+
+  /** Most are done within moments, and their first receipts are good. The order of lite topics does not outlast a restart. */
+  #isKept({ since, newest }: KeptRenewal): boolean {
+    if (newest.liteTopic !== '') return false;
+    const now = this.#parts.broker.clock.now();
+    return this.#keepsAll || now - since >= SCAN_MS || now < since;
+  }
+
+  #load(kept: KeptRenewal): void {
+    const key = keyOf(kept.newest);
+    if (visibleAt(kept.newest) <= this.#parts.broker.clock.now() || !this.#budget.take(bytesOf(key))) return;
+    this.#forget(this.#renewals.get(key));
+    this.#renewals.set(key, { key, ...kept, isUnsure: true, ...NEW, isSaved: true });
+    this.#savedCount++;
+    this.#watch();
+  }
+
+  /** False: its newest receipt is not the newest, or it is acknowledged. */
+  async #isOpen(renewal: Renewal): Promise<boolean> {
+    if (!renewal.isUnsure) return true;
+    const isOpen = await this.#parts.broker.pop.acks.isOpen(renewal.newest);
+    if (isOpen) renewal.isUnsure = false;
+    return isOpen;
   }
 
   stop(): void {
@@ -100,9 +164,11 @@ export class Renewals {
   scan(): void {
     const { broker, clients } = this.#parts;
     const now = broker.clock.now();
+    let isNew = false;
     for (const renewal of [...this.#renewals.values()]) {
       const { newest, clientId, busy, since, reconsumeTimes } = renewal;
       if (busy !== undefined) continue;
+      isNew ||= !renewal.isSaved && this.#isKept(renewal);
       if (!clients.isMember(clientId, newest.group)) {
         this.#end(renewal, rules.untakenMs);
       } else if (visibleAt(newest) <= now) {
@@ -113,6 +179,7 @@ export class Renewals {
         else this.#end(renewal, this.#backoffOf(newest.group, reconsumeTimes));
       }
     }
+    if (isNew) this.changed(false);
   }
 
   #backoffOf(group: string, reconsumeTimes: number): number {
@@ -127,6 +194,7 @@ export class Renewals {
       if (isChanged) {
         renewal.renewals++;
         renewal.failures = 0;
+        if (this.#isKept(renewal)) this.changed(true);
       } else if (++renewal.failures >= FAILURES_MAX) {
         this.#forget(renewal);
       }
@@ -143,6 +211,10 @@ export class Renewals {
   async #change(renewal: Renewal, invisibleMs: number): Promise<boolean> {
     const { newest } = renewal;
     try {
+      if (!(await this.#isOpen(renewal))) {
+        this.#forget(renewal);
+        return false;
+      }
       const changed = await changeTime(this.#parts.broker, newest, invisibleMs);
       if (!(changed instanceof Refusal)) {
         renewal.newest = changed;
@@ -166,14 +238,15 @@ export class Renewals {
   }
 }
 
-/** Gives a delivery another time from now on; resolves with its new receipt. */
+/** Gives a delivery another time from now on; resolves with its new receipt. `isSuspended`: as in RocketMQ's `suspend`. */
 export async function changeTime(
   { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
   receipt: Receipt,
   invisibleMs: number,
+  isSuspended = false,
 ): Promise<Receipt | Refusal> {
   const service = receipt.liteTopic === '' ? pop.changes : lite.acks;
-  const changed = await service.change(receipt, invisibleMs);
+  const changed = await service.change(receipt, invisibleMs, isSuspended);
   if (changed instanceof Refusal) return changed;
   const { brokerName } = receipt.handle;
   return { ...receipt, handle: { ...changed, startOffset: receipt.queueOffset, brokerName } };
@@ -185,9 +258,7 @@ export const acknowledge = (
   receipt: Receipt,
 ): Promise<Refusal | undefined> => (receipt.liteTopic === '' ? pop.acks.ack(receipt) : lite.acks.ack(receipt));
 
-/** The text of a receipt that was changed. */
-export const changedReceiptText = ({ handle, topic, queueId, queueOffset, logOffset }: Receipt): string =>
-  `${handleText({ ...handle, topic, queueId, queueOffset })}${logOffset < 0 ? '' : ` ${logOffset}`}`;
+const NEW = { failures: 0, busy: undefined, isSaved: false } as const;
 
 const keyOf = ({ group, topic, liteTopic, queueId, queueOffset }: Receipt): string =>
   `${group}@${retryMark(topic)}${topic}@${liteTopic}@${queueId}@${queueOffset}`;

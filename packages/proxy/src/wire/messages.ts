@@ -30,10 +30,16 @@ export type EndTransactionRequest = apache.rocketmq.v2.EndTransactionRequest.$Pr
 export type EndTransactionResponse = apache.rocketmq.v2.EndTransactionResponse.$Properties;
 export type ForwardRequest = apache.rocketmq.v2.ForwardMessageToDeadLetterQueueRequest.$Properties;
 export type ForwardResponse = apache.rocketmq.v2.ForwardMessageToDeadLetterQueueResponse.$Properties;
+export type GetOffsetRequest = apache.rocketmq.v2.GetOffsetRequest.$Properties;
+export type GetOffsetResponse = apache.rocketmq.v2.GetOffsetResponse.$Properties;
 export type HeartbeatRequest = apache.rocketmq.v2.HeartbeatRequest.$Properties;
 export type HeartbeatResponse = apache.rocketmq.v2.HeartbeatResponse.$Properties;
+export type PullMessageRequest = apache.rocketmq.v2.PullMessageRequest.$Properties;
+export type PullMessageResponse = apache.rocketmq.v2.PullMessageResponse.$Properties;
 export type QueryAssignmentRequest = apache.rocketmq.v2.QueryAssignmentRequest.$Properties;
 export type QueryAssignmentResponse = apache.rocketmq.v2.QueryAssignmentResponse.$Properties;
+export type QueryOffsetRequest = apache.rocketmq.v2.QueryOffsetRequest.$Properties;
+export type QueryOffsetResponse = apache.rocketmq.v2.QueryOffsetResponse.$Properties;
 export type QueryRouteRequest = apache.rocketmq.v2.QueryRouteRequest.$Properties;
 export type QueryRouteResponse = apache.rocketmq.v2.QueryRouteResponse.$Properties;
 export type RecallMessageRequest = apache.rocketmq.v2.RecallMessageRequest.$Properties;
@@ -47,6 +53,8 @@ export type SyncLiteSubscriptionRequest = apache.rocketmq.v2.SyncLiteSubscriptio
 export type SyncLiteSubscriptionResponse = apache.rocketmq.v2.SyncLiteSubscriptionResponse.$Properties;
 export type TerminationRequest = apache.rocketmq.v2.NotifyClientTerminationRequest.$Properties;
 export type TerminationResponse = apache.rocketmq.v2.NotifyClientTerminationResponse.$Properties;
+export type UpdateOffsetRequest = apache.rocketmq.v2.UpdateOffsetRequest.$Properties;
+export type UpdateOffsetResponse = apache.rocketmq.v2.UpdateOffsetResponse.$Properties;
 
 export const {
   AddressScheme,
@@ -59,6 +67,7 @@ export const {
   LiteSubscriptionAction,
   MessageType,
   Permission,
+  QueryOffsetPolicy,
   TransactionResolution,
   TransactionSource,
 } = v2;
@@ -68,6 +77,7 @@ export type ClientType = apache.rocketmq.v2.ClientType;
 export type MessageType = apache.rocketmq.v2.MessageType;
 export type LiteSubscriptionAction = apache.rocketmq.v2.LiteSubscriptionAction;
 export type OffsetOption = apache.rocketmq.v2.OffsetOption.$Properties;
+export type QueryOffsetPolicy = apache.rocketmq.v2.QueryOffsetPolicy;
 export type Permission = apache.rocketmq.v2.Permission;
 export type TransactionResolution = apache.rocketmq.v2.TransactionResolution;
 
@@ -83,7 +93,7 @@ interface Made<Value> {
 }
 
 /** What pbjs made, for the library of gRPC: with buffers, and without the fields that this version does not know. */
-function codec<Value>(made: Made<Value>): Codec<Value> {
+export function codec<Value>(made: Made<Value>): Codec<Value> {
   return {
     encode: (value) => {
       const bytes = made.encode(value).finish();
@@ -102,10 +112,16 @@ export const codecs = {
   EndTransactionResponse: codec<EndTransactionResponse>(v2.EndTransactionResponse),
   ForwardRequest: codec<ForwardRequest>(v2.ForwardMessageToDeadLetterQueueRequest),
   ForwardResponse: codec<ForwardResponse>(v2.ForwardMessageToDeadLetterQueueResponse),
+  GetOffsetRequest: codec<GetOffsetRequest>(v2.GetOffsetRequest),
+  GetOffsetResponse: codec<GetOffsetResponse>(v2.GetOffsetResponse),
   HeartbeatRequest: codec<HeartbeatRequest>(v2.HeartbeatRequest),
   HeartbeatResponse: codec<HeartbeatResponse>(v2.HeartbeatResponse),
+  PullMessageRequest: codec<PullMessageRequest>(v2.PullMessageRequest),
+  PullMessageResponse: codec<PullMessageResponse>(v2.PullMessageResponse),
   QueryAssignmentRequest: codec<QueryAssignmentRequest>(v2.QueryAssignmentRequest),
   QueryAssignmentResponse: codec<QueryAssignmentResponse>(v2.QueryAssignmentResponse),
+  QueryOffsetRequest: codec<QueryOffsetRequest>(v2.QueryOffsetRequest),
+  QueryOffsetResponse: codec<QueryOffsetResponse>(v2.QueryOffsetResponse),
   QueryRouteRequest: codec<QueryRouteRequest>(v2.QueryRouteRequest),
   QueryRouteResponse: codec<QueryRouteResponse>(v2.QueryRouteResponse),
   RecallMessageRequest: codec<RecallMessageRequest>(v2.RecallMessageRequest),
@@ -120,4 +136,6 @@ export const codecs = {
   TelemetryCommand: codec<TelemetryCommand>(v2.TelemetryCommand),
   TerminationRequest: codec<TerminationRequest>(v2.NotifyClientTerminationRequest),
   TerminationResponse: codec<TerminationResponse>(v2.NotifyClientTerminationResponse),
+  UpdateOffsetRequest: codec<UpdateOffsetRequest>(v2.UpdateOffsetRequest),
+  UpdateOffsetResponse: codec<UpdateOffsetResponse>(v2.UpdateOffsetResponse),
 } as const;

@@ -68,7 +68,7 @@ test('settings: what cannot be is refused with its words, and nobody is register
   await refused(Code.BAD_REQUEST, {});
   await refused(Code.ILLEGAL_TOPIC, { publishing: { topics: [{ name: 'T' }, { name: 'a b' }] } });
   await refused(Code.ILLEGAL_CONSUMER_GROUP, { clientType: ClientType.PUSH_CONSUMER, subscription: {} });
-  await refused(Code.UNRECOGNIZED_CLIENT_TYPE, { clientType: ClientType.PULL_CONSUMER, subscription });
+  await refused(Code.UNRECOGNIZED_CLIENT_TYPE, { clientType: ClientType.PRODUCER, subscription });
   await refused(Code.UNRECOGNIZED_CLIENT_TYPE, { subscription });
   const subscriptions = [{ topic: { name: 'T' }, expression: { expression: '||' } }];
   await refused(Code.ILLEGAL_FILTER_EXPRESSION, {
@@ -197,4 +197,14 @@ test('questions: a client that gives no answer, goes, or has no stream fails the
   machine.proxy.clients.terminate(machine.call());
   assert.equal((await asked).code, ResponseCode.SYSTEM_ERROR);
   assert.equal(machine.proxy.questions.pendingCount, 0);
+});
+
+test('settings: a group that clients may not make has the defaults of one, and its consumer learns it at a call', async () => {
+  const machine = await ProxyMachine.start({ autoCreateSubscriptionGroup: false });
+  machine.topic('T', undefined, 1);
+  const { settings } = machine.consumer('unknown', 'T').commands[0]!;
+  assert.equal(settings?.backoffPolicy?.maxAttempts, 17);
+  assert.equal(settings?.subscription?.receiveBatchSize, 32);
+  const { code } = await machine.receive('unknown', 'T');
+  assert.equal(code, Code.CONSUMER_GROUP_NOT_FOUND);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Code, type Message } from '../../src/wire/messages.ts';
+import { Code, type Message, MessageType } from '../../src/wire/messages.ts';
 import { handleOf, MINUTE, ProxyMachine, SECOND } from '../proxy-machine.ts';
 
 async function withMessages(...bodies: string[]): Promise<{ machine: ProxyMachine; messages: Message[] }> {
@@ -101,4 +101,32 @@ test('change: to nothing is at once, beyond its limits is refused, after its tim
   assert.equal((await late(-1)).code, Code.ILLEGAL_INVISIBLE_TIME);
   await machine.advance(31 * SECOND);
   assert.equal((await late(MINUTE)).code, Code.INVALID_RECEIPT_HANDLE);
+});
+
+test('change: what is suspended comes again without that counting as a try, in order or not', async () => {
+  const { machine, messages } = await withMessages('a', 'b');
+  assert.equal((await machine.change('g', 'T', messages[0]!, 5 * SECOND, { suspend: true })).code, Code.OK);
+  assert.equal((await machine.change('g', 'T', messages[1]!, 5 * SECOND)).code, Code.OK);
+  await machine.alive(10 * SECOND);
+  const again = await machine.receive('g', 'T');
+  const attempts = again.messages.map(({ body, systemProperties }) => {
+    return [Buffer.from(body!).toString(), systemProperties!.deliveryAttempt];
+  });
+  assert.deepEqual(attempts.sort(), [
+    ['a', 1],
+    ['b', 2],
+  ]);
+  machine.topic('F', 'FIFO', 1);
+  machine.group('f', { consumeMessageOrderly: true });
+  machine.consumer('f', 'F', { clientId: 'orderly' });
+  const call = () => machine.call({ clientId: 'orderly' });
+  await machine.sent('F', 'x', { messageGroup: 'm', messageType: MessageType.FIFO });
+  const [first] = (await machine.receive('f', 'F', {}, call())).messages;
+  assert.equal((await machine.change('f', 'F', first!, 5 * SECOND, { suspend: true })).code, Code.OK);
+  await machine.advance(6 * SECOND);
+  const [second] = (await machine.receive('f', 'F', {}, call())).messages;
+  assert.equal(second!.systemProperties?.deliveryAttempt, 1);
+  await machine.advance(31 * SECOND);
+  const [third] = (await machine.receive('f', 'F', {}, call())).messages;
+  assert.equal(third!.systemProperties?.deliveryAttempt, 2);
 });

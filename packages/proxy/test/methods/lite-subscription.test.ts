@@ -85,3 +85,16 @@ test('lite: without light queues it says so', async () => {
   machine.consumer('g', 'L', { type });
   assert.equal(sync(machine, ['a']), Code.INTERNAL_SERVER_ERROR);
 });
+
+test('lite: a message that was suspended comes again without that counting as a try', async () => {
+  const machine = await started();
+  sync(machine, ['a']);
+  await send(machine, 'a', 'a1');
+  const [first] = (await machine.receive('g', 'L')).messages;
+  assert.equal((await machine.change('g', 'L', first!, 5 * SECOND, { suspend: true })).code, Code.OK);
+  const again = async () => (await machine.receive('g', 'L', { longPollingTimeout: timeOf(20 * SECOND) })).messages[0]!;
+  const second = await again();
+  assert.equal(second.systemProperties?.deliveryAttempt, 1);
+  assert.equal((await machine.change('g', 'L', second, 5 * SECOND)).code, Code.OK);
+  assert.equal((await again()).systemProperties?.deliveryAttempt, 2, 'another time it counts');
+});

@@ -82,3 +82,24 @@ test('assignment: one queue that stands for all, each queue of a group in order,
   machine.broker.topics.update({ ...machine.broker.topics.select('T')!, perm: 2 });
   assert.equal((await machine.refusal(ids)).code, Code.FORBIDDEN);
 });
+
+test('route: of a static topic the queues are its logical ones', async () => {
+  const machine = await ProxyMachine.start();
+  machine.staticTopic('S', { 7: 100, 5: 0 });
+  assert.deepEqual(
+    route(machine, 'S').messageQueues!.map(({ id, permission }) => [id, permission]),
+    [
+      [5, Permission.READ_WRITE],
+      [7, Permission.READ_WRITE],
+    ],
+  );
+  const assigned = () => {
+    const request = { topic: { name: 'S' }, group: { name: 'g' } };
+    return queryAssignment(machine.proxy, request, machine.call()).assignments!.map(
+      ({ messageQueue }) => messageQueue?.id,
+    );
+  };
+  assert.deepEqual(assigned(), [-1]);
+  machine.group('g', { consumeMessageOrderly: true });
+  assert.deepEqual(assigned(), [5, 7]);
+});

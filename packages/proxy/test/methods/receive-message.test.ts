@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createTopicConfig, Perm } from '@vernier/remoting';
 import { receiveMessage } from '../../src/methods/receive-message.ts';
 import { ClientType, Code, FilterType } from '../../src/wire/messages.ts';
 import { timeOf } from '../../src/wire/times.ts';
@@ -25,7 +26,7 @@ test('receive: a status, the messages with what their consumer needs, the time',
   assert.deepEqual(system!.bodyDigest, { type: 2, checksum: '5D41402ABC4B2A76B9719D911017C592' });
   assert.deepEqual([system!.bodyEncoding, system!.deliveryAttempt, system!.queueOffset], [1, 1, 0]);
   assert.match(handleOf(message!), /^0 \d+ 30000 \d 0 \S+ 0 0 \d+$/, 'the nine fields of RocketMQ');
-  assert.deepEqual(message!.userProperties, {}, 'nothing of the broker’s own');
+  assert.deepEqual({ ...message!.userProperties }, {}, 'nothing of the broker’s own');
 });
 
 test('receive: a message that comes while the call waits ends it at once, none ends it after its time', async () => {
@@ -85,6 +86,9 @@ test('receive: what cannot be is refused, and takes no message', async () => {
   await refused(Code.ILLEGAL_CONSUMER_GROUP, { group: { name: 'CID_RMQ_SYS_x' } });
   await refused(Code.ILLEGAL_FILTER_EXPRESSION, { filterExpression: { type: FilterType.TAG, expression: '||' } });
   await refused(Code.UNRECOGNIZED_CLIENT_TYPE, {}, { clientId: 'nobody' });
+  const writeOnly = { perm: Perm.WRITE, readQueueNums: 1, writeQueueNums: 1 };
+  machine.broker.topics.update(createTopicConfig('W', writeOnly));
+  await refused(Code.FORBIDDEN, { messageQueue: { topic: { name: 'W' } } });
   const sql = await machine.receive('g', 'T', { filterExpression: { type: FilterType.SQL, expression: 'a >' } });
   assert.deepEqual([sql.code, sql.messages], [Code.ILLEGAL_FILTER_EXPRESSION, []]);
   const missing = await machine.receive('g', 'Missing');

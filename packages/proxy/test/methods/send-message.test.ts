@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Code, Encoding, type Message, MessageType, type SystemProperties } from '../../src/wire/messages.ts';
 import { timeOf } from '../../src/wire/times.ts';
-import { MINUTE, ProxyMachine } from '../proxy-machine.ts';
+import { MINUTE, ProxyMachine, SECOND } from '../proxy-machine.ts';
 
 const HOUR = 60 * MINUTE;
 
@@ -16,7 +16,7 @@ test('send: stored as RocketMQ’s proxy stores it, and answered with id and off
   const [entry] = response.entries!;
   assert.deepEqual(
     { ...entry, status: entry!.status?.code },
-    { status: Code.OK, messageId: 'M0000', transactionId: '', offset: 0, recallHandle: '' },
+    { status: Code.OK, messageId: 'M0000', transactionId: 'M0000', offset: 0, recallHandle: '' },
   );
   const [stored] = await machine.stored('T');
   assert.equal(stored!.body.toString(), 'hello');
@@ -196,4 +196,54 @@ test('send: what the broker refuses has its code, and a flush that does not come
   const response = await machine.send(machine.message('T', 'x'));
   assert.equal(response.status?.code, Code.MASTER_PERSISTENCE_TIMEOUT);
   assert.deepEqual(Object.keys(response.entries![0]!), ['status'], 'nothing that a client could take for a receipt');
+});
+
+test('send: of a static topic messages go to its logical queues, which their consumers see too', async () => {
+  const machine = await ProxyMachine.start();
+  machine.pop.random = () => 0.6;
+  machine.staticTopic('S', { 5: 0, 7: 100 });
+  machine.broker.topics.update({ ...machine.broker.topics.select('S')!, readQueueNums: 4, writeQueueNums: 4 });
+  machine.consumer('g', 'S');
+  const offsetOf = async (body: string, system = {}): Promise<number> =>
+    Number((await machine.sent('S', body, system)).entries![0]!.offset);
+  assert.deepEqual([await offsetOf('a'), await offsetOf('b')], [100, 101]);
+  machine.pop.random = () => 0;
+  assert.equal(await offsetOf('c'), 0);
+  const [d, e] = [machine.message('S', 'd'), machine.message('S', 'e')];
+  const batch = await machine.send(d, e);
+  assert.deepEqual(
+    batch.entries!.map(({ offset }) => Number(offset)),
+    [1, 2],
+  );
+  const { messages } = await machine.receive('g', 'S');
+  const places = messages.map(({ body, systemProperties }) => {
+    return [Buffer.from(body!).toString(), systemProperties!.queueId, Number(systemProperties!.queueOffset)];
+  });
+  assert.deepEqual(places.sort(), [
+    ...[
+      ['a', 7, 100],
+      ['b', 7, 101],
+      ['c', 5, 0],
+      ['d', 5, 1],
+      ['e', 5, 2],
+    ],
+  ]);
+  assert.deepEqual(new Set(await machine.ack('g', 'S', ...messages)), new Set([Code.OK]));
+  await machine.alive(40 * SECOND);
+  assert.deepEqual((await machine.receive('g', 'S')).bodies, []);
+});
+
+test('send: messages of one group go to one logical queue of a static topic', async () => {
+  const machine = await ProxyMachine.start();
+  machine.staticTopic('S', { 3: 0, 5: 1_000, 7: 2_000 });
+  const attributes = new Map([['message.type', 'FIFO']]);
+  machine.broker.topics.update({ ...machine.broker.topics.select('S')!, attributes });
+  for (const group of ['a', 'b', 'c', 'd']) {
+    const thousands = new Set<number>();
+    for (let i = 0; i < 3; i++) {
+      const { entries } = await machine.sent('S', 'x', { messageGroup: group, messageType: MessageType.FIFO });
+      thousands.add(Math.floor(Number(entries![0]!.offset) / 1_000));
+    }
+    assert.equal(thousands.size, 1, group);
+  }
 });

@@ -6,6 +6,7 @@ import { type RemotingLogger, silentLogger } from '../logger.ts';
 import { FrameEncoder } from '../protocol/frame-encoder.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
 import { type Credentials, sign } from '../protocol/signature.ts';
+import type { TlsClientOptions } from '../tls/client-identity.ts';
 import { parseAddress } from './address.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
@@ -35,6 +36,7 @@ export class RemotingClient implements ConnectionHost {
   readonly #processors: ProcessorTable;
   readonly #connectTimeoutMs: number;
   readonly #localHost: string | undefined;
+  readonly #tls: TlsClientOptions | undefined;
   readonly #credentials: Credentials | undefined;
   readonly #connections = new Set<Connection>();
   readonly #byAddress = new Map<string, Connection>();
@@ -55,6 +57,7 @@ export class RemotingClient implements ConnectionHost {
     this.#processors = new ProcessorTable(this.peerLog);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
     this.#localHost = options.localHost;
+    this.#tls = options.tls;
     this.#credentials = options.credentials;
     this.#idleWatch = new IdleWatch(clock, options.idleTimeoutMs ?? 120_000, this.#connections);
   }
@@ -67,7 +70,7 @@ export class RemotingClient implements ConnectionHost {
   /**
    * Sends a request to `address` (`host:port`) and resolves with its response, whatever its code. The timeout covers
    * connecting too. Rejects with REMOTING_ADDRESS_INVALID, REMOTING_CONNECT_FAILED, REMOTING_CONNECTION_CLOSED,
-   * REMOTING_TIMEOUT, REMOTING_TOO_MANY_REQUESTS or REMOTING_CLOSED.
+   * REMOTING_TIMEOUT, REMOTING_TOO_MANY_REQUESTS, REMOTING_TLS_INVALID or REMOTING_CLOSED.
    */
   invoke(address: string, request: RemotingCommand, timeoutMs: number): Promise<RemotingCommand> {
     if (this.#credentials !== undefined) sign(request, this.#credentials);
@@ -123,7 +126,16 @@ export class RemotingClient implements ConnectionHost {
 
   async #dial(address: string, timeoutMs: number): Promise<Connection> {
     const { host, port } = parseAddress(address);
-    const socket = connect({ host, port, noDelay: true, localAddress: this.#localHost });
+    const target = { host, port, noDelay: true, localAddress: this.#localHost };
+    let socket: Socket;
+    if (this.#tls === undefined) {
+      socket = connect(target);
+    } else {
+      const { secureConnect } = await import('../tls/secure-connect.ts');
+      const begin = await secureConnect(this.#tls);
+      if (this.#closed) throw this.#closedError();
+      socket = begin(target);
+    }
     await this.#connected(socket, address, timeoutMs);
     const connection = new Connection(
       this,
@@ -132,6 +144,7 @@ export class RemotingClient implements ConnectionHost {
       { host: socket.localAddress ?? '', port: socket.localPort ?? 0 },
       false,
     );
+    connection.isSecure = this.#tls !== undefined;
     this.#connections.add(connection);
     this.#byAddress.set(address, connection);
     this.#idleWatch.update();
@@ -160,7 +173,7 @@ export class RemotingClient implements ConnectionHost {
       deadline = this.deadlines.add(timeoutMs, () => fail(`no answer in ${timeoutMs} ms`));
       this.#abandon.add(done);
       socket.on('error', onError);
-      socket.once('connect', () => done());
+      socket.once(this.#tls === undefined ? 'connect' : 'secureConnect', () => done());
     });
   }
 

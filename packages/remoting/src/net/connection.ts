@@ -22,6 +22,7 @@ import { Invocations } from './invocations.ts';
 import type { Budgets } from './limits.ts';
 import { Outgoing, type OutgoingOwner } from './outgoing.ts';
 import type { ReadBuffer } from './read-buffer.ts';
+import type { RequestTimes } from './request-times.ts';
 import type { TurnBudget } from './turn-budget.ts';
 import type { ConnectionLimits, HandlerResult, RemotingConnection } from './types.ts';
 
@@ -36,6 +37,8 @@ export interface ConnectionHost {
   readonly headerReader?: HeaderReader | undefined;
   /** What its sockets read into, when they share it. */
   readonly readBuffer?: ReadBuffer | undefined;
+  /** Told how long requests took. */
+  readonly requestTimes?: RequestTimes | undefined;
   /** How many requests of all connections are handled in one turn of the event loop. */
   readonly turn?: TurnBudget | undefined;
   /** Lays out what one connection writes in one go. One for all connections of a side. */
@@ -52,6 +55,8 @@ export interface ConnectionHost {
   settled(connection: Connection): void;
   /** The connection waits for its peer, or for room that others have: somebody has to look whether it goes on. */
   waits(): void;
+  /** Whether the bytes that a connection begins with are not for the decoder: it is to be TLS, or is closed. */
+  takesFirst?(connection: Connection, chunk: Buffer): boolean;
   closed(connection: Connection, reason: string): void;
 }
 
@@ -63,6 +68,7 @@ export const PauseReason = {
   REQUEST_BYTES: 8,
   RECEIVING: 16,
   TURN: 32,
+  HANDSHAKE: 64,
 } as const;
 
 /** A request's header as objects, its promise and its place in the tables: what it counts for beside its frame. */
@@ -89,9 +95,11 @@ export class Connection implements RemotingConnection, OutgoingOwner {
   answerBytes = 0;
   /** Bytes that have come from the peer. */
   receivedBytes = 0;
+  /** What it carries goes through TLS. */
+  isSecure = false;
 
   readonly #host: ConnectionHost;
-  readonly #socket: Duplex;
+  #socket: Duplex;
   readonly #decoder: FrameDecoder;
   readonly #invocations: Invocations;
   readonly #outgoing: Outgoing;
@@ -120,15 +128,19 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     this.#decoder = new FrameDecoder(limits.frameBytesMax, host.headerReader, limits.headerBytesMax);
     this.#invocations = new Invocations(host.deadlines, limits.pendingInvocationsMax);
     this.#outgoing = new Outgoing(this, socket, host.encoder, limits, budgets.answers);
+    this.#listen(socket);
+    // Adding the listeners alone would not start a socket that its server accepted paused.
+    if (paused) this.pauseReading(PauseReason.NOT_OPEN);
+    else socket.resume();
+  }
+
+  #listen(socket: Duplex): void {
     socket.on('drain', () => this.#outgoing.drained());
     socket.on('error', (error) => {
       this.#closeReason = error.message;
     });
     socket.on('close', () => this.#onClose());
-    // Adding the listener alone would not start a socket that its server accepted paused.
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    if (paused) this.pauseReading(PauseReason.NOT_OPEN);
-    else socket.resume();
+    socket.on('data', this.#onChunk);
   }
 
   get closed(): boolean {
@@ -231,6 +243,29 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (this.#paused === 0 && !this.#closed) this.#socket.resume();
   }
 
+  /**
+   * Gives away its socket, not read from, with the first bytes of it put back, for a TLS handshake that ends with `secure`
+   * or `destroy`. Nothing has been decoded or sent.
+   */
+  handOver(chunk: Buffer): Duplex {
+    const socket = this.#socket;
+    this.pauseReading(PauseReason.HANDSHAKE);
+    socket.off('data', this.#onChunk);
+    socket.unshift(Buffer.from(chunk));
+    return socket;
+  }
+
+  /** Goes on with what the handshake made of the socket. */
+  secure(stream: Duplex): void {
+    if (this.#closed) return void stream.destroy();
+    this.isSecure = true;
+    this.#socket = stream;
+    this.#outgoing.use(stream);
+    stream.pause();
+    this.#listen(stream);
+    this.resumeReading(PauseReason.HANDSHAKE);
+  }
+
   /** Takes bytes of the read buffer, which the next read overwrites. */
   takeShared(chunk: Buffer): void {
     this.#onData(chunk);
@@ -246,8 +281,11 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (bodyParts !== undefined) command.bodyParts = bodyParts.map((part) => readBuffer.kept(part));
   }
 
+  readonly #onChunk = (chunk: Buffer): void => this.#onData(chunk);
+
   #onData(chunk: Buffer): void {
     this.idleTicks = 0;
+    if (this.receivedBytes === 0 && this.#host.takesFirst?.(this, chunk) === true) return;
     this.receivedBytes += chunk.length;
     this.#decoder.push(chunk);
     this.#drainDecoder();
@@ -374,6 +412,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
   /** `isCounted`: its bytes are taken of the budget already. */
   #onRequest(request: RemotingCommand, bytes: number, isCounted: boolean): void {
     this.answerBytes = 0;
+    const beganAt = this.#host.requestTimes?.now() ?? 0;
     let result: HandlerResult;
     try {
       result = this.#host.dispatch(request, this);
@@ -383,7 +422,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     const { requests } = this.#host.budgets;
     if (!(result instanceof Promise)) {
       if (isCounted) requests.give(bytes);
-      if (result !== undefined) this.#answer(request, result);
+      if (result !== undefined) this.#answer(request, result, beganAt);
       return;
     }
     const { answerBytes } = this;
@@ -395,14 +434,20 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     if (this.inFlight >= this.#host.limits.inFlightRequestsMax) this.pauseReading(PauseReason.IN_FLIGHT);
     if (answerBytes > 0) this.#outgoing.promise(answerBytes);
     result.then(
-      (response) => this.#finish(request, response, bytes, answerBytes),
-      (cause: unknown) => this.#finish(request, this.#host.failed(request, this, cause), bytes, answerBytes),
+      (response) => this.#finish(request, response, bytes, answerBytes, beganAt),
+      (cause: unknown) => this.#finish(request, this.#host.failed(request, this, cause), bytes, answerBytes, beganAt),
     );
   }
 
-  #finish(request: RemotingCommand, response: RemotingCommand | undefined, bytes: number, answerBytes: number): void {
+  #finish(
+    request: RemotingCommand,
+    response: RemotingCommand | undefined,
+    bytes: number,
+    answerBytes: number,
+    beganAt: number,
+  ): void {
     this.inFlight--;
-    if (response !== undefined) this.#answer(request, response);
+    if (response !== undefined) this.#answer(request, response, beganAt);
     if (answerBytes > 0) this.#outgoing.promise(-answerBytes);
     this.#requestBytes -= bytes;
     // Not before, not even when the connection is closed: what the handler holds is held until it has finished.
@@ -411,7 +456,9 @@ export class Connection implements RemotingConnection, OutgoingOwner {
     this.#host.settled(this);
   }
 
-  #answer(request: RemotingCommand, response: RemotingCommand): void {
+  #answer(request: RemotingCommand, response: RemotingCommand, beganAt: number): void {
+    const times = this.#host.requestTimes;
+    times?.record(request.code, response.code, isOneway(request), times.now() - beganAt);
     if (isOneway(request)) {
       this.#outgoing.unreserve(response.reservedBytes ?? 0);
       return;

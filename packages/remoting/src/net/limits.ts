@@ -13,7 +13,7 @@ export const defaultConnectionLimits: ConnectionLimits = {
 };
 
 /** Memory of the machine, or what the container may have of it. */
-function memoryBytes(): number {
+export function memoryBytes(): number {
   // Since Node 20.13; 0 and absurdly large both mean that there is no limit.
   const constrained = process.constrainedMemory?.() ?? 0;
   const total = totalmem();

@@ -42,8 +42,10 @@ const MARK_MIN = 64 * 1024;
  * reserves room for it first.
  */
 export class Outgoing implements Writer {
+  #socket: Duplex;
+  /** Given with the last piece of a write to a socket that never takes it at once: TLS. Nothing else tells that it has. */
+  #whenTaken: (() => void) | undefined;
   readonly #owner: OutgoingOwner;
-  readonly #socket: Duplex;
   readonly #encoder: FrameEncoder;
   readonly #frameBytesMax: number;
   readonly #pauseBytes: number;
@@ -72,10 +74,17 @@ export class Outgoing implements Writer {
   ) {
     this.#owner = owner;
     this.#socket = socket;
+    this.use(socket);
     this.#encoder = encoder;
     this.#frameBytesMax = limits.frameBytesMax;
     this.#pauseBytes = limits.outgoingBytesPause;
     this.#budget = budget;
+  }
+
+  /** Writes to `socket` from here on. Nothing has been written to the one before. */
+  use(socket: Duplex): void {
+    this.#socket = socket;
+    this.#whenTaken = 'encrypted' in socket ? this.#onTaken : undefined;
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -197,10 +206,12 @@ export class Outgoing implements Writer {
       this.#backlogBytes += bytes;
       this.#pump();
     } else if (pieces.length === 1) {
-      socket.write(pieces[0]);
+      socket.write(pieces[0], this.#whenTaken);
     } else if (pieces.length > 1) {
+      const last = pieces.length - 1;
       socket.cork();
-      for (const piece of pieces) socket.write(piece);
+      for (let index = 0; index < last; index++) socket.write(pieces[index]);
+      socket.write(pieces[last], this.#whenTaken);
       socket.uncork();
     }
     // With nothing left in the stream the kernel has taken all of it, and the slab is free again.

@@ -19,8 +19,10 @@ import { IdleWatch } from './idle-watch.ts';
 import { Budgets, defaultConnectionLimits, defaultServerLimits, limitsFrom } from './limits.ts';
 import { ProcessorTable } from './processor-table.ts';
 import { ReadBuffer } from './read-buffer.ts';
+import type { RequestTimes } from './request-times.ts';
 import { Slices } from './slices.ts';
 import { StallWatch } from './stall-watch.ts';
+import { TlsFront } from './tls-front.ts';
 import { TurnBudget } from './turn-budget.ts';
 import type {
   ConnectionLimits,
@@ -71,6 +73,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly encoder = new FrameEncoder();
   readonly readBuffer = new ReadBuffer();
   readonly turn: TurnBudget;
+  readonly requestTimes: RequestTimes | undefined;
   readonly #busyPoll: BusyPoll;
   readonly #closes = new Slices<[Connection, string]>(CLOSES_A_TURN, ([connection, reason]) => {
     this.emit('close', connection, reason);
@@ -82,6 +85,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   readonly #stallWatch: StallWatch;
   readonly #connectionsMax: number;
   readonly #accepted: AcceptedSockets;
+  readonly #tls: TlsFront;
   readonly #servers: Server[] = [];
   #open = true;
   #shutdown: Promise<void> | undefined;
@@ -95,6 +99,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     const serverLimits = limitsFrom(defaultServerLimits(), options);
     this.budgets = new Budgets(serverLimits);
     this.logger = options.logger ?? silentLogger;
+    this.requestTimes = options.requestTimes;
     this.#clock = options.clock ?? systemClock;
     this.deadlines = new Deadlines(this.#clock);
     this.turn = new TurnBudget(this.#clock);
@@ -102,6 +107,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     this.headerReader = options.hotFields ? new HeaderReader() : undefined;
     this.peerLog = new PeerLog(this.logger, this.#clock);
     this.#processors = new ProcessorTable(this.peerLog);
+    this.#tls = new TlsFront({ ...options, logger: this.logger, clock: this.#clock });
     this.#accepted = new AcceptedSockets(options.descriptorLimit);
     this.#connectionsMax = Math.min(options.connectionsMax ?? 50_000, this.#accepted.max);
     this.#idleWatch = new IdleWatch(this.#clock, options.idleTimeoutMs ?? 120_000, this.#connections);
@@ -112,6 +118,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       this.budgets,
       (connection, reason) => this.#onStalled(connection, reason),
     );
+  }
+
+  /** What TLS takes here: handshakes that have not ended, and bytes held for all connections by TLS. */
+  get tls(): { readonly pending: number; readonly usedBytes: number } {
+    return this.#tls;
   }
 
   /** Live connections. */
@@ -216,6 +227,7 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
       await connectionsGone;
       this.#clock.clearTimer(timer);
     }
+    this.#tls.close();
     await Promise.all(unbound);
     this.#closes.finish();
     this.#idleWatch.update();
@@ -235,7 +247,9 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   }
 
   #endWhenQuiet(connection: Connection): void {
-    if (connection.quiet) connection.end('the server is shutting down');
+    const reason = 'the server is shutting down';
+    if (connection.isPausedFor(PauseReason.HANDSHAKE)) connection.destroy(reason);
+    else if (connection.quiet) connection.end(reason);
   }
 
   #onSocket(socket: Socket): void {
@@ -297,6 +311,11 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
   /** @internal */
   waits(): void {
     this.#stallWatch.start();
+  }
+
+  /** @internal */
+  takesFirst(connection: Connection, chunk: Buffer): boolean {
+    return this.#tls.takesFirst(connection, chunk);
   }
 
   /** @internal */

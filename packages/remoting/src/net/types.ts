@@ -2,6 +2,10 @@ import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { RemotingCommand } from '../protocol/remoting-command.ts';
 import type { Credentials } from '../protocol/signature.ts';
+import type { TlsClientOptions } from '../tls/client-identity.ts';
+import type { ServerIdentity } from '../tls/server-identity.ts';
+import type { TlsLimits } from '../tls/tls-door.ts';
+import type { RequestTimes } from './request-times.ts';
 
 /** One end of a TCP connection that carries commands both ways. */
 export interface RemotingConnection {
@@ -124,6 +128,11 @@ export interface RemotingServerOptions extends Partial<ConnectionLimits>, Partia
   idleTimeoutMs?: number;
   /** How long the event loop stays awake after an answer to a client that is about to send again, d=0; see BusyPoll. */
   busyPollMs?: number;
+  /** Told how long requests took; undefined: nobody wants to know. */
+  requestTimes?: RequestTimes | undefined;
+  /** Who it is to clients that connect by TLS, on the same port. Without it there is no TLS. */
+  tls?: ServerIdentity | undefined;
+  tlsLimits?: Partial<TlsLimits>;
 }
 
 export interface ListenOptions {
@@ -146,4 +155,6 @@ export interface RemotingClientOptions extends Partial<ConnectionLimits> {
   credentials?: Credentials | undefined;
   /** Local address to connect from; the system's choice without one. */
   localHost?: string;
+  /** Connects by TLS. Files are read for each connection, so that renewed ones are used. */
+  tls?: TlsClientOptions | undefined;
 }

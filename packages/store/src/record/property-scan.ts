@@ -22,6 +22,8 @@ export const PropertyBit = {
   /** INNER_MULTI_DISPATCH or INNER_MULTI_QUEUE_OFFSET. */
   MULTI_DISPATCH: 1 << 11,
   LITE_TOPIC: 1 << 12,
+  /** __SHARDINGKEY: it was sent in order. */
+  SHARDING_KEY: 1 << 13,
 } as const;
 
 const names: readonly (readonly [name: string, bit: number])[] = [
@@ -40,6 +42,7 @@ const names: readonly (readonly [name: string, bit: number])[] = [
   ['WAIT', PropertyBit.WAIT],
   [PROPERTY_PRIORITY, PropertyBit.PRIORITY],
   [PROPERTY_LITE_TOPIC, PropertyBit.LITE_TOPIC],
+  ['__SHARDINGKEY', PropertyBit.SHARDING_KEY],
   [PROPERTY_INNER_MULTI_DISPATCH, PropertyBit.MULTI_DISPATCH],
   [PROPERTY_INNER_MULTI_QUEUE_OFFSET, PropertyBit.MULTI_DISPATCH],
 ];

@@ -1,8 +1,9 @@
 import type { ImportedMessage } from '@vernier/doctor';
-import { type Credentials, type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
+import { type ExtFields, RequestCode, ResponseCode, responseCodeName } from '@vernier/remoting';
 import { BORNHOST_V6_FLAG, STOREHOSTADDRESS_V6_FLAG, TRANSACTION_ROLLBACK_TYPE } from '@vernier/store/internal';
 import { CliError } from '../errors.ts';
 import { Cluster, type RouteEntry } from './cluster.ts';
+import type { Connecting } from './connecting.ts';
 import { routeForSending } from './send.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -34,8 +35,8 @@ export class BrokerTarget {
   /** Topic → the queues to send to. */
   readonly #queues = new Map<string, Promise<TargetQueue[]>>();
 
-  constructor(namesrv: string, credentials?: Credentials) {
-    this.#cluster = new Cluster(namesrv, credentials);
+  constructor(namesrv: string, connecting: Connecting = {}) {
+    this.#cluster = new Cluster(namesrv, connecting);
   }
 
   async put(message: ImportedMessage): Promise<PutOutcome> {

@@ -1,5 +1,4 @@
 import {
-  type Credentials,
   createRequest,
   decodeClusterInfo,
   decodeTopicRouteData,
@@ -14,6 +13,8 @@ import {
   shortened,
 } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
+import type { Connecting } from './connecting.ts';
+import { trustHint } from './tls-flags.ts';
 
 /** A queue as clients name it. */
 export interface MessageQueue {
@@ -40,6 +41,8 @@ export interface BrokerEntry {
 }
 
 const TIMEOUT_MS = 5_000;
+/** Faults of what was typed, and none of the server. */
+const MISTYPED: ReadonlySet<string> = new Set(['REMOTING_ADDRESS_INVALID', 'REMOTING_TLS_INVALID']);
 const MASTER_ID = 0;
 /** Queues of one topic over all brokers; each is an object here, and a route of more is none that a broker made. */
 const QUEUES_MAX = 262_144;
@@ -49,12 +52,9 @@ export class Cluster {
   readonly remoting: RemotingClient;
   readonly #namesrvs: readonly string[];
 
-  /**
-   * @param namesrv `host:port`, `;` between several; they are asked in this order until one answers.
-   * @param credentials what every request is signed with
-   */
-  constructor(namesrv: string, credentials?: Credentials) {
-    this.remoting = new RemotingClient({ credentials });
+  /** @param namesrv `host:port`, `;` between several; they are asked in this order until one answers. */
+  constructor(namesrv: string, connecting: Connecting = {}) {
+    this.remoting = new RemotingClient(connecting);
     this.#namesrvs = namesrv
       .split(';')
       .map((address) => address.trim())
@@ -145,8 +145,9 @@ export class Cluster {
     try {
       return await this.remoting.invoke(address, request, timeoutMs);
     } catch (error) {
-      if (!(error instanceof RemotingError) || error.code === 'REMOTING_ADDRESS_INVALID') throw error;
-      throw new CliError('CLI_UNREACHABLE', `${address} does not answer: ${error.message}`, { address }, error);
+      if (!(error instanceof RemotingError) || MISTYPED.has(error.code)) throw error;
+      const text = `${address} does not answer: ${error.message}${trustHint(error)}`;
+      throw new CliError('CLI_UNREACHABLE', text, { address }, error);
     }
   }
 }

@@ -1,16 +1,16 @@
 import { CliError } from '../errors.ts';
 import { EXIT_OK } from '../exit-codes.ts';
 import { type BrokerEntry, Cluster } from './cluster.ts';
-import { credentialsOf, type SigningOptions } from './credentials.ts';
+import { type ConnectingOptions, connectingOf } from './connecting.ts';
 
-export interface ClusterOptions extends SigningOptions {
+export interface ClusterOptions extends ConnectingOptions {
   namesrv: string;
   json?: boolean;
 }
 
 /** Runs a command on a cluster, and closes it. */
 export async function withCluster(options: ClusterOptions, work: (cluster: Cluster) => Promise<void>): Promise<number> {
-  const cluster = new Cluster(options.namesrv, credentialsOf(options));
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   try {
     await work(cluster);
     return EXIT_OK;

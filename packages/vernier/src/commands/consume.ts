@@ -1,6 +1,6 @@
 import type { DecodedMessage } from '@vernier/remoting';
 import { Cluster, queuesOf } from '../client/cluster.ts';
-import { credentialsOf, type SigningOptions } from '../client/credentials.ts';
+import { type ConnectingOptions, connectingOf } from '../client/connecting.ts';
 import { GroupMember } from '../client/group-member.ts';
 import { unpack, viewOf } from '../client/message-view.ts';
 import { type From, mergeByTime, Puller, parseFrom, type QueueSource, TOOLS_CONSUMER_GROUP } from '../client/pull.ts';
@@ -8,7 +8,7 @@ import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { print } from '../output/print.ts';
 
-export interface ConsumeOptions extends SigningOptions {
+export interface ConsumeOptions extends ConnectingOptions {
   namesrv: string;
   group?: string;
   from?: string;
@@ -23,7 +23,7 @@ const COMMIT_MS = 1_000;
 /** `vernier consume`: without a group it reads and leaves no trace; with one it is a member like any other. */
 export async function consume(topic: string, options: ConsumeOptions): Promise<number> {
   const from = parseFrom(options.from ?? 'first');
-  const cluster = new Cluster(options.namesrv, credentialsOf(options));
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal);

@@ -1,4 +1,6 @@
 import { Namesrv } from '@vernier/broker';
+import { ServerIdentity } from '@vernier/remoting';
+import { loadTlsSettings } from '../config/settings.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
@@ -10,6 +12,8 @@ import { StopControl } from '../server/stop.ts';
 import { version } from '../version.ts';
 
 export interface NamesrvOptions {
+  config?: string;
+  set?: string[];
   listen: string;
   namesrvPort: number;
   readyFile?: string;
@@ -31,12 +35,16 @@ export async function namesrv(options: NamesrvOptions): Promise<number> {
 }
 
 async function run(options: NamesrvOptions, serving: () => void): Promise<number> {
+  const settings = await loadTlsSettings({ configFile: options.config, set: options.set });
+  for (const warning of settings.warnings) process.stderr.write(`vernier: ${warning}\n`);
   const { logger, release } = createLog({ level: options.logLevel, file: options.logFile });
-  const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger });
+  const tls = new ServerIdentity({ ...settings.server, logger });
+  const server = new Namesrv({ host: options.listen, port: options.namesrvPort, logger, tls });
   try {
     await server.start();
     if (options.readyFile !== undefined) clearReadyFile(options.readyFile);
   } catch (error) {
+    tls.close();
     await server.shutdown(0);
     throw listenError(error, 'nameserver', options.listen, options.namesrvPort);
   }
@@ -50,6 +58,7 @@ async function run(options: NamesrvOptions, serving: () => void): Promise<number
     }
   } catch (error) {
     // Whoever waits for the file would wait for ever, beside a process that goes on.
+    tls.close();
     await server.shutdown(0);
     throw error;
   }
@@ -66,6 +75,7 @@ async function run(options: NamesrvOptions, serving: () => void): Promise<number
       control.listen();
     });
   } finally {
+    tls.close();
     if (options.readyFile !== undefined) removeReadyFile(options.readyFile);
   }
   return EXIT_OK;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Cluster } from '../client/cluster.ts';
-import { credentialsOf, type SigningOptions } from '../client/credentials.ts';
+import { type ConnectingOptions, connectingOf } from '../client/connecting.ts';
 import { routeForSending, Sender, type SendResult } from '../client/send.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
@@ -12,7 +12,7 @@ import { print } from '../output/print.ts';
 import { Progress } from '../output/progress.ts';
 import { counted, grouped } from '../output/table.ts';
 
-export interface ProduceOptions extends SigningOptions {
+export interface ProduceOptions extends ConnectingOptions {
   namesrv: string;
   body?: string;
   file?: string;
@@ -32,7 +32,7 @@ const FAILURES_MAX = 100;
 /** `vernier produce`: rejects with CLI_NOT_ACKNOWLEDGED when any message was answered something else than SEND_OK. */
 export async function produce(topic: string, options: ProduceOptions): Promise<number> {
   const bodies = await bodiesOf(options);
-  const cluster = new Cluster(options.namesrv, credentialsOf(options));
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   const progress = new Progress();
   try {
     const route = await routeForSending(cluster, topic);

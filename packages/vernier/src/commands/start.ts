@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { defaultBrokerConfig } from '@vernier/broker';
-import { certificateFault, DEFAULT_PROXY_PORT, type KeyAndCertificate } from '@vernier/proxy';
+import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { serveWithoutOutput } from '../output/broken-output.ts';
-import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
+import { type AllInOne, type ProxyCertificate, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
 import { openToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
@@ -70,7 +69,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       '--no-namesrv needs --set namesrvAddr=host:port, or no client could find the broker',
     );
   }
-  const proxyCertificate = readCertificate(options);
+  const proxyCertificate = proxyCertificateOf(options);
   const log = createLog({ level: options.logLevel, file: options.logFile });
   if (settings.unknownKeys.length > 0) {
     process.stderr.write(
@@ -78,12 +77,17 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
     );
   }
 
+  for (const warning of settings.tls.warnings) process.stderr.write(`vernier: ${warning}\n`);
+
   let server: AllInOne | undefined;
   const stopped = new Stopped();
   const control = new StopControl({
     diskCalls: () => server?.diskCalls() ?? [],
     progress: () => server?.progress() ?? 0,
-    onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
+    onStopping: (signal) => {
+      process.stderr.write(`vernier: stopping (${signal})\n`);
+      server?.stopping();
+    },
     // A signal during the start is kept until there is something to stop.
     stop: () => stopped.stop(() => server?.stop() ?? Promise.resolve()),
   });
@@ -97,6 +101,7 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
       proxyCertificate,
       proxyPort: options.proxy ? (options.proxyPort ?? DEFAULT_PROXY_PORT) : undefined,
       logger: log.logger,
+      droppedLogLines: () => log.droppedLines,
       onListening: () => {
         if (options.readyFile === undefined) return;
         putReadyFileBack = clearReadyFile(options.readyFile);
@@ -141,24 +146,13 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   return EXIT_OK;
 }
 
-/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE, CLI_INPUT_UNREADABLE. */
-function readCertificate({ proxyCert, proxyKey }: StartOptions): KeyAndCertificate | undefined {
+/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE. */
+function proxyCertificateOf({ proxyCert, proxyKey }: StartOptions): ProxyCertificate | undefined {
   if (proxyCert === undefined && proxyKey === undefined) return undefined;
   if (proxyCert === undefined || proxyKey === undefined) {
     throw new CliError('CLI_USAGE', '--proxy-cert and --proxy-key are given together');
   }
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
-    }
-  };
-  const pair = { certificate: read(proxyCert), key: read(proxyKey) };
-  const fault = certificateFault(pair, Date.now());
-  if (fault === undefined) return pair;
-  throw new CliError('CLI_USAGE', `--proxy-cert ${proxyCert} with --proxy-key ${proxyKey}: ${fault}`);
+  return { certPath: proxyCert, keyPath: proxyKey };
 }
 
 /**
@@ -189,6 +183,10 @@ async function announce(server: AllInOne, readyFile: string | undefined, stopped
   // Its libraries take a moment to load; who connects meanwhile is held back.
   await server.serveProxy().catch((error: Error) => {
     process.stderr.write(`vernier: clients of gRPC are not served, all others are: ${error.message}\n`);
+  });
+  if (stopped.isAsked) return;
+  await server.serveMetrics().catch((error: Error) => {
+    process.stderr.write(`vernier: no metrics are exported, clients are served: ${error.message}\n`);
   });
 }
 

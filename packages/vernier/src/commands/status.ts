@@ -1,32 +1,42 @@
 import { decodeKVTable, RequestCode } from '@vernier/remoting';
 import { type BrokerEntry, Cluster } from '../client/cluster.ts';
-import { credentialsOf, type SigningOptions } from '../client/credentials.ts';
+import { type ConnectingOptions, connectingOf } from '../client/connecting.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { report } from '../main.ts';
 import { printJson } from '../output/print.ts';
 import { bytes, facts, grouped } from '../output/table.ts';
 
-export interface StatusOptions extends SigningOptions {
+export interface StatusOptions extends ConnectingOptions {
   namesrv: string;
   broker?: string;
   json?: boolean;
+  watch?: boolean;
+  /** Between two looks, ms. */
+  interval?: number;
+  /** Looks, then the end. */
+  count?: number;
 }
 
-type RuntimeInfo = Record<string, string>;
+export type RuntimeInfo = Record<string, string>;
+
+/** What a broker said. */
+export interface StatusAnswer {
+  readonly cluster: string;
+  readonly brokerName: string;
+  readonly address: string;
+  readonly info: RuntimeInfo;
+}
 
 /** `vernier status`: what each broker that the nameserver knows says of itself. */
 export async function status(options: StatusOptions): Promise<number> {
-  const cluster = new Cluster(options.namesrv, credentialsOf(options));
+  if (options.watch) return (await import('./status-watch.ts')).watchStatus(options);
+  if (options.interval !== undefined || options.count !== undefined) {
+    throw new CliError('CLI_USAGE', '--interval and --count go with --watch');
+  }
+  const cluster = new Cluster(options.namesrv, connectingOf(options));
   try {
-    const brokers =
-      options.broker === undefined
-        ? await cluster.brokers()
-        : [{ cluster: '', brokerName: '', address: options.broker }];
-    if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', `the nameserver ${options.namesrv} knows no broker`);
-    const asked = await Promise.allSettled(brokers.map((broker) => ask(cluster, broker)));
-    const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const failures = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    const { answers, failures } = await askBrokers(cluster, options);
     // One that is away must not hide the others; alone, it is all there is to say.
     if (answers.length === 0) {
       for (const failure of failures.slice(1)) report(failure);
@@ -44,7 +54,22 @@ export async function status(options: StatusOptions): Promise<number> {
   }
 }
 
-async function ask(cluster: Cluster, broker: BrokerEntry) {
+/** What every broker says that the nameserver knows, or the one of `--broker`. Throws CLI_NO_ROUTE where there is none. */
+export async function askBrokers(
+  cluster: Cluster,
+  options: Pick<StatusOptions, 'namesrv' | 'broker'>,
+): Promise<{ answers: StatusAnswer[]; failures: unknown[] }> {
+  const brokers =
+    options.broker === undefined ? await cluster.brokers() : [{ cluster: '', brokerName: '', address: options.broker }];
+  if (brokers.length === 0) throw new CliError('CLI_NO_ROUTE', `the nameserver ${options.namesrv} knows no broker`);
+  const asked = await Promise.allSettled(brokers.map((broker) => ask(cluster, broker)));
+  return {
+    answers: asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
+    failures: asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
+  };
+}
+
+async function ask(cluster: Cluster, broker: BrokerEntry): Promise<StatusAnswer> {
   const { cluster: clusterName, brokerName, address } = broker;
   const response = await cluster.call(address, RequestCode.GET_BROKER_RUNTIME_INFO);
   const table: RuntimeInfo = Object.fromEntries(decodeKVTable(response.body));
@@ -62,6 +87,8 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   const size = (value: string): string => (isNumber(value) ? bytes(Number(value)) : value);
   const count = (value: string): string => (isNumber(value) ? grouped(Number(value)) : value);
   add('gRPC proxy', 'proxyAddress', (value) => `${value}  ${count(info.proxyClients ?? '0')} clients`);
+  const calls = callsText(info);
+  if (calls !== '') rows.push(['gRPC calls', calls]);
   add('speaks as', 'brokerVersionDesc', (value) => `RocketMQ ${value}`);
   add('running', 'runtime', runningFor);
   add('store failed', 'storeFailure', String);
@@ -91,6 +118,18 @@ export function statusText(address: string, brokerName: string, info: RuntimeInf
   add('put a second', 'putTps', rates);
   add('got a second', 'getTransferredTps', rates);
   return facts(rows, '');
+}
+
+/** `SendMessage 1,204, AckMessage 3 (1 failed)`: of each method that was called. */
+function callsText(info: RuntimeInfo): string {
+  const methods: string[] = [];
+  for (const [key, total] of Object.entries(info)) {
+    const [, method] = /^proxy(\w+)Total$/.exec(key) ?? [];
+    if (method === undefined || method.endsWith('Failed') || !isNumber(total)) continue;
+    const failed = Number(info[`proxy${method}FailedTotal`] ?? 0);
+    methods.push(`${method} ${grouped(Number(total))}${failed > 0 ? ` (${grouped(failed)} failed)` : ''}`);
+  }
+  return methods.join(', ');
 }
 
 const isNumber = (value: string): boolean => /^-?\d+(\.\d+)?$/.test(value);

@@ -1,4 +1,11 @@
-import { type RunCounters, replayCommand, torture as run, type SimulatedEngine } from '@vernier/torture';
+import {
+  type HistoryKind,
+  QueueKinds,
+  type RunCounters,
+  replayCommand,
+  torture as run,
+  type SimulatedEngine,
+} from '@vernier/torture';
 import { BrokerFront } from '@vernier/torture/broker-front';
 import { EXIT_FAILURE, EXIT_OK } from '../exit-codes.ts';
 import { printJson } from '../output/print.ts';
@@ -17,6 +24,8 @@ export interface TortureCommandOptions {
   timers?: boolean;
   /** Through a broker, with consumers that pop. */
   pop?: boolean;
+  /** With light queues and batch queues; without a broker. */
+  queueKinds?: boolean;
   json?: boolean;
 }
 
@@ -26,6 +35,7 @@ export interface TortureCommandOptions {
  */
 export async function torture(options: TortureCommandOptions): Promise<number> {
   const { seed, rounds, engine, transactions = false, timers = false, pop = false, json = false } = options;
+  const { queueKinds = false } = options;
   const broker = transactions || timers || pop || options.broker === true;
   const progress = new Progress();
   const controller = new AbortController();
@@ -39,6 +49,7 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
       ...(transactions ? ['transactions'] : []),
       ...(timers ? ['timed messages'] : []),
       ...(pop ? ['consumers that pop'] : []),
+      ...(queueKinds ? ['light queues and batch queues'] : []),
     ];
     process.stdout.write(`${what.join(', ')}\n`);
   }
@@ -46,7 +57,7 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
     seed,
     rounds,
     engine,
-    front: broker ? (seed) => new BrokerFront({ transactions, timers, pop, seed }) : undefined,
+    front: frontOf({ broker, transactions, timers, pop, queueKinds }),
     timeMs: options.minutes === undefined ? undefined : options.minutes * 60_000,
     signal: controller.signal,
     onHistory: (last, counters) => {
@@ -59,7 +70,7 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
   process.off('SIGINT', stop);
   process.off('SIGTERM', stop);
   const { counters, histories, elapsedMs, failure } = result;
-  const replay = failure && replayCommand(failure.seed, { engine, broker, transactions, timers, pop });
+  const replay = failure && replayCommand(failure.seed, { engine, broker, transactions, timers, pop, queueKinds });
   if (json) {
     const { error: _error, ...told } = failure ?? {};
     const violation = failure && { ...told, replay };
@@ -82,6 +93,11 @@ export async function torture(options: TortureCommandOptions): Promise<number> {
     process.stdout.write(`${summary(counters, histories, elapsedMs)}\n`);
   }
   return failure ? EXIT_FAILURE : EXIT_OK;
+}
+
+function frontOf({ broker, transactions, timers, pop, queueKinds }: HistoryKind) {
+  if (queueKinds) return (seed: number) => new QueueKinds(seed);
+  return broker ? (seed: number) => new BrokerFront({ transactions, timers, pop, seed }) : undefined;
 }
 
 function summary(counters: RunCounters, histories: number, elapsedMs: number): string {

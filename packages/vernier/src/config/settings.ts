@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import type { BrokerOptions } from '@vernier/broker';
-import { brokerKeys, roleKeys } from '@vernier/broker/internal';
+import { brokerKeys, resolveTls, roleKeys, type TlsConfig, type TlsSettings, tlsKeys } from '@vernier/broker/internal';
+import { type MetricsConfig, metricsKeys } from '@vernier/metrics';
+import { limitsOf, type ProxyLimits, proxyKeys } from '@vernier/proxy';
 import type { MessageStoreOptions } from '@vernier/store';
 import {
   type ConfigValue,
@@ -12,11 +14,16 @@ import {
 } from '@vernier/store/internal';
 import { CliError } from '../errors.ts';
 import { type Assignment, readAssignment, readProperties } from './properties.ts';
+import { readTlsFile } from './tls-file.ts';
 
 /** What `vernier start` runs with, after file, --set and flags were laid over each other. */
 export interface Settings {
   store: MessageStoreOptions;
   broker: BrokerOptions;
+  metrics: Partial<MetricsConfig>;
+  tls: TlsSettings;
+  /** Of the gRPC proxy. */
+  proxy: Partial<ProxyLimits>;
   /** Keys of the config file that nothing here reads, in the file's order. */
   unknownKeys: string[];
 }
@@ -34,10 +41,13 @@ export interface SettingsSources {
 
 export const DEFAULT_DATA_DIR = './vernier-data';
 
-const specs = new Map<string, { owner: 'store' | 'broker' | 'role'; spec: KeySpec }>();
+const specs = new Map<string, { owner: 'store' | 'broker' | 'metrics' | 'role' | 'tls' | 'proxy'; spec: KeySpec }>();
 for (const [key, spec] of Object.entries(storeKeys)) specs.set(key, { owner: 'store', spec });
 for (const [key, spec] of Object.entries(brokerKeys)) specs.set(key, { owner: 'broker', spec });
+for (const [key, spec] of Object.entries(metricsKeys)) specs.set(key, { owner: 'metrics', spec });
 for (const [key, spec] of Object.entries(roleKeys)) specs.set(key, { owner: 'role', spec });
+for (const [key, spec] of Object.entries(tlsKeys)) specs.set(key, { owner: 'tls', spec });
+for (const [key, spec] of Object.entries(proxyKeys)) specs.set(key, { owner: 'proxy', spec });
 
 export const knownKeys: ReadonlySet<string> = new Set(specs.keys());
 
@@ -51,14 +61,18 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
   if (sources.dataDir === '') throw new CliError('CLI_USAGE', 'the data directory is empty; expected a path');
   const fromFile = sources.configFile === undefined ? [] : await readProperties(sources.configFile);
   const typed = (sources.set ?? []).map(readAssignment);
+  const fromTlsFile = await readTlsFile([...fromFile, ...typed]);
   const unknownKeys = fromFile.filter(({ key }) => !specs.has(key)).map(({ key }) => key);
   const problems: string[] = [];
-  for (const { key, place } of typed) {
+  for (const { key, place } of [...fromTlsFile, ...typed]) {
     if (!specs.has(key)) problems.push(`${place}: there is no key ${shownValue(key)}${suggestion(key)}`);
   }
   const store: Record<string, ConfigValue> = {};
   const broker: Record<string, ConfigValue> = {};
-  for (const assignment of [...fromFile, ...typed]) {
+  const metrics: Record<string, ConfigValue> = {};
+  const proxy: Record<string, ConfigValue> = {};
+  const tls: Partial<TlsConfig> = {};
+  for (const assignment of [...fromFile, ...fromTlsFile, ...typed]) {
     const known = specs.get(assignment.key);
     // Comments in another encoding harm nobody; a directory whose name is not the one that was written does.
     if (known !== undefined && assignment.raw.includes('\ufffd')) {
@@ -70,6 +84,9 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     if ('problem' in parsed) problems.push(complaint(assignment, parsed.problem));
     else if (known.owner === 'store') store[assignment.key] = parsed.value;
     else if (known.owner === 'broker') broker[assignment.key] = parsed.value;
+    else if (known.owner === 'metrics') metrics[assignment.key] = parsed.value;
+    else if (known.owner === 'tls') Object.assign(tls, { [assignment.key]: parsed.value });
+    else if (known.owner === 'proxy') proxy[assignment.key] = parsed.value;
   }
   if (problems.length > 0) {
     throw new CliError('CLI_CONFIG_INVALID', problems.join('\n'), { problems });
@@ -85,10 +102,43 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     broker.bindAddress = sources.listen;
   }
   if (sources.brokerPort !== undefined) broker.listenPort = sources.brokerPort;
-  return { store: store as unknown as MessageStoreOptions, broker: broker as BrokerOptions, unknownKeys };
+  return {
+    store: store as unknown as MessageStoreOptions,
+    broker: broker as BrokerOptions,
+    metrics: metrics as Partial<MetricsConfig>,
+    tls: settingsOfTls(tls),
+    proxy: limitsOf(proxy),
+    unknownKeys,
+  };
+}
+
+/**
+ * The keys of TLS alone, for a nameserver without a broker; others of the file are not looked at, and those that were typed
+ * are refused.
+ * @throws CliError as loadSettings does
+ */
+export async function loadTlsSettings({
+  configFile,
+  set = [],
+}: Pick<SettingsSources, 'configFile' | 'set'>): Promise<TlsSettings> {
+  for (const { key, place } of set.map(readAssignment)) {
+    if (Object.hasOwn(tlsKeys, key)) continue;
+    throw new CliError('CLI_CONFIG_INVALID', `${place}: a nameserver has no key ${shownValue(key)}, only those of TLS`);
+  }
+  return (await loadSettings({ configFile, set })).tls;
+}
+
+/** Throws CLI_CONFIG_INVALID for keys that cannot be together. */
+function settingsOfTls(given: Partial<TlsConfig>): TlsSettings {
+  try {
+    return resolveTls(given);
+  } catch (error) {
+    throw new CliError('CLI_CONFIG_INVALID', (error as Error).message, {}, error);
+  }
 }
 
 function complaint({ key, raw, place }: Assignment, problem: string): string {
+  if (/password/i.test(key)) return `${place.startsWith('--set') ? '--set' : place}: ${key}: ${problem}`;
   // What was typed after --set already shows key and value.
   if (place.startsWith('--set')) return `${place}: ${problem}`;
   const value = specs.get(key)?.spec.secret === true ? 'a secret' : shownValue(raw);

@@ -5,15 +5,11 @@ const flags = {
   nameserver: '--namesrv-port, 0 is any',
   broker: '--broker-port, 0 is any',
   proxy: '--proxy-port, 0 is any, or do without gRPC by --no-proxy',
+  'metrics port': '--set metricsPromExporterPort=…, 0 is any',
 } as const;
 
 /** An address that cannot be listened on, in the words of the command line; anything else as it is. */
-export function listenError(
-  error: unknown,
-  what: 'nameserver' | 'broker' | 'proxy',
-  host: string,
-  port: number,
-): unknown {
+export function listenError(error: unknown, what: keyof typeof flags, host: string, port: number): unknown {
   if (!(error instanceof RemotingError)) return error;
   const at = `the ${what} cannot listen on ${host}:${port}`;
   const flag = flags[what];

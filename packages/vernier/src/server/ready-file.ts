@@ -17,6 +17,8 @@ export interface ReadyFile {
   brokerVip?: string;
   /** Where clients of gRPC connect to. Absent when they are not served. */
   proxy?: string;
+  /** Where /healthz, /readyz and with PROM /metrics are answered. Absent when nothing listens for them. */
+  metrics?: string;
   brokerName?: string;
   clusterName?: string;
   dataDir?: string;

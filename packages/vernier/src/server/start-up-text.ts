@@ -16,6 +16,8 @@ export interface StartUpFacts {
   brokerVip: string | undefined;
   /** Where clients of gRPC connect to; undefined when they are not served. */
   proxy: string | undefined;
+  /** Where metrics or probes are answered; undefined where nothing listens for them. */
+  metrics: string | undefined;
   brokerName: string;
   clusterName: string;
   engine: Engine;
@@ -64,6 +66,7 @@ export function startUpText(start: StartUpFacts): string {
         ...(start.brokerVip === undefined ? [] : [`${start.brokerVip} (for Java clients 4.0 to 4.5.0)`]),
       ],
       ...(start.proxy === undefined ? [] : [['gRPC proxy', start.proxy] satisfies [string, string]]),
+      ...(start.metrics === undefined ? [] : [['metrics', start.metrics] satisfies [string, string]]),
       ['data', start.dataDir],
       ['engine', describeEngine(start)],
       ['flush mode', describeFlushMode(start)],

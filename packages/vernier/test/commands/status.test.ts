@@ -50,6 +50,14 @@ test('status text: the flush pipeline in words, with who waits and for how long'
   ]);
 });
 
+test('status text: the calls of each method of gRPC, and how many failed', () => {
+  const calls = { proxySendMessageTotal: '1204', proxySendMessageFailedTotal: '0', proxySendMessageAverageMs: '0.5' };
+  const acks = { proxyAckMessageTotal: '3', proxyAckMessageFailedTotal: '1' };
+  const text = statusText('a:1', 'b', { proxyAddress: '127.0.0.1:8081', proxyClients: '2', ...calls, ...acks });
+  assert.match(text, /\ngRPC proxy {2}127\.0\.0\.1:8081 {2}2 clients\n/);
+  assert.match(text, /\ngRPC calls {2}SendMessage 1,204, AckMessage 3 \(1 failed\)$/);
+});
+
 test('status text: a failed store is said first of all', () => {
   const failure = 'STORE_FLUSH_FAILED: fdatasync failed with EIO';
   assert.match(

@@ -11,6 +11,7 @@ const start = (changes: Partial<StartUpFacts> = {}): StartUpFacts => ({
   broker: '127.0.0.1:10911',
   brokerVip: '127.0.0.1:10909',
   proxy: '127.0.0.1:8081',
+  metrics: undefined,
   brokerName: 'broker-a',
   clusterName: 'DefaultCluster',
   engine: 'channel',
@@ -70,4 +71,9 @@ test('start-up text: the other engines and the other flush mode in words', () =>
   assert.match(text, /engine {6}transient-pool \(5 buffers/);
   assert.match(text, /flush mode {2}ASYNC_FLUSH \(a message is answered once it is in a buffer of this process/);
   assert.match(startUpText(start({ engine: 'mmap' })), /engine {6}mmap \(/);
+});
+
+test('start-up text: where metrics are, when something listens for them', () => {
+  const text = startUpText(start({ metrics: 'http://127.0.0.1:5557/metrics' }));
+  assert.match(text, /^ {2}metrics {5}http:\/\/127\.0\.0\.1:5557\/metrics$/m);
 });

@@ -80,13 +80,6 @@ export async function lookAt(directory: string, options: StoreOptions): Promise<
   return { layout, keys, indexShape };
 }
 
-/** @throws CliError CLI_USAGE for a topic whose records may hold several messages each. */
-export function needOrdinaryQueues({ batchTopics }: StoreLayout, topic: string): void {
-  if (!batchTopics.has(topic)) return;
-  const message = `topic ${topic} has batch queues (queue.type=BatchCQ): an export has no form for inner batches`;
-  throw new CliError('CLI_USAGE', message, { topic });
-}
-
 /** Faults were found. */
 export const EXIT_FAULTS = 1;
 

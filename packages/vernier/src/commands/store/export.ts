@@ -7,7 +7,7 @@ import { EXIT_OK } from '../../exit-codes.ts';
 import { report } from '../../main.ts';
 import { print } from '../../output/print.ts';
 import { counted, grouped } from '../../output/table.ts';
-import { EXIT_FAULTS, lookAt, needOrdinaryQueues, type StoreOptions } from './common.ts';
+import { EXIT_FAULTS, lookAt, type StoreOptions } from './common.ts';
 
 /** Of the store's topics, in an error. */
 const TOPICS_NAMED = 10;
@@ -22,7 +22,6 @@ export interface ExportOptions extends StoreOptions {
 /** `vernier store export`: exit code 1 when messages were damaged and are not in the export. */
 export async function exportTopic(directory: string, options: ExportOptions): Promise<number> {
   const { layout } = await lookAt(directory, options);
-  needOrdinaryQueues(layout, options.topic);
   await needTopic(layout, options.topic);
   if (options.output === undefined) return await writeMessages(layout, options, print);
   const { output } = options;
@@ -68,7 +67,7 @@ async function writeMessages(
   let count = 0;
   let damaged = 0;
   const selection = { topic: options.topic, queueId: options.queue };
-  for await (const { message, raw, record } of selectMessages(
+  for await (const { message, propertyBytes } of selectMessages(
     layout,
     selection,
     ({ queueId, queueOffset, logOffset }) => {
@@ -78,7 +77,7 @@ async function writeMessages(
       );
     },
   )) {
-    text += `${JSON.stringify(toExported(message, raw, record))}\n`;
+    text += `${JSON.stringify(toExported(message, propertyBytes))}\n`;
     count++;
     if (text.length < BATCH_CHARS) continue;
     await write(text);
@@ -92,7 +91,7 @@ async function writeMessages(
 }
 
 async function needTopic(layout: StoreLayout, topic: string): Promise<void> {
-  if (layout.queues.has(topic)) return;
+  if (layout.queues.has(topic) || layout.batchQueues.has(topic)) return;
   const cache = new OpenFileCache();
   try {
     const { queues } = await readQueueEntries(layout, cache);

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { fromExported, type ImportedMessage } from '@vernier/doctor';
 import { MessageStore, type PutMessageStatus } from '@vernier/store';
 import { BrokerTarget, type PutOutcome } from '../../client/broker-target.ts';
-import { credentialsOf, type SigningOptions } from '../../client/credentials.ts';
+import { type ConnectingOptions, connectingOf } from '../../client/connecting.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { CliError } from '../../errors.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../../exit-codes.ts';
@@ -15,7 +15,7 @@ import { Progress } from '../../output/progress.ts';
 import { counted, grouped } from '../../output/table.ts';
 import type { StoreOptions } from './common.ts';
 
-export interface ImportOptions extends StoreOptions, SigningOptions {
+export interface ImportOptions extends StoreOptions, ConnectingOptions {
   namesrv?: string;
   input?: string;
   topic?: string;
@@ -53,7 +53,7 @@ export async function importMessages(directory: string | undefined, options: Imp
   workWithoutOutput();
   const target =
     directory === undefined
-      ? new BrokerTarget(options.namesrv!, credentialsOf(options))
+      ? new BrokerTarget(options.namesrv!, connectingOf(options))
       : await StoreTarget.open(directory, options);
   const tally = new Tally();
   const problem = await putAll(first, input, target, tally);

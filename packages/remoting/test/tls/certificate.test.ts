@@ -3,9 +3,9 @@ import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { silentLogger } from '@vernier/store';
 import { temporaryFolder } from '../../../../test/support/clean-up.ts';
-import { certificateFault, ownCertificate } from '../../src/net/certificate.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { certificateFault, ownCertificate } from '../../src/tls/certificate.ts';
 
 const DAY = 24 * 3_600_000;
 const now = Date.now();
@@ -22,13 +22,13 @@ test('certificate: made once, on an elliptic curve, for this machine, and readab
   assert.deepEqual(await ownCertificate(directory, now, silentLogger), {
     ...{ key: `${made.key.trim()}\n`, certificate: `${made.certificate.trim()}\n` },
   });
-  assert.deepEqual(readdirSync(directory), ['proxy-tls.pem']);
-  if (!posix) assert.equal(statSync(join(directory, 'proxy-tls.pem')).mode & 0o777, 0o600);
+  assert.deepEqual(readdirSync(directory), ['tls.pem']);
+  if (!posix) assert.equal(statSync(join(directory, 'tls.pem')).mode & 0o777, 0o600);
 });
 
 test('certificate: one that is over, damaged or not that of its key is made anew', async (t) => {
   const directory = await temporaryFolder(t, 'certificate');
-  const file = join(directory, 'proxy-tls.pem');
+  const file = join(directory, 'tls.pem');
   const first = await ownCertificate(directory, now, silentLogger);
   const other = await ownCertificate(undefined, now, silentLogger);
   for (const [what, content] of [
@@ -54,7 +54,7 @@ test('certificate: where it cannot be kept it is made all the same', { skip: pos
   const made = await ownCertificate(join(directory, 'config'), now, silentLogger);
   assert.equal(certificateFault(made, now), undefined);
   chmodSync(directory, 0o700);
-  assert.equal(existsSync(join(directory, 'config', 'proxy-tls.pem')), false);
+  assert.equal(existsSync(join(directory, 'config', 'tls.pem')), false);
 });
 
 test('certificate: what is no pair says why', () => {

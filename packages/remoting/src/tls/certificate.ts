@@ -1,39 +1,71 @@
-import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { StoreLogger } from '@vernier/store';
+import type { RemotingLogger } from '../logger.ts';
 
 /** A certificate (with those that vouch for it behind it) and its key, as PEM. */
 export interface KeyAndCertificate {
   readonly key: string;
   readonly certificate: string;
+  /** Of a key that is encrypted. */
+  readonly passphrase?: string | undefined;
 }
 
 /** Key and certificate in one file, so that they are always those of each other. */
-const FILE_NAME = 'proxy-tls.pem';
+const FILE_NAME = 'tls.pem';
 const OWNER_ONLY = 0o600;
 const DAY_MS = 24 * 3_600_000;
 const VALID_DAYS = 3_650;
 const DNS_NAME = 2;
 const IP_ADDRESS = 7;
 
-/** What is wrong with a key and its certificate; undefined when they can be used. */
-export function certificateFault({ key, certificate }: KeyAndCertificate, now: number): string | undefined {
+/** What is wrong with a key and its certificate, at a time in Unix milliseconds; undefined when they can be used. */
+export function certificateFault(pair: KeyAndCertificate, now: number): string | undefined {
   try {
-    const { validTo } = checked(key, certificate);
+    const { validTo } = certificateOf(pair);
     return Date.parse(validTo) > now ? undefined : `the certificate was valid until ${validTo}`;
   } catch (error) {
     return (error as Error).message;
   }
 }
 
-function checked(key: string, certificate: string): X509Certificate {
+/** The certificate, when the key is its own and both can be used, whatever the time is. Throws an Error that says why not. */
+export function certificateOf({ key, certificate, passphrase }: KeyAndCertificate): X509Certificate {
   const parsed = new X509Certificate(certificate);
-  if (!parsed.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate');
-  createSecureContext({ key, cert: certificate });
+  if (!parsed.checkPrivateKey(privateKeyOf(key, passphrase))) throw new Error('the key is not that of the certificate');
+  createSecureContext({ key, cert: certificate, ...(passphrase === undefined ? {} : { passphrase }) });
   return parsed;
+}
+
+function privateKeyOf(key: string, passphrase: string | undefined): KeyObject {
+  if (passphrase === undefined && key.includes('ENCRYPTED')) {
+    throw new Error('the key is encrypted and there is no password for it');
+  }
+  try {
+    return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (error) {
+    const { message } = error as Error;
+    if (/bad.?decrypt|bad password|cipherfinal|maybe wrong password/i.test(message)) {
+      throw new Error('the password is not that of the key');
+    }
+    throw new Error(`the key is none in PEM: ${message}`);
+  }
+}
+
+/** Why a text is no list of certificates in PEM; undefined when it is. */
+export function trustFault(certificates: string): string | undefined {
+  const blocks = certificates.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g);
+  if (blocks === null) return 'there is no certificate in it';
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block);
+    } catch (error) {
+      return `certificate ${index + 1} cannot be read: ${(error as Error).message}`;
+    }
+  }
+  return undefined;
 }
 
 /**
@@ -44,7 +76,7 @@ function checked(key: string, certificate: string): X509Certificate {
 export async function ownCertificate(
   directory: string | undefined,
   now: number,
-  logger: StoreLogger,
+  logger: RemotingLogger,
 ): Promise<KeyAndCertificate> {
   if (directory === undefined) return selfSigned(now);
   const path = join(directory, FILE_NAME);

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { cleanUp } from '../../../test/support/clean-up.ts';
+import { HealthState } from '../src/health.ts';
+import { EXPOSITION_TYPE, MetricsServer } from '../src/http-server.ts';
+
+async function start(t: TestContext, hasMetrics = true) {
+  const health = new HealthState();
+  const server = new MetricsServer({ host: '127.0.0.1', port: 0, health, hasMetrics });
+  const address = await server.listen();
+  cleanUp(t, () => server.stop());
+  const [host, port] = address.split(':') as [string, string];
+  const ask = async (path: string, method = 'GET') => {
+    const asked = request({ host, port, path, method, agent: false });
+    asked.end();
+    const [response] = await once(asked, 'response');
+    let body = '';
+    for await (const chunk of response) body += chunk;
+    return { status: response.statusCode as number, type: response.headers['content-type'], body };
+  };
+  return { health, server, ask, host, port: Number(port) };
+}
+
+/** Whether it was ended or reset. */
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    socket.on('error', () => {}).on('close', () => resolve());
+  });
+
+test('http: probes are answered from the start, metrics when there are some', async (t) => {
+  const { server, health, ask } = await start(t);
+  health.recovering(41, 100);
+  const live = await ask('/healthz');
+  assert.deepEqual([live.status, live.type], [200, 'application/json']);
+  const ready = await ask('/readyz?verbose');
+  assert.equal(ready.status, 503);
+  assert.equal(ready.body, live.body, 'both say the same');
+  const { status, recovery } = JSON.parse(ready.body);
+  assert.deepEqual([status, recovery.percent, recovery.totalBytes], ['recovering', 41, 100]);
+  assert.equal((await ask('/metrics')).status, 503);
+  server.serveMetrics(() => Promise.resolve('a 1\n'));
+  const metrics = await ask('/metrics');
+  assert.deepEqual([metrics.status, metrics.type, metrics.body], [200, EXPOSITION_TYPE, 'a 1\n']);
+  health.opened({ failure: undefined, readOnlyReason: undefined, diskFull: undefined, isClosed: false });
+  health.routable();
+  assert.equal((await ask('/readyz')).status, 200);
+});
+
+test('http: what is not asked for rightly is refused, and changes nothing', async (t) => {
+  const { ask, host, port } = await start(t);
+  assert.equal((await ask('/healthz', 'POST')).status, 405);
+  assert.equal((await ask('/')).status, 404);
+  assert.equal((await ask('/metrics/../healthz')).status, 404);
+  const head = await ask('/healthz', 'HEAD');
+  assert.deepEqual([head.status, head.body], [200, '']);
+  const socket = connect(port, host);
+  socket.end('this is no request\r\n\r\n');
+  await closed(socket);
+  const large = connect(port, host);
+  large.write(`GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`);
+  await closed(large);
+  assert.equal((await ask('/healthz')).status, 200);
+});
+
+test('http: an export that fails is an error and no end', async (t) => {
+  const { server, ask } = await start(t);
+  server.serveMetrics(() => Promise.reject(new Error('no')));
+  assert.deepEqual([(await ask('/metrics')).status, (await ask('/healthz')).status], [500, 200]);
+});
+
+test('http: without Prometheus there are probes alone', async (t) => {
+  const { ask } = await start(t, false);
+  assert.deepEqual([(await ask('/metrics')).status, (await ask('/healthz')).status], [404, 200]);
+});
+
+test('http: a port that somebody has is said, and a stop frees it', async (t) => {
+  const { server, port } = await start(t);
+  const second = new MetricsServer({ host: '127.0.0.1', port, health: new HealthState(), hasMetrics: true });
+  await assert.rejects(second.listen(), { code: 'REMOTING_PORT_IN_USE' });
+  await second.stop();
+  await server.stop();
+  const third = new MetricsServer({ host: '127.0.0.1', port, health: new HealthState(), hasMetrics: true });
+  await third.listen();
+  await third.stop();
+});
