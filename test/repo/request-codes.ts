@@ -1,6 +1,7 @@
 // What docs/reference/request-codes.md says: which request codes are answered, asked of the very tables that the servers
 // register, and in words what each is for.
 
+import { accessRows } from '../../packages/broker/src/gate/access-rows.ts';
 import { brokerRegistrationProcessors } from '../../packages/broker/src/namesrv/processors/broker-registration.ts';
 import { kvConfigProcessors } from '../../packages/broker/src/namesrv/processors/kv-config.ts';
 import { namesrvConfigProcessors } from '../../packages/broker/src/namesrv/processors/namesrv-config.ts';
@@ -163,12 +164,19 @@ export const namesrvMeanings: Partial<Record<Name, string>> = {
   GET_NAMESRV_CONFIG: 'The settings in force.',
 };
 
+/** What access control asks for; a star where RocketMQ asks for less. */
+function needsOf(code: number): string {
+  const row = accessRows.find((one) => one.code === code);
+  if (row === undefined) return '';
+  return `${row.needs === '' ? 'a signature' : row.needs}${row.ours === undefined ? '' : ' *'}`;
+}
+
 export function requestTable(codes: readonly number[], meanings: Partial<Record<Name, string>>): string {
   const rows = codes.map((code) => {
     const name = requestCodeName(code);
-    return `| ${code} | \`${name}\` | ${meanings[name as Name] ?? ''} |`;
+    return `| ${code} | \`${name}\` | ${meanings[name as Name] ?? ''} | ${needsOf(code)} |`;
   });
-  return ['| Code | Name | What it is |', '|---|---|---|', ...rows].join('\n');
+  return ['| Code | Name | What it is | Needs |', '|---|---|---|---|', ...rows].join('\n');
 }
 
 /** The response codes that clients act on or people meet. */
@@ -181,7 +189,8 @@ const responseMeanings: Partial<Record<keyof typeof ResponseCode, string>> = {
   MESSAGE_ILLEGAL: 'Too large, or with properties or a topic that cannot be stored.',
   SERVICE_NOT_AVAILABLE:
     'The store takes no messages: it failed, the disk is full, or it is being shut down. The remark has the cause.',
-  NO_PERMISSION: 'The topic or the broker may not be written, or not be read.',
+  NO_PERMISSION:
+    'The topic or the broker may not be written, or not be read; or the request is not signed, or its user may not.',
   TOPIC_NOT_EXIST: 'There is no such topic.',
   PULL_NOT_FOUND: 'Nothing new; ask again.',
   PULL_RETRY_IMMEDIATELY: 'Nothing that matches here; ask again from the next offset.',

@@ -29,6 +29,7 @@ import { DelayLevelHook } from './delay/delay-level-hook.ts';
 import { DelayOffsets } from './delay/delay-offsets.ts';
 import { DelayService } from './delay/delay-service.ts';
 import { DueDeliveries } from './delay/due-deliveries.ts';
+import { BrokerError } from './errors.ts';
 import { HeldFilters } from './filter/held-filters.ts';
 import { SqlFilters } from './filter/sql-filters.ts';
 import { FollowPlaces } from './follow/follow-places.ts';
@@ -388,7 +389,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
 /**
  * Reads the tables, and brings topics and store to one opinion: a topic whose messages are there and whose configuration is
  * not gets one. Rejects with BROKER_METADATA_DAMAGED, STORE_METADATA_DAMAGED,
- * or STORE_TIMER_PRECISION_MISMATCH.
+ * STORE_TIMER_PRECISION_MISMATCH, or BROKER_CONFIG_INVALID for a user that it names and that cannot be.
  */
 export async function loadTables(
   { config, store, topics, staticTopics, metadata, accessAdmin, pop, timer, logger }: BrokerContext,
@@ -417,15 +418,23 @@ export async function loadTables(
   metadata.groups.changed();
 }
 
-/** Users that the configuration names (RocketMQ AuthenticationMetadataManagerImpl.initUser). */
+/**
+ * Users that the configuration names (RocketMQ AuthenticationMetadataManagerImpl.initUser). Rejects BROKER_CONFIG_INVALID,
+ * BROKER_METADATA_WRITE_FAILED.
+ */
 async function ensureConfiguredUsers(config: BrokerConfig, admin: AccessAdmin): Promise<void> {
   const { initAuthenticationUser, innerClientAuthenticationCredentials } = config;
+  const ensure = async (key: keyof BrokerConfig, username: string, password: string): Promise<void> => {
+    const fault = await admin.ensureSuper(username, password);
+    if (fault === undefined) return;
+    throw new BrokerError('BROKER_CONFIG_INVALID', `${key}: ${fault}`, { key, value: 'a secret' });
+  };
   if (initAuthenticationUser !== '') {
     const { username, password } = JSON.parse(initAuthenticationUser) as { username: string; password: string };
-    await admin.ensureSuper(username, password);
+    await ensure('initAuthenticationUser', username, password);
   }
-  const credentials = innerCredentials(innerClientAuthenticationCredentials);
-  if (credentials !== undefined) await admin.ensureSuper(credentials.accessKey, credentials.secretKey);
+  const inner = innerCredentials(innerClientAuthenticationCredentials);
+  if (inner !== undefined) await ensure('innerClientAuthenticationCredentials', inner.accessKey, inner.secretKey);
 }
 
 /** See PutsOnDisk. */

@@ -21,7 +21,7 @@ import {
 } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { Broker, type BrokerOptions } from '../src/index.ts';
-import { heartbeat, pullFields, sendFields, startBroker } from './harness.ts';
+import { heartbeat, pullFields, sendFields, smallStore, startBroker, type TestBrokerOptions } from './harness.ts';
 
 const { SUCCESS, NO_PERMISSION } = ResponseCode;
 
@@ -34,7 +34,7 @@ const ON: BrokerOptions = {
 type Invoke = (code: number, fields?: ExtFields, body?: Buffer | string) => Promise<RemotingCommand>;
 
 /** A broker that knows root, and alice and mallory with a topic and a group each; mallory is the attacker. */
-async function secured(t: TestContext, options: { broker?: BrokerOptions; directory?: string } = {}) {
+async function secured(t: TestContext, options: Pick<TestBrokerOptions, 'broker' | 'store' | 'directory'> = {}) {
   const started = await startBroker(t, { ...options, broker: { ...ON, ...options.broker } });
   const { broker, namesrv, address } = started;
   const as = (accessKey: string, secretKey = `${accessKey}-secret`, to = address): Invoke => {
@@ -512,6 +512,37 @@ test('access: routes are given to who may do something with the topic', async (t
   expect(await route('mallory', 'TBW102'), SUCCESS, 'or no topic would be made by sending to it');
 });
 
+test('access: a message goes into no light queue of another user', async (t) => {
+  const { mallory, allow, broker } = await secured(t, { store: { enableLmq: true, enableMultiDispatch: true } });
+  const into = (queues: string) => encodePropertiesString([['INNER_MULTI_DISPATCH', queues]]);
+  for (const queues of ['%LMQ%alices', '%LMQ%mine,%LMQ%alices', 'alices']) {
+    expect(await send(mallory, 'of-mallory', 'x', { i: into(queues) }), NO_PERMISSION, queues);
+  }
+  assert.equal(broker.store.maxPhyOffset, 0);
+  expect(await allow('mallory', 'Topic:%LMQ%mine*', 'Pub'), SUCCESS);
+  expect(await send(mallory, 'of-mallory', 'x', { i: into('%LMQ%mine,%LMQ%mine-2') }), SUCCESS);
+  assert.equal(broker.store.getMaxOffsetInQueue('%LMQ%mine', 0), 1);
+  assert.equal(broker.store.getMaxOffsetInQueue('%LMQ%alices', 0), 0);
+});
+
+test('access: a broker of elsewhere registers with what it signs with, and not without', async (t) => {
+  const { namesrv } = await secured(t, {
+    broker: { innerClientAuthenticationCredentials: '{"accessKey":"inner","secretKey":"inner-secret"}' },
+  });
+  const elsewhere = async (brokerName: string, secretKey: string) => {
+    const innerClientAuthenticationCredentials = JSON.stringify({ accessKey: 'inner', secretKey });
+    const store = smallStore(await temporaryFolder(t, 'broker'));
+    const options = { listenPort: 0, brokerName, namesrvAddr: namesrv.address, innerClientAuthenticationCredentials };
+    const broker = new Broker(options, { store });
+    cleanUp(t, () => broker.shutdown());
+    await broker.start();
+  };
+  await elsewhere('broker-b', 'inner-secret');
+  await elsewhere('broker-c', 'another-secret');
+  const known = namesrv.routeOf('TBW102')?.brokerDatas.map(({ brokerName }) => brokerName);
+  assert.deepEqual(known?.toSorted(), ['broker-a', 'broker-b']);
+});
+
 test('access: what is taken away is gone with the answer, on open connections too, and stays so over a restart', async (t) => {
   const directory = await temporaryFolder(t, 'broker');
   const { alice, root, broker } = await secured(t, { directory });
@@ -557,6 +588,23 @@ test('access: with signatures and without policies every user may do everything 
 test('access: policies without signatures are refused at the start', () => {
   const make = () => new Broker({ authorizationEnabled: true }, { store: { storePathRootDir: '/nowhere' } });
   assert.throws(make, { code: 'BROKER_CONFIG_INVALID', message: /needs authenticationEnabled/ });
+});
+
+test('access: a first user that could not be read again is refused at the start, and nothing stays of it', async (t) => {
+  const directory = await temporaryFolder(t, 'broker');
+  for (const [username, password] of [
+    ['root', 'x'.repeat(257)],
+    ['x'.repeat(129), 'secret'],
+    [' root', 'secret'],
+    ['root', ' '],
+  ]) {
+    const initAuthenticationUser = JSON.stringify({ username, password });
+    const broker = new Broker({ listenPort: 0, initAuthenticationUser }, { store: smallStore(directory) });
+    await assert.rejects(broker.start(), { code: 'BROKER_CONFIG_INVALID', message: /^initAuthenticationUser: / });
+    await assert.rejects(stat(join(directory, 'config', 'access.json')), { code: 'ENOENT' });
+  }
+  const { broker } = await startBroker(t, { directory, broker: ON });
+  assert.equal(broker.context.accessAdmin.user('root', undefined)?.userType, 'Super');
 });
 
 test('access: without access control nothing is asked, and users can be prepared', async (t) => {

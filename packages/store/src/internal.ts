@@ -111,6 +111,7 @@ export {
   PROPERTY_INNER_MULTI_DISPATCH,
   PROPERTY_INNER_MULTI_QUEUE_OFFSET,
   placesFrom,
+  splitNames,
 } from './record/multi-dispatch.ts';
 export {
   encodeProperties,

@@ -169,12 +169,13 @@ export class AccessAdmin {
     }
   }
 
-  /** Makes a Super that the configuration names, unless there is a user of that name. */
-  async ensureSuper(username: string, password: string): Promise<void> {
-    if (this.#table.user(username) !== undefined) return;
+  /** Makes a Super that the configuration names, unless there is a user of that name. Resolves with why it cannot. */
+  async ensureSuper(username: string, password: string): Promise<string | undefined> {
+    if (this.#table.user(username) !== undefined) return undefined;
+    const fault = usernameFault(username) ?? passwordFault(password);
+    if (fault !== undefined) return fault;
     const user: User = { username, password, userType: 'Super', userStatus: 'enable' };
-    const refused = await this.#change(() => ofUser(user));
-    if (refused !== undefined) throw new Error(refused.remark);
+    return (await this.#change(() => ofUser(user)))?.remark;
   }
 
   async #change(plan: () => Change | { refused: Refusal }): Promise<Refusal | undefined> {

@@ -5,7 +5,9 @@ import {
   PROPERTY_LITE_TOPIC,
   propertyOf,
   removeProperties,
+  splitNames,
 } from '@vernier/store/internal';
+import { type Identity, topicAccess } from '../base/identity.ts';
 import { liteTopicFault, lmqOf } from '../base/lite-names.ts';
 import { Refusal } from '../base/refusal.ts';
 import { propertyEntry } from './properties.ts';
@@ -24,4 +26,11 @@ export function applyLiteTopic(message: MessageExtBrokerInner): Refusal | undefi
   const others = removeProperties(message.propertiesString, dispatchName);
   message.propertiesString = others + propertyEntry(PROPERTY_INNER_MULTI_DISPATCH, lmqOf(message.topic, lite));
   return undefined;
+}
+
+/** Why somebody may not put a message into the light queues that it names beside its topic; each is a topic of its own. */
+export function lightQueuesDenied(identity: Identity | undefined, properties: string): Refusal | undefined {
+  if (identity === undefined) return undefined;
+  const names = splitNames(propertyOf(properties, PROPERTY_INNER_MULTI_DISPATCH) ?? '');
+  return identity.refusalOf(names.filter((name) => name !== '').map((name) => topicAccess(name, ['Pub'])));
 }

@@ -24,7 +24,7 @@ import { MessageTypeIndex } from '../stats/message-meters.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { Admission } from './admission.ts';
 import { type HalfMessages, isTransactional } from './half-message.ts';
-import { applyLiteTopic } from './lite-topic.ts';
+import { applyLiteTopic, lightQueuesDenied } from './lite-topic.ts';
 import { type BatchToPut, keptBatch, keptMessage, type MessageToPut, propertiesTextOf } from './message-to-put.ts';
 import { applyPriority } from './priority.ts';
 import { innerBatchProperties } from './properties.ts';
@@ -164,6 +164,9 @@ export class PutService {
     }
     if (rules.isPlaced && hasLmqs && (found & PropertyBit.LITE_TOPIC) !== 0) {
       const refusal = applyLiteTopic(inner);
+      if (refusal !== undefined) return answer(refusal);
+    } else if (hasLmqs && (found & PropertyBit.MULTI_DISPATCH) !== 0) {
+      const refusal = lightQueuesDenied(caller.identity, properties);
       if (refusal !== undefined) return answer(refusal);
     }
     if (rules.isPlaced && !message.isQueueFixed && (found & PropertyBit.PRIORITY) !== 0) {
