@@ -9,6 +9,14 @@
  */
 export const mutations = [
   {
+    name: 'an ack of a delivery that its proxy has given up is answered as done',
+    package: 'proxy',
+    file: 'receipts/renewals.ts',
+    from: '    renewal.isEnding = true;\n',
+    to: '    this.#forget(renewal);\n',
+    test: { file: 'packages/proxy/test/receipts/renewals.test.ts', name: 'renewal: an ack of a consumer that has gone' },
+  },
+  {
     name: 'a restart renews a delivery that was acknowledged before it',
     package: 'proxy',
     file: 'receipts/renewals.ts',
