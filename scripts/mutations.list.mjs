@@ -14,7 +14,10 @@ export const mutations = [
     file: 'receipts/renewals.ts',
     from: '    renewal.isEnding = true;\n',
     to: '    this.#forget(renewal);\n',
-    test: { file: 'packages/proxy/test/receipts/renewals.test.ts', name: 'renewal: an ack of a consumer that has gone' },
+    test: {
+      file: 'packages/proxy/test/receipts/renewals.test.ts',
+      name: 'renewal: an ack of a consumer that has gone',
+    },
   },
   {
     name: 'a restart renews a delivery that was acknowledged before it',
