@@ -176,6 +176,17 @@ export const mutations = [
     test: { file: 'packages/proxy/test/access.test.ts', name: 'access of gRPC: not signed, or not signed well' },
   },
   {
+    name: 'an ack of a delivery that its proxy has given up is answered as done',
+    package: 'proxy',
+    file: 'receipts/renewals.ts',
+    from: '    renewal.isEnding = true;\n',
+    to: '    this.#forget(renewal);\n',
+    test: {
+      file: 'packages/proxy/test/receipts/renewals.test.ts',
+      name: 'renewal: an ack of a consumer that has gone',
+    },
+  },
+  {
     name: 'a restart renews a delivery that was acknowledged before it',
     package: 'proxy',
     file: 'receipts/renewals.ts',

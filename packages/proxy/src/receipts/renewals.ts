@@ -32,6 +32,11 @@ interface Renewal extends KeptRenewal {
   isUnsure: boolean;
   /** It is in what was saved last. */
   isSaved: boolean;
+  /**
+   * It comes again by its newest receipt, and is known as long as its first one looks good: that would be answered as done, and
+   * do nothing.
+   */
+  isEnding: boolean;
   /** Settles when the change of its time that is under way is done. */
   busy: Promise<void> | undefined;
 }
@@ -130,9 +135,11 @@ export class Renewals {
 
   #load(kept: KeptRenewal): void {
     const key = keyOf(kept.newest);
-    if (visibleAt(kept.newest) <= this.#parts.broker.clock.now() || !this.#budget.take(bytesOf(key))) return;
+    const now = this.#parts.broker.clock.now();
+    if (lastEndOf(kept) <= now || !this.#budget.take(bytesOf(key))) return;
     this.#forget(this.#renewals.get(key));
-    this.#renewals.set(key, { key, ...kept, isUnsure: true, ...NEW, isSaved: true });
+    const isEnding = visibleAt(kept.newest) <= now;
+    this.#renewals.set(key, { key, ...kept, isUnsure: true, ...NEW, isSaved: true, isEnding });
     this.#savedCount++;
     this.#watch();
   }
@@ -168,6 +175,10 @@ export class Renewals {
     for (const renewal of [...this.#renewals.values()]) {
       const { newest, clientId, busy, since, reconsumeTimes } = renewal;
       if (busy !== undefined) continue;
+      if (renewal.isEnding) {
+        if (lastEndOf(renewal) <= now) this.#forget(renewal);
+        continue;
+      }
       isNew ||= !renewal.isSaved && this.#isKept(renewal);
       if (!clients.isMember(clientId, newest.group)) {
         this.#end(renewal, rules.untakenMs);
@@ -203,8 +214,10 @@ export class Renewals {
 
   /** Not renewed any more: the message comes again after so many milliseconds. */
   #end(renewal: Renewal, afterMs: number): void {
-    this.#forget(renewal);
-    renewal.busy = this.#change(renewal, afterMs).then(() => {});
+    renewal.isEnding = true;
+    renewal.busy = this.#change(renewal, afterMs).then(() => {
+      renewal.busy = undefined;
+    });
   }
 
   /** False: its time is what it was. */
@@ -258,7 +271,10 @@ export const acknowledge = (
   receipt: Receipt,
 ): Promise<Refusal | undefined> => (receipt.liteTopic === '' ? pop.acks.ack(receipt) : lite.acks.ack(receipt));
 
-const NEW = { failures: 0, busy: undefined, isSaved: false } as const;
+const NEW = { failures: 0, busy: undefined, isSaved: false, isEnding: false } as const;
+
+/** Unix milliseconds when none of its receipts is good any more. */
+const lastEndOf = ({ first, newest }: KeptRenewal): number => Math.max(visibleAt(first), visibleAt(newest));
 
 const keyOf = ({ group, topic, liteTopic, queueId, queueOffset }: Receipt): string =>
   `${group}@${retryMark(topic)}${topic}@${liteTopic}@${queueId}@${queueOffset}`;

@@ -129,3 +129,15 @@ test('renewal: what has no room comes again after its first time; three failures
   assert.ok(failures >= 2 && failures <= 3, `${failures} tries`);
   assert.equal(failing.machine.proxy.renewals.count, 0);
 });
+
+test('renewal: an ack of a consumer that has gone is not answered as done when its message comes again', async () => {
+  const { machine, message } = await renewed();
+  await machine.advance(20 * SECOND);
+  machine.proxy.clients.terminate(machine.call());
+  await machine.advance(10 * SECOND);
+  assert.deepEqual(await machine.ack('g', 'T', message), [Code.INVALID_RECEIPT_HANDLE, Code.INVALID_RECEIPT_HANDLE]);
+  machine.consumer('g', 'T');
+  assert.deepEqual((await machine.receive('g', 'T')).bodies, ['long']);
+  await machine.alive(60 * SECOND);
+  assert.equal(machine.proxy.renewals.count, 0);
+});

@@ -249,3 +249,16 @@ test('settings: names of objects as values reach neither a number nor a switch',
     }
   }
 });
+
+test('settings: limits of the gRPC proxy are keys like any other', async (t) => {
+  const file = await configFile(t, ['grpcCallsMax=500', 'grpcStopMs=20']);
+  const settings = await loadSettings({ configFile: file, set: ['grpcAnswerBytesMax=1048576'] });
+  assert.deepEqual(settings.proxy, { callsMax: 500, stopMs: 20, answerBytesMax: 1_048_576 });
+  assert.deepEqual(settings.unknownKeys, []);
+  const refused = await loadSettings({ set: ['grpcStreamsMax=0'] }).then(
+    () => assert.fail('it was taken'),
+    (error: CliError) => error,
+  );
+  assert.equal(refused.code, 'CLI_CONFIG_INVALID');
+  assert.match(refused.message, /grpcStreamsMax=0: allowed are whole numbers from 1 to 100000 \(calls\)/);
+});
