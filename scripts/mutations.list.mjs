@@ -9,6 +9,138 @@
  */
 export const mutations = [
   {
+    name: 'the first bytes of a TLS connection are read twice',
+    package: 'remoting',
+    file: 'net/connection.ts',
+    from: "    socket.off('data', this.#onChunk);\n",
+    to: '',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: plaintext and TLS share the port',
+    },
+  },
+  {
+    name: 'plaintext is served although TLS is enforced',
+    package: 'remoting',
+    file: 'net/tls-front.ts',
+    from: "if (this.#mode !== 'enforcing') return false;",
+    to: 'return false;',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: enforcing closes a plaintext',
+    },
+  },
+  {
+    name: 'a client without a certificate is let in',
+    package: 'remoting',
+    file: 'tls/secure-server.ts',
+    from: "clientAuth === 'require' ? 'it has shown no certificate' : undefined",
+    to: 'undefined',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: whom a server lets in',
+    },
+  },
+  {
+    name: "a strange client's certificate is accepted",
+    package: 'remoting',
+    file: 'tls/secure-server.ts',
+    from: 'if (!verifiesClients || stream.authorized) return undefined;',
+    to: 'if (stream !== undefined) return undefined;',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: whom a server lets in',
+    },
+  },
+  {
+    name: 'a client may shake hands again and again on a connection',
+    package: 'remoting',
+    file: 'tls/secure-server.ts',
+    from: '    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,\n',
+    to: '    secureOptions: constants.SSL_OP_ALL,\n',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: TLS 1.2 and 1.3, nothing older',
+    },
+  },
+  {
+    name: 'a handshake may take for ever',
+    package: 'remoting',
+    file: 'tls/tls-door.ts',
+    from: 'deadline: this.#deadlines.add(handshakeTimeoutMs, () =>',
+    to: 'deadline: this.#deadlines.add(86_400_000, () =>',
+    test: {
+      file: 'packages/remoting/test/tls/tls-door.test.ts',
+      name: 'tls door: a handshake that does not end',
+    },
+  },
+  {
+    name: 'slow handshakes keep their places',
+    package: 'remoting',
+    file: 'tls/tls-door.ts',
+    from: '        if (this.#waiting.size > 0) this.#next();\n',
+    to: '',
+    test: {
+      file: 'packages/remoting/test/tls/tls-door.test.ts',
+      name: 'tls door: a flood of half-open',
+    },
+  },
+  {
+    name: 'what TLS holds has no bound',
+    package: 'remoting',
+    file: 'tls/tls-door.ts',
+    from: '} else if (this.#memory.fits(TLS_CONNECTION_BYTES)) {',
+    to: '} else if (this.#memory.fits(0)) {',
+    test: {
+      file: 'packages/remoting/test/tls/tls-door.test.ts',
+      name: 'tls door: what TLS holds',
+    },
+  },
+  {
+    name: 'renewed TLS files are taken while they are written',
+    package: 'remoting',
+    file: 'tls/server-identity.ts',
+    from: 'if (!isSettled || marks === this.#used',
+    to: 'if (marks === this.#used',
+    test: {
+      file: 'packages/remoting/test/tls/server-identity.test.ts',
+      name: 'server identity: renewed files count',
+    },
+  },
+  {
+    name: 'TLS files that do not go together are told of every second',
+    package: 'remoting',
+    file: 'tls/server-identity.ts',
+    from: ' || marks === this.#refused) return;',
+    to: ') return;',
+    test: {
+      file: 'packages/remoting/test/tls/server-identity.test.ts',
+      name: 'server identity: files that do not go together',
+    },
+  },
+  {
+    name: 'a write by TLS is never counted as taken',
+    package: 'remoting',
+    file: 'net/outgoing.ts',
+    from: "'encrypted' in socket ? this.#onTaken : undefined",
+    to: 'undefined',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: plaintext and TLS share the port',
+    },
+  },
+  {
+    name: 'a server without TLS waits for the rest of a handshake',
+    package: 'remoting',
+    file: 'net/tls-front.ts',
+    from: "      this.#refuse(connection, 'it wants TLS, which is off here (tls.server.mode=disabled)');\n      return true;\n",
+    to: '      return false;\n',
+    test: {
+      file: 'packages/remoting/test/tls/server-tls.test.ts',
+      name: 'server tls: disabled closes a TLS',
+    },
+  },
+  {
     name: 'a receipt whose time is over still acknowledges',
     package: 'proxy',
     file: 'receipts/handle.ts',
