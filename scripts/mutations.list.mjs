@@ -126,7 +126,7 @@ export const mutations = [
     to: 'undefined',
     test: {
       file: 'packages/remoting/test/tls/server-tls.test.ts',
-      name: 'server tls: plaintext and TLS share the port',
+      name: 'server tls: a shutdown lets answers leave',
     },
   },
   {
