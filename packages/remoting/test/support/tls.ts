@@ -47,6 +47,12 @@ export interface TlsFixture {
   logger: RecordingLogger;
 }
 
+/** Whether something comes about within so many turns of the event loop: what never does is to fail a test, and not hang it. */
+export async function soon(look: () => boolean, turns = 5_000): Promise<boolean> {
+  for (let turn = 0; turn < turns && !look(); turn++) await new Promise((resolve) => setImmediate(resolve));
+  return look();
+}
+
 /** A server that answers ECHO, by TLS as `identity` says. */
 export async function serveTls(
   t: TestContext,

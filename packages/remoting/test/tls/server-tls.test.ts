@@ -10,7 +10,7 @@ import { encodeFrame } from '../../src/protocol/frame-encoder.ts';
 import { createRequest, createResponse } from '../../src/protocol/remoting-command.ts';
 import { latch, RawPeer, turns, until } from '../support/peers.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
-import { clientHello, clientOf, connectRaw, connectTls, drip, ECHO, Papers, serveTls } from '../support/tls.ts';
+import { clientHello, clientOf, connectRaw, connectTls, drip, ECHO, Papers, serveTls, soon } from '../support/tls.ts';
 
 overwriteReads();
 
@@ -32,7 +32,7 @@ test('server tls: plaintext and TLS share the port, and each gets what it sent',
     assert.equal(Buffer.from(answer.body!).toString(), `${index}`);
   }
   assert.equal(server.connections.size, 2);
-  await until(() => server.budgets.answers.used === 0);
+  assert.ok(await soon(() => server.budgets.answers.used === 0));
   assert.equal(server.tls.pending, 0);
   assert.ok(server.tls.usedBytes > 0);
   await secure.close();
@@ -248,10 +248,14 @@ test('server tls: a shutdown lets answers leave by TLS, and closes handshakes th
   half.write((await clientHello()).subarray(0, 50));
   await until(() => server.tls.pending === 1);
   // Nothing waits for the end of this time.
-  const stopped = server.shutdown(600_000);
+  let isStopped = false;
+  const stopped = server.shutdown(60_000).then(() => {
+    isStopped = true;
+  });
   await gone;
   gate.open();
   assert.equal(Buffer.from((await waiting).body!).toString(), 'answered');
+  assert.ok(await soon(() => isStopped));
   await stopped;
   assert.deepEqual([server.connections.size, server.tls.pending], [0, 0]);
   await until(() => server.tls.usedBytes === 0);

@@ -6,7 +6,7 @@ import { createRequest } from '../../src/protocol/remoting-command.ts';
 import { TLS_CONNECTION_BYTES } from '../../src/tls/tls-door.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { turns, until } from '../support/peers.ts';
-import { clientHello, clientOf, connectRaw, connectTls, ECHO, serveTls } from '../support/tls.ts';
+import { clientHello, clientOf, connectRaw, connectTls, ECHO, serveTls, soon } from '../support/tls.ts';
 
 const TIMEOUT_MS = 10_000;
 
@@ -34,7 +34,7 @@ test('tls door: a handshake that does not end is closed after its time', async (
   }
   assert.equal(half.isGone(), false);
   clock.advance(1_100);
-  await until(half.isGone);
+  assert.ok(await soon(half.isGone));
   await until(() => server.connections.size === 0 && server.tls.usedBytes === 0);
   assert.match(logger.at('warn')[0]!.message, /TLS: the handshake was not done after 5000 ms/);
 });
@@ -58,8 +58,9 @@ test('tls door: a flood of half-open handshakes holds so many places, and gives 
     clock.advance(1_020);
     await turns(50);
   }
+  assert.ok(await soon(() => isAnswered));
   await answer;
-  await until(() => flood.filter(({ isGone }) => isGone()).length >= 9);
+  assert.ok(await soon(() => flood.filter(({ isGone }) => isGone()).length >= 9));
   assert.equal(flood.filter(({ isGone }) => !isGone()).length, 12 - 9, 'who has a place that nobody wants keeps it');
 });
 
