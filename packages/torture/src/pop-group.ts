@@ -82,6 +82,16 @@ export class PopGroup {
     if (state.ack === 'done') state.ack = 'unknown';
   }
 
+  /**
+   * What ends behind `rolled` by the new clock is put back in the timer wheel, an ack perhaps before its checkpoint, which then
+   * knows nothing of it.
+   */
+  clockWasSet(rolled: number): void {
+    for (const state of this.#states.values()) {
+      if (state.ack === 'done' && state.last !== undefined && state.last.until > rolled) state.ack = 'unknown';
+    }
+  }
+
   /** Acks that a crash may have taken hold no more. */
   recovered(isCacheKept: boolean, syncFlush: boolean): void {
     this.batches.clear();

@@ -4,6 +4,7 @@ import type { PopHandle } from './pop-handles.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { idOfBody, newSent, type SenderOptions, type Sent, survives } from './sent.ts';
+import { TIMER_PRECISION_MS, TIMER_ROLL_SLOTS } from './timers.ts';
 import { Violation } from './violation.ts';
 
 export const POPPED_TOPIC = 'Popped';
@@ -123,7 +124,10 @@ export class PopModel {
   epoch(): number {
     const { now } = this;
     const step = now - this.#scheduler!.time;
-    if (step !== this.#lastStep || now < this.#lastNow) this.#epoch++;
+    if (step !== this.#lastStep || now < this.#lastNow) {
+      this.#epoch++;
+      for (const group of this.groups) group.clockWasSet(now + TIMER_ROLL_SLOTS * TIMER_PRECISION_MS);
+    }
     this.#lastStep = step;
     this.#lastNow = now;
     return this.#epoch;
