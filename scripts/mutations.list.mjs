@@ -17,6 +17,14 @@ export const mutations = [
     test: { file: 'packages/metrics/test/health.test.ts', name: 'health: a store that takes no messages' },
   },
   {
+    name: 'requests that wait for no answer have an answer each',
+    package: 'metrics',
+    file: 'http-server.ts',
+    from: 'if (this.#busy.has(socket)) return void socket.destroy();',
+    to: '',
+    test: { file: 'packages/metrics/test/http-server.test.ts', name: 'http: requests that do not wait' },
+  },
+  {
     name: 'clients invent as many series as they like',
     package: 'metrics',
     file: 'observation.ts',
