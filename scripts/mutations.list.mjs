@@ -25,6 +25,22 @@ export const mutations = [
     test: { file: 'packages/metrics/test/http-server.test.ts', name: 'http: requests that do not wait' },
   },
   {
+    name: 'a pull that waits brings messages to a user who is gone',
+    package: 'broker',
+    file: 'pull/pull-service.ts',
+    from: 'const denied = pull.identity?.expired();',
+    to: 'const denied = undefined as Refusal | undefined;',
+    test: { file: 'packages/broker/test/access-control.test.ts', name: 'access: a request that waits gets no message' },
+  },
+  {
+    name: 'a pop that waits brings messages to a user who is gone',
+    package: 'broker',
+    file: 'pop/pop-service.ts',
+    from: 'const denied = identity?.expired();',
+    to: 'const denied = undefined as Refusal | undefined;',
+    test: { file: 'packages/broker/test/access-control.test.ts', name: 'access: a request that waits gets no message' },
+  },
+  {
     name: 'clients invent as many series as they like',
     package: 'metrics',
     file: 'observation.ts',
