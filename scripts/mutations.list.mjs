@@ -41,6 +41,17 @@ export const mutations = [
     test: { file: 'packages/broker/test/access-control.test.ts', name: 'access: a request that waits gets no message' },
   },
   {
+    name: 'whoever calls himself a producer of the group is given its halves',
+    package: 'broker',
+    file: 'transaction/transaction-check-service.ts',
+    from: 'some((client) => mayKnow(client) && ',
+    to: 'some((client) => (mayKnow(client) || true) && ',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-check-service.test.ts',
+      name: 'a member of the group that may not write',
+    },
+  },
+  {
     name: 'clients invent as many series as they like',
     package: 'metrics',
     file: 'observation.ts',

@@ -228,8 +228,8 @@ export class Clients {
     return client;
   }
 
-  #seen(client: GrpcClient, { peer: { host, port } }: Call): void {
-    client.seenAt(host, port, this.#parts.broker.clock.monotonic());
+  #seen(client: GrpcClient, { peer: { host, port }, caller: { identity } }: Call): void {
+    client.seenAt(host, port, this.#parts.broker.clock.monotonic(), identity);
   }
 
   #watch(): void {
