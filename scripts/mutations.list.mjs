@@ -52,6 +52,14 @@ export const mutations = [
     },
   },
   {
+    name: 'a client of gRPC is ended by whoever knows its id',
+    package: 'proxy',
+    file: 'clients/clients.ts',
+    from: '    checkOwner(client, call);',
+    to: '',
+    test: { file: 'packages/proxy/test/access.test.ts', name: 'access of gRPC: a client is neither ended' },
+  },
+  {
     name: 'clients invent as many series as they like',
     package: 'metrics',
     file: 'observation.ts',
