@@ -567,6 +567,62 @@ test('access: what is taken away is gone with the answer, on open connections to
   assert.equal(again.broker.context.accessAdmin.user('root', undefined)?.userType, 'Super');
 });
 
+const changes: [string, number, ExtFields, string?][] = [
+  ['is disabled', RequestCode.AUTH_UPDATE_USER, { username: 'alice' }, '{"userStatus":"disable"}'],
+  ['has another secret', RequestCode.AUTH_UPDATE_USER, { username: 'alice' }, '{"password":"another"}'],
+  ['is deleted', RequestCode.AUTH_DELETE_USER, { username: 'alice' }],
+  ['may not read the topic', RequestCode.AUTH_DELETE_ACL, { subject: 'User:alice', resource: 'Topic:of-alice' }],
+];
+
+for (const [what, code, fields, body] of changes) {
+  test(`access: a request that waits gets no message when its user ${what} meanwhile`, async (t) => {
+    const { alice, root, broker } = await secured(t);
+    expect(await send(root, 'of-alice', 'first'), SUCCESS);
+    const { holds, pop } = broker.context;
+    const queue = { consumerGroup: 'alice-group', topic: 'of-alice', queueId: '0' };
+    expect(await alice(RequestCode.UPDATE_CONSUMER_OFFSET, { ...queue, commitOffset: '1' }), SUCCESS);
+    const born = { pollTime: '30000', bornTime: String(Date.now()) };
+    const held = pullFields('of-alice', 1, { ...queue, sysFlag: '6', suspendTimeoutMillis: '3600000' });
+    const popped = { ...queue, ...born, maxMsgNums: '1', invisibleTime: '60000', initMode: '1' };
+    const waiting = [
+      alice(RequestCode.PULL_MESSAGE, held),
+      alice(RequestCode.POP_MESSAGE, popped),
+      alice(RequestCode.NOTIFICATION, { ...queue, ...born }),
+    ];
+    while (holds.count + pop.polling.count + pop.notificationPolling.count < 3) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await root(code, fields, body), SUCCESS);
+    expect(await send(root, 'of-alice', 'second'), SUCCESS);
+    for (const answer of await Promise.all(waiting)) {
+      expect(answer, NO_PERMISSION);
+      assert.equal(answer.body?.length ?? 0, 0);
+    }
+    const others = await pull(root, 'of-alice', 'alice-group');
+    assert.match(others.body!.toString(), /second/, 'it is there for those who may');
+  });
+}
+
+test('access: a request that waits is served as before when somebody else changes', async (t) => {
+  const { alice, root, broker } = await secured(t);
+  expect(await send(root, 'of-alice', 'first'), SUCCESS);
+  const more = { consumerGroup: 'alice-group', sysFlag: '6', suspendTimeoutMillis: '30000' };
+  const [held, ofRoot] = [alice, root].map((who) => who(RequestCode.PULL_MESSAGE, pullFields('of-alice', 1, more)));
+  while (broker.context.holds.count < 2) await new Promise((resolve) => setImmediate(resolve));
+  const writer = broker.context.accessAdmin;
+  assert.equal(await writer.deleteUser('mallory', undefined), undefined);
+  assert.equal(
+    await writer.createUser(
+      { username: 'carol', password: 'c', userType: undefined, userStatus: undefined },
+      undefined,
+    ),
+    undefined,
+  );
+  expect(await send(alice, 'of-alice', 'second'), SUCCESS);
+  for (const answer of await Promise.all([held!, ofRoot!]))
+    assert.match(expect(answer, SUCCESS).body!.toString(), /second/);
+});
+
 test('access: a request on the white list needs no signature; a bad signature there is nobody’s', async (t) => {
   const { client, address } = await secured(t, {
     broker: { authenticationWhitelist: '28,310', authorizationWhitelist: '28' },

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { formatAddress, listenError } from '@vernier/remoting';
 import type { HealthState } from './health.ts';
 
@@ -32,6 +32,10 @@ export class MetricsServer {
   readonly #server: Server;
   #address: string | undefined;
   #exposition: Exposition | undefined;
+  /** What is being made for all who ask meanwhile. */
+  #metrics: Promise<Buffer> | undefined;
+  /** Connections with a request that is not answered yet. */
+  readonly #busy = new WeakSet<Socket>();
   readonly #hasMetrics: boolean;
 
   constructor(options: { host: string; port: number; health: HealthState; hasMetrics: boolean }) {
@@ -89,6 +93,11 @@ export class MetricsServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    // Thousands of requests fit into one piece of a stream, and each would have its answer wait for the one before.
+    if (this.#busy.has(socket)) return void socket.destroy();
+    this.#busy.add(socket);
+    response.on('finish', () => this.#busy.delete(socket));
     // What a request brings is not read; it ends with the answer.
     request.resume();
     response.setTimeout(ANSWER_MS, () => response.destroy());
@@ -118,7 +127,12 @@ export class MetricsServer {
       return;
     }
     try {
-      send(response, 200, EXPOSITION_TYPE, await this.#exposition());
+      this.#metrics ??= this.#exposition()
+        .then((text) => Buffer.from(text))
+        .finally(() => {
+          this.#metrics = undefined;
+        });
+      send(response, 200, EXPOSITION_TYPE, await this.#metrics);
     } catch (error) {
       send(
         response,
@@ -130,9 +144,9 @@ export class MetricsServer {
   }
 }
 
-function send(response: ServerResponse, status: number, type: string, text: string): void {
+function send(response: ServerResponse, status: number, type: string, content: string | Buffer): void {
   if (response.destroyed || response.headersSent) return;
-  const body = Buffer.from(text);
+  const body = typeof content === 'string' ? Buffer.from(content) : content;
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': body.length });
   // Node leaves the body of an answer to HEAD out by itself.
   response.end(body);

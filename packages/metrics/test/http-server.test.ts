@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../../test/support/clean-up.ts';
@@ -85,4 +85,35 @@ test('http: a port that somebody has is said, and a stop frees it', async (t) =>
   const third = new MetricsServer({ host: '127.0.0.1', port, health: new HealthState(), hasMetrics: true });
   await third.listen();
   await third.stop();
+});
+
+test('http: requests that do not wait for their answers get none', async (t) => {
+  const { server, host, port, ask } = await start(t);
+  server.serveMetrics(() => new Promise((resolve) => setImmediate(resolve, 'a 1\n')));
+  const socket = connect(port, host);
+  let received = '';
+  socket.on('data', (bytes) => {
+    received += bytes;
+    socket.destroy();
+  });
+  socket.write('GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1_000));
+  await closed(socket);
+  assert.equal(received, '');
+  assert.equal((await ask('/metrics')).status, 200);
+});
+
+test('http: one connection serves one request after the other', async (t) => {
+  const { server, host, port } = await start(t);
+  const large = `${'a'.repeat(3_000_000)}\n`;
+  server.serveMetrics(() => Promise.resolve(large));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  cleanUp(t, async () => agent.destroy());
+  for (let count = 0; count < 10; count++) {
+    const asked = request({ host, port, path: '/metrics', agent });
+    asked.end();
+    const [response] = await once(asked, 'response');
+    let size = 0;
+    for await (const chunk of response) size += chunk.length;
+    assert.deepEqual([size, asked.reusedSocket], [large.length, count > 0]);
+  }
 });

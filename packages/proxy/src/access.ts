@@ -102,7 +102,7 @@ export function checkAccess(
   const { identity } = call.caller;
   if (identity === undefined)
     throw new StatusError(Code.UNAUTHORIZED, 'username cannot be null: the call is not signed');
-  const refusal = identity.refusalOf(accesses);
+  const refusal = identity.admit(accesses);
   if (refusal !== undefined) throw new StatusError(Code.UNAUTHORIZED, refusal.remark);
   return undefined;
 }

@@ -167,3 +167,18 @@ test('access of gRPC: a message on the white list needs no signature', async (t)
   assert.equal((await nobody.route('of-alice')).status?.code, Code.OK);
   assert.equal((await nobody.send(message('of-alice', 'x'))).status?.code, Code.UNAUTHORIZED);
 });
+
+test('access of gRPC: a client is neither ended nor replaced by another user who knows its id', async (t) => {
+  const { endpoint, broker } = await secured(t);
+  const alice = new SigningClient(t, endpoint, 'alice');
+  const mallory = new SigningClient(t, endpoint, 'mallory');
+  mallory.change = (metadata) => metadata.set('x-mq-client-id', 'client-of-alice');
+  await alice.consumer('alice-group', 'of-alice');
+  const terminate = (client: SigningClient) =>
+    client.call('NotifyClientTermination', codecs.TerminationRequest, codecs.TerminationResponse, {});
+  assert.equal((await terminate(mallory)).status?.code, Code.UNAUTHORIZED);
+  await assert.rejects(mallory.consumer('mallory-group', 'of-mallory'), /another user/);
+  assert.equal(broker.context.consumers.members('alice-group')?.length, 1);
+  assert.equal((await terminate(alice)).status?.code, Code.OK);
+  assert.equal(broker.context.consumers.members('alice-group')?.length ?? 0, 0);
+});

@@ -4,6 +4,7 @@ import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import { type AccessTable, subjectOf } from './access-table.ts';
 import type { FailedSignIns } from './failed-sign-ins.ts';
+import type { User } from './users.ts';
 
 /** What somebody shows to prove who he is. */
 export interface Proof {
@@ -89,7 +90,18 @@ export class AccessService {
       const text = `User:${username} is disabled`;
       return fault(text, text);
     }
-    return new SignedIn(username, address, user.userType === 'Super', this);
+    return new SignedIn(user, address, this);
+  }
+
+  /** Why nobody signs as the user any more as it was then; undefined when it is as it was. */
+  expired(user: User): Refusal | undefined {
+    const { username, password, userType } = user;
+    const now = this.#table.user(username);
+    const isSame = now?.userStatus === 'enable' && now.password === password;
+    // What a Super asks is not looked at.
+    if (isSame && (userType !== 'Super' || !this.hasPolicies || now.userType === 'Super')) return undefined;
+    this.#deniedCount++;
+    return new Refusal(ResponseCode.NO_PERMISSION, `${subjectOf(username)} has changed since the request was signed`);
   }
 
   /** Why a user may not do one of these from this address; undefined when it may do all. */
@@ -139,17 +151,29 @@ const namesOf = (list: string): ReadonlySet<string> =>
 class SignedIn implements Identity {
   readonly name: string;
   readonly isSuper: boolean;
+  readonly #user: User;
   readonly #address: string;
   readonly #service: AccessService;
+  #admitted: readonly Access[] = [];
 
-  constructor(name: string, address: string, isSuper: boolean, service: AccessService) {
-    this.name = name;
-    this.isSuper = isSuper;
+  constructor(user: User, address: string, service: AccessService) {
+    this.name = user.username;
+    this.isSuper = user.userType === 'Super';
+    this.#user = user;
     this.#address = address;
     this.#service = service;
   }
 
   refusalOf(accesses: readonly Access[]): Refusal | undefined {
     return this.#service.refusalOf(this.name, accesses, this.#address);
+  }
+
+  admit(accesses: readonly Access[]): Refusal | undefined {
+    this.#admitted = accesses;
+    return this.refusalOf(accesses);
+  }
+
+  expired(): Refusal | undefined {
+    return this.#service.expired(this.#user) ?? this.refusalOf(this.#admitted);
   }
 }

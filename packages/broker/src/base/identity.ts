@@ -22,6 +22,13 @@ export interface Identity {
   readonly isSuper: boolean;
   /** Why it may not do one of these; undefined when it may do all. */
   refusalOf(accesses: readonly Access[]): Refusal | undefined;
+  /** As `refusalOf`, for a request that has to be let through; it is remembered what was asked. */
+  admit(accesses: readonly Access[]): Refusal | undefined;
+  /**
+   * Why the request would not be let through any more: its user is gone or disabled, has another secret, or may not do what
+   * it was admitted for. Whoever gives a message to a request that has waited asks this first.
+   */
+  expired(): Refusal | undefined;
 }
 
 /**

@@ -86,7 +86,7 @@ function rightFault(
   try {
     const accesses = accessesOf(factsOf(request, access.clusterName, isGroup));
     if (accesses.length === 0) return undefined;
-    if (identity !== undefined) return identity.refusalOf(accesses);
+    if (identity !== undefined) return identity.admit(accesses);
     return new Refusal(ResponseCode.NO_PERMISSION, 'username cannot be null: the request is not signed');
   } catch (error) {
     // A body that is none of the kind the request needs: nothing says what it would do.

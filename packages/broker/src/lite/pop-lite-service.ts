@@ -99,6 +99,7 @@ export class PopLiteService {
   /** As PopService.pop. Rejects STORE_READ_FAILED, STORE_CLOSED. */
   async pop(request: PopLiteRequest, caller: Caller, asker: PopAsker): Promise<PopLiteResult | Refusal | undefined> {
     const { clock, polling, events } = this.#parts;
+    const { identity } = caller;
     const refusal = this.#refusal(request);
     if (refusal !== undefined) return refusal;
     const until = waitsUntil(request, clock);
@@ -131,6 +132,8 @@ export class PopLiteService {
       if (events.hasAny(clientId)) polling.notify(group, clientId, 0);
       asker.held();
       await wakes;
+      const denied = identity?.expired();
+      if (denied !== undefined) return denied;
     }
   }
 

@@ -56,6 +56,7 @@ export class NotificationService {
     held: () => void,
   ): Promise<Notification | Refusal | undefined> {
     const { permission, clock, polling } = this.#parts;
+    const { identity } = caller;
     if (request.pollMs < 0) {
       return new Refusal(ResponseCode.INVALID_PARAMETER, `pollTime ${request.pollMs}: allowed are 0 and more ms`);
     }
@@ -85,6 +86,8 @@ export class NotificationService {
       if (!polling.hold(waiting, waitMs, wake)) return { hasMessage: false, isPollingFull: true };
       held();
       await woken;
+      const denied = identity?.expired();
+      if (denied !== undefined) return denied;
     }
   }
 

@@ -2,6 +2,7 @@ import { ResponseCode, type TopicConfig } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { LineRate } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
+import type { Identity } from '../base/identity.ts';
 import { popRetryTopicOf } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
@@ -53,6 +54,7 @@ const POP_BYTES = 512 * 1024;
 interface Pop {
   readonly request: PopRequest;
   readonly caller: Caller;
+  readonly identity: Identity | undefined;
   readonly asker: PopAsker;
   readonly filter: SizedFilter | undefined;
   /** Monotonic milliseconds until which it may wait. */
@@ -90,6 +92,7 @@ export class PopService {
    */
   async pop(request: PopRequest, caller: Caller, asker: PopAsker): Promise<PopResult | Refusal | undefined> {
     const { permission, clock } = this.#parts;
+    const { identity } = caller;
     const fault = faultOf(request);
     if (fault !== undefined) return new Refusal(ResponseCode.INVALID_PARAMETER, fault);
     const until = waitsUntil(request, clock);
@@ -99,11 +102,12 @@ export class PopService {
     const filter = permission.filter(request);
     if (filter instanceof Refusal) return filter;
     // It may wait for long, and the text of the expression is not needed any more.
-    return this.#try({ request: { ...request, expression: undefined }, caller, asker, filter, waitsUntil: until });
+    const waiting = { ...request, expression: undefined };
+    return this.#try({ request: waiting, caller, identity, asker, filter, waitsUntil: until });
   }
 
   async #try(pop: Pop): Promise<PopResult | Refusal | undefined> {
-    const { request, caller, asker } = pop;
+    const { request, caller, identity, asker } = pop;
     const { polling, clock } = this.#parts;
     for (;;) {
       if (caller.isGone) return undefined;
@@ -136,6 +140,12 @@ export class PopService {
       if (wakes === undefined) return resultOf(ResponseCode.POLLING_FULL, pop, look);
       asker.held();
       await wakes;
+      const denied = identity?.expired();
+      if (denied !== undefined) {
+        // What it was woken for is another's.
+        polling.notify(request.group, request.topic, request.queueId);
+        return denied;
+      }
     }
   }
 

@@ -9,6 +9,7 @@ import type {
 } from '@vernier/store';
 import { LineRate } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
+import type { Identity } from '../base/identity.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { HeldFilters } from '../filter/held-filters.ts';
@@ -76,6 +77,11 @@ export class PullService {
   /** Answers a pull that was held, whatever there is now. */
   runAgain<Answer>(pull: Pull<Answer>): void {
     const { asker } = pull;
+    const denied = pull.identity?.expired();
+    if (denied !== undefined) {
+      asker.send(asker.answer(denied));
+      return;
+    }
     this.#look(pull, false).then(
       (answer) => {
         if (answer !== undefined) asker.send(answer);
@@ -199,6 +205,7 @@ export class PullService {
 /** A pull under way: what is needed of it when it runs, and runs again after its request is gone. */
 class Pull<Answer> implements HeldPull, RoomForRecords {
   readonly caller: Caller;
+  readonly identity: Identity | undefined;
   readonly asker: PullAsker<Answer>;
   readonly group: SubscriptionGroupConfig;
   readonly consumerGroup: string;
@@ -228,6 +235,7 @@ class Pull<Answer> implements HeldPull, RoomForRecords {
   ) {
     this.#service = service;
     this.caller = caller;
+    this.identity = caller.identity;
     this.asker = asker;
     this.group = group;
     this.consumerGroup = request.consumerGroup;

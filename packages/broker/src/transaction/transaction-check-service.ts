@@ -2,8 +2,10 @@ import { offsetHex, Perm } from '@vernier/remoting';
 import type { Clock, MessageExt, MessageStore, StoreLogger } from '@vernier/store';
 import { checkMessageAndReturnSize, decodeMessage, ServiceLoop } from '@vernier/store/internal';
 import type { Caller } from '../base/caller.ts';
+import { topicAccess } from '../base/identity.ts';
 import { TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
+import type { Client } from '../clients/client.ts';
 import type { ProducerManager } from '../clients/producer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
@@ -212,7 +214,10 @@ export class TransactionCheckService extends ServiceLoop {
       brokerName: config.brokerName,
       record: recordInTopic(record, layout, topic, wholeNumberOf(half.properties.get('REAL_QID')) ?? 0),
     };
-    return producers.inTurn(group).some((client) => client.checkTransactionState(check));
+    // Anybody may call himself a producer of the group, and the question has the message in it.
+    const mayKnow = ({ identity }: Client): boolean =>
+      (identity?.expired() ?? identity?.refusalOf([topicAccess(topic, ['Pub'])])) === undefined;
+    return producers.inTurn(group).some((client) => mayKnow(client) && client.checkTransactionState(check));
   }
 
   async #copy(open: OpenHalf, half: MessageExt): Promise<void> {

@@ -147,7 +147,8 @@ test('access admin: a Normal changes no Super, and makes none; nor does one that
   await admin.ensureSuper('root', 'root-secret');
   await admin.ensureSuper('root', 'another');
   assert.equal(table.user('root')?.password, 'root-secret', 'one that is there stays');
-  const by = (isSuper: boolean) => ({ name: 'x', isSuper, refusalOf: () => undefined });
+  const NO = (): undefined => undefined;
+  const by = (isSuper: boolean) => ({ name: 'x', isSuper, refusalOf: NO, admit: NO, expired: NO });
   for (const who of [by(false), undefined]) {
     for (const refusal of [
       await admin.createUser({ ...normal('mallory'), userType: 'Super' }, who),

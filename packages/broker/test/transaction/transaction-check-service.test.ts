@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RequestCode } from '@vernier/remoting';
+import { RequestCode, ResponseCode } from '@vernier/remoting';
+import type { Access, Identity } from '../../src/base/identity.ts';
 import { TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from '../../src/base/names.ts';
+import { Refusal } from '../../src/base/refusal.ts';
 import { property } from '../harness.ts';
 import {
   COMMIT,
@@ -160,6 +162,31 @@ test('members of a group are asked in turn, and those of other groups are not', 
     [5, 5],
   );
   assert.equal(other.checks.length, 0);
+});
+
+test('a member of the group that may not write the topic, or whose user is gone, does not get the message', async () => {
+  const broker = await TransactionMachine.start();
+  const [owner, stranger, gone] = [broker.producer(), broker.producer(), broker.producer()];
+  const asked: Access[] = [];
+  const identity = (refusal: Refusal | undefined, expired?: Refusal): Identity => ({
+    ...{ name: 'x', isSuper: false, admit: () => refusal, expired: () => expired },
+    refusalOf: (accesses) => {
+      asked.push(...accesses);
+      return refusal;
+    },
+  });
+  const no = new Refusal(ResponseCode.NO_PERMISSION, 'no');
+  owner!.identity = identity(undefined);
+  stranger!.identity = identity(no);
+  gone!.identity = identity(undefined, no);
+  for (let i = 0; i < 3; i++) await broker.send(`m${i}`, { topic: 'T' });
+  await broker.advance(ROUND);
+  assert.deepEqual(
+    [owner, stranger, gone].map((member) => member!.checks.length),
+    [3, 0, 0],
+  );
+  assert.ok(asked.length >= 3);
+  for (const access of asked) assert.deepEqual(access, { kind: 'Topic', name: 'T', actions: ['Pub'] });
 });
 
 test('an immunity of 600 s: the first check comes after it, and none was counted before (B.8)', async () => {

@@ -93,6 +93,7 @@ export class Clients {
     if (client?.settings === undefined) {
       throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, 'cannot find client settings for this client');
     }
+    checkOwner(client, call);
     return client as GrpcClient & { readonly settings: Settings };
   }
 
@@ -209,6 +210,7 @@ export class Clients {
     const { clientId } = call;
     const encoded = codecs.Settings.encode(settings);
     const known = this.#clients.get(clientId);
+    if (known !== undefined) checkOwner(known, call);
     this.#remembered.forget(clientId);
     const bytes = clientBytes({ clientId, encoded });
     if (!this.#budget.take(bytes - (known === undefined ? 0 : clientBytes(known)))) {
@@ -228,8 +230,8 @@ export class Clients {
     return client;
   }
 
-  #seen(client: GrpcClient, { peer: { host, port } }: Call): void {
-    client.seenAt(host, port, this.#parts.broker.clock.monotonic());
+  #seen(client: GrpcClient, { peer: { host, port }, caller: { identity } }: Call): void {
+    client.seenAt(host, port, this.#parts.broker.clock.monotonic(), identity);
   }
 
   #watch(): void {
@@ -268,6 +270,12 @@ export class Clients {
     this.#parts.broker.producers.remove(client);
     this.#parts.broker.consumers.remove(client);
   }
+}
+
+/** Ids of clients are no secrets: who knows one is not to end another user's client. Throws UNAUTHORIZED. */
+function checkOwner({ identity }: GrpcClient, { caller }: Call): void {
+  if (identity === undefined || caller.identity === undefined || identity.name === caller.identity.name) return;
+  throw new StatusError(Code.UNAUTHORIZED, 'the client id is one of another user');
 }
 
 /** Undefined for a producer. */

@@ -1,4 +1,10 @@
-import { type Client, type ClientAnswer, storeHostOf, type TransactionCheck } from '@vernier/broker/internal';
+import {
+  type Client,
+  type ClientAnswer,
+  type Identity,
+  storeHostOf,
+  type TransactionCheck,
+} from '@vernier/broker/internal';
 import type { Settings, TelemetryCommand } from '../wire/messages.ts';
 
 /** The stream over which a client can be spoken to. False: it cannot be written to any more. */
@@ -28,7 +34,8 @@ export class GrpcClient implements Client {
   readonly clientId: string;
   readonly language: number;
   readonly version: number;
-  readonly identity = undefined;
+  /** Who signed its last call that was a sign of life. */
+  identity: Identity | undefined = undefined;
   readonly #questions: ClientQuestions;
   readonly #controller = new AbortController();
   #remoteAddress = '';
@@ -64,7 +71,8 @@ export class GrpcClient implements Client {
   }
 
   /** Where it was last heard from. */
-  seenAt(address: string, port: number, monotonic: number): void {
+  seenAt(address: string, port: number, monotonic: number, identity: Identity | undefined): void {
+    this.identity = identity;
     this.#remoteAddress = `${address}:${port}`;
     this.#host = storeHostOf(address, port);
     this.lastSeen = monotonic;
