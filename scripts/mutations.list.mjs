@@ -9,6 +9,14 @@
  */
 export const mutations = [
   {
+    name: 'a client of before a restart comes back as any user',
+    package: 'proxy',
+    file: 'clients/clients.ts',
+    from: 'checkOwner(remembered.user, call);',
+    to: '',
+    test: { file: 'packages/proxy/test/state.test.ts', name: 'state: after a kill a client is the user' },
+  },
+  {
     name: 'a broker whose store failed is said to be ready',
     package: 'metrics',
     file: 'health.ts',
@@ -55,7 +63,7 @@ export const mutations = [
     name: 'a client of gRPC is ended by whoever knows its id',
     package: 'proxy',
     file: 'clients/clients.ts',
-    from: '    checkOwner(client, call);',
+    from: '    checkOwner(client.identity?.name, call);',
     to: '',
     test: { file: 'packages/proxy/test/access.test.ts', name: 'access of gRPC: a client is neither ended' },
   },

@@ -1,6 +1,6 @@
 // A proxy without its port, on a broker on a simulated machine: its time passes when a test says so.
 import assert from 'node:assert/strict';
-import type { BrokerConfig, BrokerContext } from '@vernier/broker/internal';
+import type { BrokerConfig, BrokerContext, Identity } from '@vernier/broker/internal';
 import { createTopicConfig } from '@vernier/remoting';
 import type { MessageExt } from '@vernier/store';
 import { writeAtomic } from '@vernier/store/internal';
@@ -67,7 +67,14 @@ export interface CallOptions {
   authority?: string;
   /** How long the client waits; Infinity: no deadline. */
   deadlineMs?: number;
+  /** Who signed it; without, there is no access control. */
+  user?: string;
 }
+
+/** Who may do everything. */
+const userNamed = (name: string): Identity => ({
+  ...{ name, isSuper: true, refusalOf: () => undefined, admit: () => undefined, expired: () => undefined },
+});
 
 export class ProxyMachine {
   readonly pop: PopMachine;
@@ -199,7 +206,9 @@ export class ProxyMachine {
     };
     const get = (name: string): string[] => (headers[name] === undefined ? [] : [headers[name]]);
     const facts = { peer: peerOf(peer), authority: options.authority ?? '', deadline: this.now + deadlineMs };
-    return new Call({ ...facts, headers: { get } });
+    const call = new Call({ ...facts, headers: { get } });
+    if (options.user !== undefined) call.caller.identity = userNamed(options.user);
+    return call;
   }
 
   /** The code and the words of a call that is refused. */

@@ -47,6 +47,22 @@ for (const [name, end] of Object.entries(ends)) {
     assert.equal(code, Code.UNRECOGNIZED_CLIENT_TYPE);
   });
 
+  test(`state: after ${name} a client is the user that it was, and nobody else`, async () => {
+    const machine = await ProxyMachine.start();
+    machine.topic('T', undefined, 1);
+    machine.consumer('g', 'T', { user: 'alice' });
+    await machine.advance(3 * SECOND);
+    await end(machine);
+    const { clients } = machine.proxy;
+    const mallory = machine.call({ user: 'mallory' });
+    assert.equal((await machine.refusal(() => clients.heartbeat(mallory))).code, Code.UNAUTHORIZED);
+    const settings = await machine.refusal(() => machine.consumer('other', 'T', { user: 'mallory' }));
+    assert.equal(settings.code, Code.UNAUTHORIZED);
+    assert.equal(clients.count, 0);
+    clients.heartbeat(machine.call({ user: 'alice' }));
+    assert.ok(clients.isMember('client', 'g'));
+  });
+
   test(`state: a message in work stays hidden after ${name}, and its first receipt acknowledges it`, async () => {
     const { machine, message } = await atWork(3 * MINUTE);
     await end(machine);

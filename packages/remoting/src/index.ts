@@ -218,6 +218,7 @@ export {
 } from './protocol/topic-config.ts';
 export { shortened } from './shortened.ts';
 export type { TlsClientOptions } from './tls/client-identity.ts';
+export { makeCertificate } from './tls/make-certificate.ts';
 export {
   type ClientAuth,
   ServerIdentity,

@@ -110,7 +110,11 @@ function addTlsOptions(command: Command): void {
   if (command.options.every(({ long }) => long !== '--namesrv')) return;
   command
     .option('--tls', 'connect by TLS; a server’s certificate has to be vouched for and to carry its name')
-    .option('--tls-ca <file>', 'certificates that vouch for servers, PEM (default: those of Node.js)')
+    .addOption(
+      new Option('--tls-ca <file>', 'certificates that vouch for servers, PEM (default: those of Node.js)').env(
+        'VERNIER_TLS_CA',
+      ),
+    )
     .option('--tls-cert <file>', 'certificate to show servers that ask for one, PEM')
     .option('--tls-key <file>', 'its key, PEM; of an encrypted one VERNIER_TLS_KEY_PASSWORD has the password')
     .option('--tls-name <name>', 'the name that servers’ certificates carry, when it is not their address')
@@ -144,9 +148,9 @@ function addStart(program: Command, finish: (exitCode: ExitCode) => void): void 
 function addInit(program: Command, finish: (exitCode: ExitCode) => void): void {
   program
     .command('init')
-    .description('write a broker.conf that lets in signed requests alone, and a first user')
+    .description('write a broker.conf that lets in signed requests by TLS alone, a first user and a certificate')
     .argument('[DIR]', 'where to, made when it is not there', '.')
-    .requiredOption('--secure', 'with access control')
+    .requiredOption('--secure', 'with access control and TLS')
     .option('--user <name>', 'name of the first user', 'admin')
     .option('--json', 'print JSON')
     .action(async (directory: string, options: InitOptions) =>

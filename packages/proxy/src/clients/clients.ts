@@ -76,8 +76,10 @@ export class Clients {
 
   /** What is kept over a restart: the settings of each client. */
   get table(): SavedTable {
-    const rows = (): Iterable<{ clientId: string; encoded: Buffer }> => [
-      ...this.#clients.values(),
+    const rows = () => [
+      ...[...this.#clients.values()].map(({ clientId, encoded, identity }) => ({
+        ...{ clientId, encoded, user: identity?.name },
+      })),
       ...this.#remembered.values(),
     ];
     return clientsTable(
@@ -93,7 +95,7 @@ export class Clients {
     if (client?.settings === undefined) {
       throw new StatusError(Code.UNRECOGNIZED_CLIENT_TYPE, 'cannot find client settings for this client');
     }
-    checkOwner(client, call);
+    checkOwner(client.identity?.name, call);
     return client as GrpcClient & { readonly settings: Settings };
   }
 
@@ -123,6 +125,7 @@ export class Clients {
   #comesBack(call: Call): GrpcClient | undefined {
     const remembered = this.#remembered.get(call.clientId);
     if (remembered === undefined) return undefined;
+    checkOwner(remembered.user, call);
     this.#remembered.forget(call.clientId);
     try {
       return this.#join(call, remembered.settings);
@@ -210,7 +213,7 @@ export class Clients {
     const { clientId } = call;
     const encoded = codecs.Settings.encode(settings);
     const known = this.#clients.get(clientId);
-    if (known !== undefined) checkOwner(known, call);
+    checkOwner(known === undefined ? this.#remembered.get(clientId)?.user : known.identity?.name, call);
     this.#remembered.forget(clientId);
     const bytes = clientBytes({ clientId, encoded });
     if (!this.#budget.take(bytes - (known === undefined ? 0 : clientBytes(known)))) {
@@ -273,8 +276,8 @@ export class Clients {
 }
 
 /** Ids of clients are no secrets: who knows one is not to end another user's client. Throws UNAUTHORIZED. */
-function checkOwner({ identity }: GrpcClient, { caller }: Call): void {
-  if (identity === undefined || caller.identity === undefined || identity.name === caller.identity.name) return;
+function checkOwner(user: string | undefined, { caller: { identity } }: Call): void {
+  if (user === undefined || identity === undefined || user === identity.name) return;
   throw new StatusError(Code.UNAUTHORIZED, 'the client id is one of another user');
 }
 

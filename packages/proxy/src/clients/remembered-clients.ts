@@ -8,7 +8,12 @@ export interface RememberedClient {
   readonly settings: Settings;
   /** The settings as the client sent them. */
   readonly encoded: Buffer;
+  /** Who signed them; undefined without access control. */
+  readonly user: string | undefined;
 }
+
+/** What is saved of a client. */
+type Row = Pick<RememberedClient, 'clientId' | 'encoded' | 'user'>;
 
 const CLIENT_BYTES = 2_000;
 const CLIENT_ID_LENGTH_MAX = 1_024;
@@ -61,7 +66,8 @@ export class RememberedClients {
       const clientId = stringMember(object, 'clientId');
       const encoded = Buffer.from(stringMember(object, 'settings'), 'base64');
       if (clientId === '' || clientId.length > CLIENT_ID_LENGTH_MAX) continue;
-      const client = { clientId, encoded, settings: codecs.Settings.decode(encoded) };
+      const user = object.user === undefined ? undefined : stringMember(object, 'user');
+      const client = { clientId, encoded, user, settings: codecs.Settings.decode(encoded) };
       this.forget(clientId);
       if (this.#budget.take(clientBytes(client))) this.#clients.set(clientId, client);
     }
@@ -70,7 +76,7 @@ export class RememberedClients {
 
 /** The file of the clients; `rows` gives them, and is asked at each save. */
 export const clientsTable = (
-  rows: () => Iterable<Pick<RememberedClient, 'clientId' | 'encoded'>>,
+  rows: () => Iterable<Row>,
   load: (file: unknown) => void,
   bytesMax: () => number,
 ): SavedTable => ({
@@ -78,8 +84,8 @@ export const clientsTable = (
     yield '{"clients":[';
     let left = bytesMax();
     let separator = '\n';
-    for (const { clientId, encoded } of rows()) {
-      const row = JSON.stringify({ clientId, settings: encoded.toString('base64') });
+    for (const { clientId, encoded, user } of rows()) {
+      const row = JSON.stringify({ clientId, user, settings: encoded.toString('base64') });
       // Those that have no place send their settings anew after a restart.
       left -= row.length;
       if (left < 0) break;

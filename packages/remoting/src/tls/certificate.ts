@@ -116,7 +116,8 @@ async function keep(path: string, directory: string, { key, certificate }: KeyAn
   }
 }
 
-async function selfSigned(now: number): Promise<KeyAndCertificate> {
+/** Good for ten years, for this machine's names. `now`: Unix milliseconds. */
+export async function selfSigned(now: number): Promise<KeyAndCertificate> {
   const { generate } = await import('selfsigned');
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'vernier' }], {
     ...{ keyType: 'ec', curve: 'P-256', algorithm: 'sha256' },

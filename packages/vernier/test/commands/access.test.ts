@@ -212,20 +212,22 @@ test('user create: a secret from stdin is one line', async (t) => {
 test('init --secure: what it writes starts a broker that its first user signs in at, and is written over nothing', async (t) => {
   const folder = join(await temporaryFolder(t, 'access'), 'conf');
   const written = await command(['init', folder, '--secure', '--json']);
-  const { config, credentials, user } = JSON.parse(written.stdout) as Record<string, string>;
+  const { config, credentials, certificate, user } = JSON.parse(written.stdout) as Record<string, string>;
   assert.equal(user, 'admin');
   if (process.platform !== 'win32') {
-    for (const file of [config!, credentials!]) assert.equal(statSync(file).mode & 0o777, 0o600);
+    for (const file of [config!, credentials!, join(folder, 'server-key.pem')])
+      assert.equal(statSync(file).mode & 0o777, 0o600);
   }
   const settings = readFileSync(config!, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));
   const { namesrv } = await localBroker(t, settings);
-  assert.match(
-    await done(command(['topic', 'list', '--all', '--namesrv', namesrv, '--credentials', credentials!])),
-    /TBW102/,
-  );
-  assertFails(await command(['topic', 'list', '--namesrv', namesrv]), 1, 'CLI_REFUSED', /not signed/);
+  const signed = ['--namesrv', namesrv, '--credentials', credentials!];
+  const known = ['--tls-ca', certificate!];
+  assert.match(await done(command(['topic', 'list', '--all', ...signed, ...known])), /TBW102/);
+  assertFails(await command(['topic', 'list', '--namesrv', namesrv, ...known]), 1, 'CLI_REFUSED', /not signed/);
+  // Signed and in plaintext: whoever reads along could send it again.
+  assertFails(await command(['topic', 'list', ...signed]), 1, 'CLI_UNREACHABLE', /127/);
   const before = readFileSync(config!, 'utf8');
   assertFails(
     await command(['init', folder, '--secure']),
