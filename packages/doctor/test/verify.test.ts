@@ -218,10 +218,14 @@ const cases: Case[] = [
   {
     name: 'records at the end of the log that are zeros now',
     damage: (store) => {
-      const [first] = store.records.slice(-4);
+      const [last, first] = store.records.slice(-5);
       const { file, at } = first!;
       store.write(file, at, Buffer.alloc(sizes.mappedFileSizeCommitLog - at));
-      return [`fault log-record ${file} ${at}`];
+      // The times of the checkpoint are those of the records that are gone, which may be the same.
+      const late = [0, 8, 16].filter(
+        (field) => Number(store.read('checkpoint', field, 8).readBigInt64BE(0)) > last!.message.storeTimestamp,
+      );
+      return [`fault log-record ${file} ${at}`, ...late.map((field) => `fault checkpoint checkpoint ${field}`)];
     },
   },
   {
