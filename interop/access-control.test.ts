@@ -304,22 +304,26 @@ describe('access control with the client of gRPC for Node.js', { timeout: 120_00
       });
       assert.equal(made.status, 0, String(made.stderr));
     }
-    const resources = ['--resource', 'Topic:hello-grpc', '--resource', 'Group:hello-grpc-listeners'];
-    const args = ['acl', 'create', 'alice', ...resources, '--actions', 'Pub,Sub', ...root];
-    const put = spawnSync(process.execPath, [vernierBin, ...args]);
-    assert.equal(put.status, 0, String(put.stderr));
+    const resources = ['--resource', 'Topic:delay-grpc', '--resource', 'Group:delay-grpc-listeners'];
+    for (const args of [
+      ['topic', 'create', 'delay-grpc', '--type', 'DELAY', ...root],
+      ['acl', 'create', 'alice', ...resources, '--actions', 'Pub,Sub', ...root],
+    ]) {
+      const done = spawnSync(process.execPath, [vernierBin, ...args]);
+      assert.equal(done.status, 0, String(done.stderr));
+    }
   });
   after(() => broker?.stop());
 
-  const hello = (env: Record<string, string>) =>
-    spawnSync(process.execPath, [join(repositoryRoot, 'examples/clients/grpc-node/hello.mjs'), broker.proxyAddr], {
+  const example = (env: Record<string, string>) =>
+    spawnSync(process.execPath, [join(repositoryRoot, 'examples/clients/grpc-node/delay.mjs'), broker.proxyAddr], {
       ...{ encoding: 'utf8', timeout: 30_000 },
       env: { ...process.env, ...env },
     });
 
   it('a user that may sends and receives', () => {
-    const { stdout, status, stderr } = hello({ ACCESS_KEY: 'alice', SECRET_KEY: 'alice-secret' });
-    assert.deepEqual([stdout, status], ['got: hello\n', 0], stderr);
+    const { stdout, status, stderr } = example({ ACCESS_KEY: 'alice', SECRET_KEY: 'alice-secret' });
+    assert.deepEqual([stdout, status], ['later, after its time\n', 0], stderr);
   });
 
   it('a user that may not, a false secret and nobody do not', () => {
@@ -328,7 +332,7 @@ describe('access control with the client of gRPC for Node.js', { timeout: 120_00
       { ACCESS_KEY: 'alice', SECRET_KEY: 'mallory-secret' },
       {} as Record<string, string>,
     ]) {
-      const { stdout, status } = hello(env);
+      const { stdout, status } = example(env);
       assert.equal(stdout, '');
       assert.notEqual(status, 0);
     }
