@@ -16,6 +16,8 @@ const CRASHES_PER_SEED = 5;
 /** Seeds that --find tries without --seeds. */
 const SEEDS_TRIED = '1000';
 const TIME_MS_MAX = 300_000;
+/** Of the test that is to fail: some breakages make it wait for ever, which is noticed too. */
+const BROKEN_TEST_MS_MAX = 90_000;
 /** For --find: a history takes far less, on a busy machine too. */
 const HISTORY_MS_MAX = 300;
 
@@ -47,8 +49,8 @@ for (const seed of seeds.map(Number)) {
 process.stdout.write(JSON.stringify(answer));
 `;
 
-/** A copy of the sources, broken as \`mutation\` says; undefined for the unbroken one. The error text when it does not fit. */
-function prepare(name, mutation) {
+/** A copy of the sources. */
+function copySources(name) {
   const copy = join(folder, name, 'packages');
   // The copied broker has to find the copied store; and what is broken is written to a copy, never through a link.
   const modules = join(copy, 'node_modules', '@vernier');
@@ -61,19 +63,24 @@ function prepare(name, mutation) {
   cpSync(join(root, 'test', 'support'), join(folder, name, 'test', 'support'), { recursive: true });
   symlinkSync(join(packages, 'proxy', 'generated'), join(copy, 'proxy', 'generated'), 'junction');
   writeFileSync(join(copy, 'run.ts'), RUNNER);
-  if (mutation === undefined) return undefined;
+}
+
+/** Breaks a copy as `mutation` says; `mend` takes it back. `problem`: it does not fit, and nothing was changed. */
+function breakCopy(name, mutation) {
+  const copy = join(folder, name, 'packages');
   const problem = misfit(copy, mutation);
-  if (problem !== undefined) return problem;
+  if (problem !== undefined) return { problem };
   const file = fileOf(copy, mutation);
+  const whole = readFileSync(file, 'utf8');
   writeFileSync(
     file,
-    readFileSync(file, 'utf8').replace(mutation.from, () => mutation.to),
+    whole.replace(mutation.from, () => mutation.to),
   );
-  return undefined;
+  return { mend: () => writeFileSync(file, whole) };
 }
 
 /** Resolves with how the process ended; `late` when it had to be ended. */
-function start(args) {
+function start(args, limitMs = timeMsMax) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=@vernier/source', ...args], {
       cwd: root,
@@ -85,7 +92,7 @@ function start(args) {
     const watch = setTimeout(() => {
       late = true;
       child.kill('SIGKILL');
-    }, timeMsMax);
+    }, limitMs);
     child.stdout.on('data', (chunk) => {
       out += chunk;
     });
@@ -113,13 +120,14 @@ async function run(name, through, rounds, ...seeds) {
 }
 
 /** As run(), by the tests of a file whose names begin so: a result for each beginning. */
-async function runTests(name, file, beginnings) {
+async function runTests(name, file, beginnings, limitMs = timeMsMax) {
   const patterns = beginnings.flatMap((each) => ['--test-name-pattern', `^${each.replace(/[^\w\s]/g, '.')}`]);
-  const { out, err, late } = await start(['--test-reporter', 'tap', ...patterns, join(folder, name, file)]);
+  const args = ['--test-reporter', 'tap', ...patterns, join(folder, name, file)];
+  const { out, err, late } = await start(args, limitMs);
   const lines = out.split('\n');
   return beginnings.map((beginning) => {
     const failed = lines.find((line) => /^\s*not ok \d+ - /.test(line) && line.includes(beginning));
-    if (failed || late) return { by: file, message: late ? `no end after ${timeMsMax / 1_000} s` : failed.trim() };
+    if (failed || late) return { by: file, message: failed?.trim() ?? `no end after ${limitMs / 1_000} s` };
     const passed = lines.some(
       (line) => /^\s*ok \d+ - /.test(line) && line.includes(beginning) && !line.includes('# SKIP'),
     );
@@ -128,15 +136,15 @@ async function runTests(name, file, beginnings) {
 }
 
 async function runTest(name, test) {
-  const [result] = await runTests(name, test.file, [test.name]);
+  const [result] = await runTests(name, test.file, [test.name], BROKEN_TEST_MS_MAX);
   return result;
 }
 
-/** Takes the items one after the other, a few at once. */
+/** Takes the items one after the other, a few at once; `work` is told by which of the workers. */
 async function each(items, work) {
   const queue = [...items];
-  const worker = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await work(next);
+  const worker = async (_, index) => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await work(next, index);
   };
   await Promise.all(Array.from({ length: PROCESSES }, worker));
 }
@@ -155,9 +163,9 @@ let tried = 0;
 /** Name of each that was caught → seed, undefined where a test did it. */
 const caught = new Map();
 
-async function check(mutation, index) {
-  const name = `m${index}`;
-  const problem = prepare(name, mutation);
+/** `name`: of the copy, which is whole before and after. */
+async function check(mutation, name) {
+  const { problem, mend } = breakCopy(name, mutation);
   const seed = values.find ? 1 : mutation.seed;
   const rounds = (values.find ? seedsTried : 1) * CRASHES_PER_SEED;
   let result = { error: problem };
@@ -165,7 +173,7 @@ async function check(mutation, index) {
     const byTest = mutation.test !== undefined;
     result = byTest ? await runTest(name, mutation.test) : await run(name, throughOf(mutation), rounds, seed);
   }
-  rmSync(join(folder, name), { recursive: true, force: true });
+  mend?.();
   tried++;
   if (result.by !== undefined) {
     caught.set(mutation.name, result.seed);
@@ -184,7 +192,7 @@ const named = mutations.filter(({ name }) => !values.only || values.only.some((t
 const tests = named.map(({ test }) => test).filter((test) => test !== undefined);
 if (!values.find) {
   // The unbroken store must pass the same histories and tests, or catching proves nothing.
-  prepare('unbroken', undefined);
+  copySources('unbroken');
   const results = [];
   let seedCount = 0;
   for (const through of ['store', 'broker', 'torture']) {
@@ -213,8 +221,9 @@ if (!values.find) {
 const open = values.find ? [] : named.filter(({ isOpen }) => isOpen);
 for (const { name } of open)
   process.stdout.write(`open      ${name}: no test and no history is known that catches it\n`);
-const queue = [...named.entries()].filter(([, { isOpen, test }]) => (values.find ? test === undefined : !isOpen));
-await each(queue, ([index, mutation]) => check(mutation, index));
+const queue = named.filter(({ isOpen, test }) => (values.find ? test === undefined : !isOpen));
+for (let index = 0; index < PROCESSES; index++) copySources(`copy${index}`);
+await each(queue, (mutation, index) => check(mutation, `copy${index}`));
 rmSync(folder, { recursive: true, force: true });
 if (values.find) {
   const path = join(root, 'scripts', 'mutations.list.mjs');
