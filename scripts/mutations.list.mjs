@@ -9,6 +9,17 @@
  */
 export const mutations = [
   {
+    name: 'a denied notification keeps the wake of its message to itself',
+    package: 'broker',
+    file: 'pop/notification-service.ts',
+    from: '        polling.notify(group, request.topic, queueId);\n',
+    to: '',
+    test: {
+      file: 'packages/broker/test/access-control.test.ts',
+      name: 'access: a notification that is denied while it waits',
+    },
+  },
+  {
     name: 'a client of before a restart comes back as any user',
     package: 'proxy',
     file: 'clients/clients.ts',

@@ -603,6 +603,27 @@ for (const [what, code, fields, body] of changes) {
   });
 }
 
+test('access: a notification that is denied while it waits passes its message on to the next one of the group', async (t) => {
+  const { alice, root, broker } = await secured(t);
+  expect(await send(root, 'of-alice', 'first'), SUCCESS);
+  const { notificationPolling } = broker.context.pop;
+  const queue = { consumerGroup: 'alice-group', topic: 'of-alice', queueId: '0' };
+  expect(await root(RequestCode.UPDATE_CONSUMER_OFFSET, { ...queue, commitOffset: '1' }), SUCCESS);
+  const began = Date.now();
+  const waits = { ...queue, pollTime: '30000', bornTime: String(began) };
+  const waiting: ReturnType<typeof alice>[] = [];
+  for (const who of [alice, root]) {
+    waiting.push(who(RequestCode.NOTIFICATION, waits));
+    while (notificationPolling.count < waiting.length) await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await root(RequestCode.AUTH_DELETE_USER, { username: 'alice' }), SUCCESS);
+  expect(await send(root, 'of-alice', 'second'), SUCCESS);
+  const [denied, told] = await Promise.all(waiting);
+  expect(denied!, NO_PERMISSION);
+  assert.equal(expect(told!, SUCCESS).extFields?.hasMsg, 'true');
+  assert.ok(Date.now() - began < 15_000, 'it did not wait for the end of its time');
+});
+
 test('access: a request that waits is served as before when somebody else changes', async (t) => {
   const { alice, root, broker } = await secured(t);
   expect(await send(root, 'of-alice', 'first'), SUCCESS);

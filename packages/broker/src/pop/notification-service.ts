@@ -87,7 +87,11 @@ export class NotificationService {
       held();
       await woken;
       const denied = identity?.expired();
-      if (denied !== undefined) return denied;
+      if (denied !== undefined) {
+        // What it was woken for is another's.
+        polling.notify(group, request.topic, queueId);
+        return denied;
+      }
     }
   }
 
