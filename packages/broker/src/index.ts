@@ -11,7 +11,7 @@
  * Caveats:
  * - `await broker.shutdown()` before the process ends, or the next start has to recover.
  * - A broker that emitted `failed` refuses sends from then on and goes on serving pulls; only a new start ends that.
- * - Without `authenticationEnabled` whoever reaches the port may do everything. TLS and replication are not there yet.
+ * - Without `authenticationEnabled` whoever reaches the port may do everything. Replication is not there yet.
  * - `@vernier/broker/internal` is for Vernier's own packages and changes without notice.
  */
 export { Broker, type BrokerDeps, type BrokerEvents } from './broker.ts';

@@ -29,7 +29,7 @@ export interface AccessGateParts {
  * that the processor reads, and the body.
  */
 export function accessGate({ access, isGroup, passed }: AccessGateParts): RequestGate {
-  const check = (request: RemotingCommand, connection: RemotingConnection): Answer => {
+  return (request: RemotingCommand, connection: RemotingConnection): Answer => {
     const name = String(request.code);
     const fields = request.extFields;
     const isSigned = fields?.[ACCESS_KEY] !== undefined;
@@ -52,7 +52,6 @@ export function accessGate({ access, isGroup, passed }: AccessGateParts): Reques
     passed(connection, identity);
     return undefined;
   };
-  return check;
 }
 
 type Answer = ReturnType<RequestGate>;
@@ -65,15 +64,11 @@ function failed(
   reason: string,
   refusal: Refusal,
 ): Answer {
-  const wait = access.failures.failed(connection.remoteHost, reason);
-  if (wait === 'disconnect') {
-    connection.destroy('too many sign-ins failed');
-    return createResponse(request, refusal.code, refusal.remark);
-  }
-  // Nobody waits for an answer that is never sent.
-  if (isOneway(request)) return createResponse(request, refusal.code, refusal.remark);
   const answer = createResponse(request, refusal.code, refusal.remark);
-  return wait === undefined ? answer : wait.then(() => answer);
+  const wait = access.failures.failed(connection.remoteHost, reason);
+  if (wait === 'disconnect') connection.destroy('too many sign-ins failed');
+  // Nobody waits for an answer that is never sent.
+  return wait instanceof Promise && !isOneway(request) ? wait.then(() => answer) : answer;
 }
 
 function rightFault(

@@ -58,7 +58,8 @@ export interface OutMeter {
 }
 
 /** What is counted one by one and rarely. */
-export type EventName = 'deadLetters' | 'commits' | 'rollbacks' | 'timerEnqueued' | 'timerDequeued';
+const EVENT_NAMES = ['deadLetters', 'commits', 'rollbacks', 'timerEnqueued', 'timerDequeued'] as const;
+export type EventName = (typeof EVENT_NAMES)[number];
 
 export interface EventMeter {
   readonly topic: string | undefined;
@@ -72,8 +73,6 @@ export interface EventMeter {
 const IN_BYTES = 480;
 const OUT_BYTES = 240;
 const EVENT_BYTES = 320;
-
-const EVENT_NAMES: readonly EventName[] = ['deadLetters', 'commits', 'rollbacks', 'timerEnqueued', 'timerDequeued'];
 
 const inRow = (topic: string | undefined, type: number): InMeter => ({
   ...{ topic, type, messages: 0, bytes: 0 },
@@ -96,7 +95,7 @@ export class MessageMeters {
   readonly #out = new Map<string, Map<string, OutMeter>>();
   #outCount = 0;
   readonly #outOverflow: OutMeter = { topic: undefined, group: '', messages: 0, bytes: 0 };
-  readonly #events = new Map(EVENT_NAMES.map((name) => [name, new EventTable()]));
+  readonly #events = new Map<EventName, EventTable>(EVENT_NAMES.map((name) => [name, new EventTable()]));
 
   /** `seriesMax`: rows of one table. */
   constructor(seriesMax: number, budget: Budget) {

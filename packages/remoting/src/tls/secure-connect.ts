@@ -1,9 +1,7 @@
 import { isIP, type TcpNetConnectOpts } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
-import { RemotingError } from '../errors.ts';
-import { certificateOf, trustFault } from './certificate.ts';
+import { readPair, readTrust } from './checked-files.ts';
 import type { TlsClientOptions } from './client-identity.ts';
-import { readPem } from './tls-files.ts';
 
 /** Reads the files as they are now. Resolves with what begins a connection. Rejects REMOTING_TLS_INVALID. */
 export async function secureConnect(options: TlsClientOptions): Promise<(target: TcpNetConnectOpts) => TLSSocket> {
@@ -28,23 +26,10 @@ export async function secureConnect(options: TlsClientOptions): Promise<(target:
 async function readFiles(
   options: TlsClientOptions,
 ): Promise<Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase'>> {
-  const { trustCertPath, certPath, keyPath, keyPassword } = options;
-  const ca = trustCertPath === undefined ? undefined : await readPem(trustCertPath);
-  const fault = ca === undefined ? undefined : trustFault(ca);
-  if (fault !== undefined)
-    throw new RemotingError('REMOTING_TLS_INVALID', `${trustCertPath}: ${fault}`, { trustCertPath });
-  const trusted = ca === undefined ? {} : { ca };
-  if (certPath === undefined && keyPath === undefined) return trusted;
-  if (certPath === undefined || keyPath === undefined) {
-    const text = 'a certificate and its key are given together';
-    throw new RemotingError('REMOTING_TLS_INVALID', text, { certPath, keyPath });
-  }
-  const [certificate, key] = [await readPem(certPath), await readPem(keyPath)];
-  try {
-    certificateOf({ certificate, key, passphrase: keyPassword });
-  } catch (error) {
-    const text = `${certPath} with ${keyPath}: ${(error as Error).message}`;
-    throw new RemotingError('REMOTING_TLS_INVALID', text, { certPath, keyPath }, error);
-  }
-  return { ...trusted, cert: certificate, key, ...(keyPassword === undefined ? {} : { passphrase: keyPassword }) };
+  const { trustCertPath } = options;
+  const trusted = trustCertPath === undefined ? {} : { ca: await readTrust(trustCertPath) };
+  const pair = await readPair(options);
+  if (pair === undefined) return trusted;
+  const { certificate: cert, key, passphrase } = pair;
+  return { ...trusted, cert, key, ...(passphrase === undefined ? {} : { passphrase }) };
 }

@@ -1,8 +1,7 @@
 import { type Clock, systemClock, type TimerHandle } from '../clock.ts';
-import { RemotingError } from '../errors.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
 import type { KeyAndCertificate } from './certificate.ts';
-import { marksOf, readPem } from './tls-files.ts';
+import { marksOf } from './tls-files.ts';
 
 /** RocketMQ's tls.server.mode. permissive: the first byte of a connection says whether it is TLS. */
 export type TlsMode = 'disabled' | 'permissive' | 'enforcing';
@@ -162,40 +161,19 @@ export class ServerIdentity {
   }
 
   async #read(): Promise<TlsMaterial> {
-    const { certPath, keyPath, keyPassword, ownDirectory } = this.#options;
-    const { certificateOf, ownCertificate } = await import('./certificate.ts');
+    const { ownCertificate } = await import('./certificate.ts');
+    const { readPair } = await import('./checked-files.ts');
     const trust = await this.#readTrust();
-    if (certPath === undefined && keyPath === undefined) {
-      return { ...(await ownCertificate(ownDirectory, this.#clock.now(), this.#logger)), trust };
-    }
-    if (certPath === undefined || keyPath === undefined) {
-      throw invalid('a certificate and its key are given together', { certPath, keyPath });
-    }
-    const material = {
-      certificate: await readPem(certPath),
-      key: await readPem(keyPath),
-      passphrase: keyPassword,
-      trust,
-    };
-    try {
-      certificateOf(material);
-    } catch (error) {
-      throw invalid(`${certPath} with ${keyPath}: ${(error as Error).message}`, { certPath, keyPath }, error);
-    }
-    return material;
+    const { ownDirectory } = this.#options;
+    const pair =
+      (await readPair(this.#options)) ?? (await ownCertificate(ownDirectory, this.#clock.now(), this.#logger));
+    return { ...pair, trust };
   }
 
   async #readTrust(): Promise<string | undefined> {
     const { trustCertPath } = this.#options;
     if (trustCertPath === undefined) return undefined;
-    const { trustFault } = await import('./certificate.ts');
-    const trust = await readPem(trustCertPath);
-    const fault = trustFault(trust);
-    if (fault !== undefined) throw invalid(`${trustCertPath}: ${fault}`, { trustCertPath });
-    return trust;
+    const { readTrust } = await import('./checked-files.ts');
+    return readTrust(trustCertPath);
   }
-}
-
-function invalid(text: string, details: Record<string, unknown>, cause?: unknown): RemotingError {
-  return new RemotingError('REMOTING_TLS_INVALID', text, details, cause);
 }
