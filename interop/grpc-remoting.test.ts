@@ -8,18 +8,20 @@ import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
 import { brokerKind, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
-import { type ClientPeer, startJavaClient, startJavaGrpcClient, startNodeProgram } from './peers/client-peer.ts';
+import {
+  type ClientPeer,
+  type GrpcShown,
+  startJavaClient,
+  startJavaGrpcClient,
+  startNodeProgram,
+} from './peers/client-peer.ts';
 import { javaMissing } from './peers/java.ts';
 import { pythonMissing, startPythonGrpcClient } from './peers/python.ts';
 import { ask } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
 
-interface GrpcShown {
-  id: string;
-  body: string;
+interface Shown extends GrpcShown {
   digest: string;
-  attempt: number;
-  properties: Record<string, string>;
 }
 
 interface RemotingShown {
@@ -83,10 +85,10 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
     await call(kind, 'simple.start', { name, topic, group: await makeGroup() });
     return name;
   };
-  const drain = async (kind: (typeof kinds)[number], name: string, count: number): Promise<GrpcShown[]> => {
-    const all: GrpcShown[] = [];
+  const drain = async (kind: (typeof kinds)[number], name: string, count: number): Promise<Shown[]> => {
+    const all: Shown[] = [];
     await askUntil(`${count} messages`, WAIT_MS, undefined, async () => {
-      const messages = await call<GrpcShown[]>(kind, 'simple.receive', { name });
+      const messages = await call<Shown[]>(kind, 'simple.receive', { name });
       for (const { id } of messages) await call(kind, 'simple.ack', { name, id });
       all.push(...messages);
       return all.length >= count ? true : undefined;
@@ -153,7 +155,7 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
     await asked('wide.send', { topic, count: 40, queueId: 0 });
     for (const [kind, name] of pushes) {
       const received = await askUntil(`40 messages in ${kind}`, WAIT_MS, undefined, async () => {
-        const all = await call<GrpcShown[]>(kind, 'push.received', { name });
+        const all = await call<Shown[]>(kind, 'push.received', { name });
         return all.length >= 40 ? all : undefined;
       });
       assert.deepEqual(
@@ -237,7 +239,7 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
     const push = unique('push');
     const got = new Set<string>();
     const receiving = async (): Promise<void> => {
-      for (const { body } of await call<GrpcShown[]>('Node', 'push.received', { name: push })) got.add(body);
+      for (const { body } of await call<Shown[]>('Node', 'push.received', { name: push })) got.add(body);
     };
     await call('Node', 'push.start', { name: push, topic, group });
 

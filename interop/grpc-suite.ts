@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
 import { brokerKind, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
-import type { ClientPeer } from './peers/client-peer.ts';
+import type { ClientPeer, GrpcSent, GrpcShown } from './peers/client-peer.ts';
 import { ask } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
 import { vernierBin } from './peers/vernier.ts';
@@ -23,20 +23,6 @@ export interface GrpcClientUnderTest {
   recall?: boolean;
   /** Its consumers say anew what they are right after a restart, and not five minutes later; default true. */
   resumes?: boolean;
-}
-
-interface Shown {
-  id: string;
-  body: string;
-  tag: string;
-  keys: string;
-  attempt: number;
-  properties: Record<string, string>;
-}
-
-interface Sent {
-  id: string;
-  handle: string;
 }
 
 type Values = Record<string, string | number | boolean>;
@@ -77,10 +63,10 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       return groupName;
     };
     /** Sends with a producer of its own. */
-    const send = async (topic: string, values: Values): Promise<Sent[]> => {
+    const send = async (topic: string, values: Values): Promise<GrpcSent[]> => {
       const name = unique('producer');
       await call('producer.start', { name, topic });
-      const sent = await call<Sent[]>('producer.send', { name, topic, prefix: 'm', count: 1, ...values });
+      const sent = await call<GrpcSent[]>('producer.send', { name, topic, prefix: 'm', count: 1, ...values });
       await call('producer.stop', { name });
       return sent;
     };
@@ -90,10 +76,10 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       return name;
     };
     /** Receives and acknowledges until there are so many. */
-    const drain = async (name: string, count: number, values: Values = {}): Promise<Shown[]> => {
-      const all: Shown[] = [];
+    const drain = async (name: string, count: number, values: Values = {}): Promise<GrpcShown[]> => {
+      const all: GrpcShown[] = [];
       await askUntil(`${count} messages`, 60_000, undefined, async () => {
-        const messages = await call<Shown[]>('simple.receive', { name, ...values });
+        const messages = await call<GrpcShown[]>('simple.receive', { name, ...values });
         for (const { id } of messages) await call('simple.ack', { name, id });
         all.push(...messages);
         return all.length >= count ? true : undefined;
@@ -101,9 +87,9 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       return all;
     };
     const receiveNothing = async (name: string): Promise<void> => {
-      assert.deepEqual(await call<Shown[]>('simple.receive', { name }), []);
+      assert.deepEqual(await call<GrpcShown[]>('simple.receive', { name }), []);
     };
-    const bodies = (messages: readonly Shown[]): string[] => messages.map(({ body }) => body);
+    const bodies = (messages: readonly GrpcShown[]): string[] => messages.map(({ body }) => body);
     const numbered = (count: number, prefix = 'm'): string[] =>
       Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
 
@@ -126,9 +112,9 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       const topic = await makeTopic('NORMAL', 1);
       const name = await startSimple(topic);
       await send(topic, { count: 2 });
-      const first = new Map<string, Shown>();
+      const first = new Map<string, GrpcShown>();
       while (first.size < 2) {
-        for (const message of await call<Shown[]>('simple.receive', { name, invisibleMs: 30_000 })) {
+        for (const message of await call<GrpcShown[]>('simple.receive', { name, invisibleMs: 30_000 })) {
           first.set(message.body, message);
         }
       }
@@ -150,7 +136,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       await call('push.start', { name, topic, group, fail: 'once' });
       await send(topic, { count: 20 });
       const received = await askUntil('40 deliveries', 60_000, undefined, async () => {
-        const all = await call<Shown[]>('push.received', { name });
+        const all = await call<GrpcShown[]>('push.received', { name });
         return all.length >= 40 ? all : undefined;
       });
       assert.deepEqual(bodies(received.filter(({ attempt }) => attempt === 1)).sort(), numbered(20).sort());
@@ -172,7 +158,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       });
       assert.equal(consumed, 'dead-0\n');
       assert.deepEqual(
-        (await call<Shown[]>('push.received', { name })).map(({ attempt }) => attempt),
+        (await call<GrpcShown[]>('push.received', { name })).map(({ attempt }) => attempt),
         [1, 2],
       );
     });
@@ -184,7 +170,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       await call('push.start', { name, topic, group });
       await send(topic, { count: 60, groups: 3 });
       const received = await askUntil('60 messages', 60_000, undefined, async () => {
-        const all = await call<Shown[]>('push.received', { name });
+        const all = await call<GrpcShown[]>('push.received', { name });
         return all.length >= 60 ? all : undefined;
       });
       for (let one = 0; one < 3; one++) {
@@ -277,7 +263,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       const seen = new Set<string>();
       const received = async (): Promise<void> => {
         for (const name of consumers) {
-          for (const body of bodies(await call<Shown[]>('push.received', { name }))) seen.add(body);
+          for (const body of bodies(await call<GrpcShown[]>('push.received', { name }))) seen.add(body);
         }
       };
       const group = await makeGroup({});
@@ -293,7 +279,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
         await call('push.start', { name: second, topic, group });
       }
       await askUntil('a send after the restart', 60_000, undefined, async () =>
-        call<Sent[]>('producer.send', { name: producer, topic, prefix: 'after', count: 10 }).catch(() => undefined),
+        call<GrpcSent[]>('producer.send', { name: producer, topic, prefix: 'after', count: 10 }).catch(() => undefined),
       );
       const wanted = new Set([...numbered(10, 'before'), ...numbered(10, 'after')]);
       await askUntil('all messages', 120_000, undefined, async () => {

@@ -1,5 +1,4 @@
-import type { ProcessMemory } from '../process-stats.ts';
-import type { LatencySummary } from './histogram.ts';
+import type { LoadResult } from './kind-job.ts';
 import type { BrokerAddress } from './requests.ts';
 
 export interface GrpcJob {
@@ -19,13 +18,5 @@ export interface GrpcJob {
   count: number;
 }
 
-export interface GrpcResult {
-  count: number;
-  seconds: number;
-  perSecond: number;
-  brokerCpuUsPerMessage: number;
-  loadCpuUsPerMessage: number;
-  memory: ProcessMemory;
-  /** Of a call: SendMessage, or AckMessage. */
-  latency: LatencySummary;
-}
+/** `latency` is that of a call: SendMessage, or AckMessage. */
+export type GrpcResult = LoadResult;

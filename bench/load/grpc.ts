@@ -9,6 +9,7 @@ import { ask } from '../../interop/peers/remoting-ask.ts';
 import { cpuMs, memory } from '../process-stats.ts';
 import type { GrpcJob, GrpcResult } from './grpc-job.ts';
 import { LatencyHistogram } from './histogram.ts';
+import { printResult } from './print-result.ts';
 import { createTopic } from './requests.ts';
 
 const SERVICE = '/apache.rocketmq.v2.MessagingService/';
@@ -225,10 +226,4 @@ async function run(): Promise<GrpcResult> {
   };
 }
 
-try {
-  process.stdout.write(`${JSON.stringify(await run())}\n`);
-  process.exit(0);
-} catch (error) {
-  process.stderr.write(`${job.kind}: ${(error as Error).message}\n`);
-  process.exit(1);
-}
+await printResult(job.kind, run);

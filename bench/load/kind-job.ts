@@ -16,15 +16,19 @@ export interface KindJob extends BrokerAddress {
   count: number;
 }
 
-export interface KindResult {
+/** What one load of a kind gave. */
+export interface LoadResult {
   count: number;
   seconds: number;
   perSecond: number;
   brokerCpuUsPerMessage: number;
   loadCpuUsPerMessage: number;
   memory: ProcessMemory;
-  /** Requests that the broker was too busy for; each was made again until it was taken. */
-  refused: number;
   /** Of a request. */
   latency: LatencySummary;
+}
+
+export interface KindResult extends LoadResult {
+  /** Requests that the broker was too busy for; each was made again until it was taken. */
+  refused: number;
 }

@@ -19,6 +19,7 @@ import {
 import { cpuTimesMs, memory } from '../process-stats.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { KindJob, KindResult } from './kind-job.ts';
+import { printResult } from './print-result.ts';
 import { createTopic, pullFields, queueRange, sendFields } from './requests.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -234,10 +235,4 @@ async function run(): Promise<KindResult> {
   };
 }
 
-try {
-  process.stdout.write(`${JSON.stringify(await run())}\n`);
-  process.exit(0);
-} catch (error) {
-  process.stderr.write(`${job.kind}: ${(error as Error).message}\n`);
-  process.exit(1);
-}
+await printResult(job.kind, run);

@@ -53,6 +53,22 @@ export interface ReceiveReport {
   statuses?: Record<string, number>;
 }
 
+/** A message as the programs with clients of gRPC show it. */
+export interface GrpcShown {
+  id: string;
+  body: string;
+  tag: string;
+  keys: string;
+  attempt: number;
+  properties: Record<string, string>;
+}
+
+/** What they say of one that they have sent. */
+export interface GrpcSent {
+  id: string;
+  handle: string;
+}
+
 /** No command takes longer, those that wait for messages included; a client that does not answer fails its test. */
 const callTimeoutMs = 200_000;
 

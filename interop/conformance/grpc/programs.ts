@@ -1,23 +1,11 @@
 /** What programs with the official clients of the gRPC protocol see, the same programs in Node.js and in Java. */
+
+import type { GrpcSent, GrpcShown } from '../../peers/client-peer.ts';
 import { type Bench, pause, type Values } from '../bench.ts';
 import type { Case, Chapter, Names } from '../case.ts';
 import { typed } from './asks.ts';
 
 type Client = 'Node gRPC' | 'Java gRPC';
-
-interface Shown {
-  id: string;
-  body: string;
-  tag: string;
-  keys: string;
-  attempt: number;
-  properties: Record<string, string>;
-}
-
-interface Sent {
-  id: string;
-  handle: string;
-}
 
 /** One of the clients, with what the case calls its producer and its consumer. */
 class Program {
@@ -45,18 +33,18 @@ class Program {
     for (let queueId = 0; queueId < queues; queueId++) await this.#bench.commit(groupName, topic, 0, queueId);
   }
 
-  async send(values: Values): Promise<Sent[]> {
+  async send(values: Values): Promise<GrpcSent[]> {
     await this.call('producer.start', {});
-    const sent = await this.call<Sent[]>('producer.send', { prefix: 'm', count: 1, ...values });
+    const sent = await this.call<GrpcSent[]>('producer.send', { prefix: 'm', count: 1, ...values });
     await this.call('producer.stop', {});
     return sent;
   }
 
   /** Receives until there are so many, and then once more; acknowledges each. */
-  async drain(count: number, values: Values = {}): Promise<Shown[]> {
-    const all: Shown[] = [];
+  async drain(count: number, values: Values = {}): Promise<GrpcShown[]> {
+    const all: GrpcShown[] = [];
     const more = async (): Promise<number> => {
-      const messages = await this.call<Shown[]>('simple.receive', values);
+      const messages = await this.call<GrpcShown[]>('simple.receive', values);
       for (const { id } of messages) await this.call('simple.ack', { ...values, id });
       all.push(...messages);
       return messages.length;
@@ -70,15 +58,15 @@ class Program {
   }
 
   /** What a push consumer has got when there are so many deliveries, and a moment after. */
-  async pushed(count: number): Promise<Shown[]> {
-    const got = (): Promise<Shown[]> => this.call<Shown[]>('push.received', {});
+  async pushed(count: number): Promise<GrpcShown[]> {
+    const got = (): Promise<GrpcShown[]> => this.call<GrpcShown[]>('push.received', {});
     await this.#bench.until(`${count} deliveries`, async () => ((await got()).length >= count ? true : undefined));
     await pause(2_000);
     return got();
   }
 }
 
-const sorted = (messages: readonly Shown[]): string =>
+const sorted = (messages: readonly GrpcShown[]): string =>
   messages.length === 0
     ? 'none'
     : messages
@@ -103,7 +91,7 @@ const runs: readonly (readonly [behaviour: string, run: Run])[] = [
       await program.call('simple.stop', {});
       const ids = new Set(sent.map(({ id }) => id));
       const same = messages.every(({ id }) => ids.has(id)) ? 'their ids' : 'other ids';
-      const [{ tag, keys, attempt, properties }] = messages.filter(({ body }) => body === 'm-3') as [Shown];
+      const [{ tag, keys, attempt, properties }] = messages.filter(({ body }) => body === 'm-3') as [GrpcShown];
       return `${sorted(messages)}; ${same}; ${tag} ${keys} attempt ${attempt} ${JSON.stringify(properties)}`;
     },
   ],
@@ -113,7 +101,7 @@ const runs: readonly (readonly [behaviour: string, run: Run])[] = [
       await program.prepare('NORMAL', 1);
       await program.call('simple.start', {});
       await program.send({});
-      const [got] = await program.call<Shown[]>('simple.receive', { invisibleMs: 30_000 });
+      const [got] = await program.call<GrpcShown[]>('simple.receive', { invisibleMs: 30_000 });
       await program.call('simple.change', { id: got!.id, ms: 10_000 });
       const began = Date.now();
       const again = await program.drain(1);
@@ -141,7 +129,7 @@ const runs: readonly (readonly [behaviour: string, run: Run])[] = [
       await program.call('push.start', { fail: 'always' });
       await program.send({});
       const letters = await bench.recordsUntil(`%DLQ%${group}`, 1);
-      const attempts = (await program.call<Shown[]>('push.received', {})).map(({ attempt }) => attempt);
+      const attempts = (await program.call<GrpcShown[]>('push.received', {})).map(({ attempt }) => attempt);
       await program.call('push.stop', {});
       return `attempts ${attempts.join(' ')}; dead: ${letters.map(({ body }) => body.toString()).join(' ')}`;
     },

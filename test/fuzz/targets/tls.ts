@@ -5,10 +5,11 @@
  * What holds: connections beside it, of both kinds, are served as if nothing had happened; nothing is left of a handshake
  * whose peer is gone; memory stays bounded.
  */
+
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
-import { connect as connectSecurely } from 'node:tls';
+import { connect, type Socket } from 'node:net';
 import { createRequest, createResponse, RemotingClient, RemotingServer, ServerIdentity } from '@vernier/remoting';
+import { clientHello } from '../../support/client-hello.ts';
 import { mutate } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { Find, type Session, type Target, within } from '../target.ts';
@@ -20,22 +21,6 @@ const HANDSHAKE_MS = 100;
 const GROWTH_MAX = 400 * 1024 * 1024;
 /** Rounds between two looks at the connections beside. */
 const LOOK_ROUNDS = 20;
-
-/** The first bytes of a TLS client. */
-async function clientHello(maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  const client = connectSecurely({ host: '127.0.0.1', port, maxVersion });
-  client.on('error', () => {});
-  const [accepted] = (await once(server, 'connection')) as [Socket];
-  accepted.on('error', () => {});
-  const [hello] = (await once(accepted, 'data')) as [Buffer];
-  client.destroy();
-  accepted.destroy();
-  server.close();
-  return hello;
-}
 
 /** A record of TLS with a length that is true or not. */
 function someRecord(random: Random): Buffer {
@@ -150,6 +135,9 @@ export const tls: Target = {
     });
     server.registerProcessor(ECHO, (request) => createResponse(request, 0, undefined, undefined, request.body));
     const { port } = await server.listen({ port: 0 });
-    return new TlsSession(server, port, [await clientHello('TLSv1.2'), await clientHello('TLSv1.3')]);
+    return new TlsSession(server, port, [
+      await clientHello({ maxVersion: 'TLSv1.2' }),
+      await clientHello({ maxVersion: 'TLSv1.3' }),
+    ]);
   },
 };

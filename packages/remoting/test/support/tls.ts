@@ -96,22 +96,6 @@ export async function connectTls(t: TestContext, port: number, options: Connecti
   return socket;
 }
 
-/** The first bytes that a TLS client sends. */
-export async function clientHello(options: ConnectionOptions = {}): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  const client = connect({ host: '127.0.0.1', port, ...options });
-  client.on('error', () => {});
-  const [accepted] = (await once(server, 'connection')) as [Socket];
-  accepted.on('error', () => {});
-  const [hello] = (await once(accepted, 'data')) as [Buffer];
-  client.destroy();
-  accepted.destroy();
-  server.close();
-  return hello;
-}
-
 /** Passes on, to and from `port`, a byte at a time until so many have gone to the server. Resolves with its own port. */
 export async function drip(t: TestContext, port: number, bytes: number): Promise<number> {
   const sockets: Socket[] = [];

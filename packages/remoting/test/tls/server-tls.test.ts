@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { clientHello } from '../../../../test/support/client-hello.ts';
 import { overwriteReads } from '../../../../test/support/overwritten-reads.ts';
 import { RemotingServer } from '../../src/net/server.ts';
 import { encodeFrame } from '../../src/protocol/frame-encoder.ts';
 import { createRequest, createResponse } from '../../src/protocol/remoting-command.ts';
 import { latch, RawPeer, turns, until } from '../support/peers.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
-import { clientHello, clientOf, connectRaw, connectTls, drip, ECHO, Papers, serveTls, soon } from '../support/tls.ts';
+import { clientOf, connectRaw, connectTls, drip, ECHO, Papers, serveTls, soon } from '../support/tls.ts';
 
 overwriteReads();
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { clientHello } from '../../../../test/support/client-hello.ts';
 import { createRequest } from '../../src/protocol/remoting-command.ts';
 import { TLS_CONNECTION_BYTES } from '../../src/tls/tls-door.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { turns, until } from '../support/peers.ts';
-import { clientHello, clientOf, connectRaw, connectTls, ECHO, serveTls, soon } from '../support/tls.ts';
+import { clientOf, connectRaw, connectTls, ECHO, serveTls, soon } from '../support/tls.ts';
 
 const TIMEOUT_MS = 10_000;
 

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Credentials, parseProperties } from '@vernier/remoting';
 import { CliError } from '../errors.ts';
+import { readInput } from '../input/read-input.ts';
 
 /** What a command signs its requests with, as typed; VERNIER_ACCESS_KEY, VERNIER_SECRET_KEY and VERNIER_CREDENTIALS stand in. */
 export interface SigningOptions {
@@ -24,13 +24,7 @@ export function credentialsOf(options: SigningOptions): Credentials | undefined 
 
 /** What was typed goes before the file. */
 function fromFile(path: string, typed: SigningOptions): SigningOptions {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
-  }
+  const text = readInput(path).toString('utf8');
   const values = new Map<string, string>();
   // Of tools.yml, `accessKey: me` is a line of properties too.
   for (const { key, value } of parseProperties(text)) values.set(key, value.trim());

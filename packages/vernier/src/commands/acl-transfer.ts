@@ -1,12 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { asArray, asObject, parseJavaJsonBody, RequestCode, stringMember } from '@vernier/remoting';
+import { writeFileSync } from 'node:fs';
+import { asArray, asObject, parseJavaJsonBody, RequestCode } from '@vernier/remoting';
 import type { Cluster } from '../client/cluster.ts';
 import { type ClusterOptions, knownBrokers, onEach, withCluster } from '../client/on-brokers.ts';
 import type { AccessData } from '../client/plain-acl.ts';
 import { CliError } from '../errors.ts';
+import { readInput } from '../input/read-input.ts';
 import { print, printJson } from '../output/print.ts';
 import { aclOf, aclsOf, putOnAll } from './acl.ts';
-import { usersOf } from './user.ts';
+import { userOf, usersOf } from './user.ts';
 
 export interface AclExportOptions extends ClusterOptions {
   output?: string;
@@ -71,13 +72,7 @@ async function putUser(cluster: Cluster, user: AccessData['users'][number]): Pro
 
 /** Throws CLI_INPUT_UNREADABLE, CLI_CONFIG_INVALID. */
 async function accessData(path: string): Promise<AccessData> {
-  let text: Buffer;
-  try {
-    text = readFileSync(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
-  }
+  const text = readInput(path);
   if (/\.ya?ml$/i.test(path)) {
     const { accessOfPlainAcl } = await import('../client/plain-acl.ts');
     return accessOfPlainAcl(text.toString('utf8'), path);
@@ -85,15 +80,9 @@ async function accessData(path: string): Promise<AccessData> {
   try {
     const file = asObject(parseJavaJsonBody(text), 'the file');
     const users = asArray(file.users, 'users').map((value) => {
-      const user = asObject(value, 'user');
-      const [username, password] = [stringMember(user, 'username'), stringMember(user, 'password')];
-      if (username === '' || password === '') throw new Error('a user has no name or no secret');
-      return {
-        username,
-        password,
-        userType: stringMember(user, 'userType'),
-        userStatus: stringMember(user, 'userStatus'),
-      };
+      const { password, ...user } = userOf(value, 'user');
+      if (user.username === '' || password === undefined) throw new Error('a user has no name or no secret');
+      return { ...user, password };
     });
     return { users, acls: asArray(file.acls, 'acls').map(aclOf), leftOut: [] };
   } catch (error) {

@@ -93,10 +93,13 @@ export function listUsers(filter: string | undefined, options: UserOptions): Pro
 
 /** Of the body of AUTH_LIST_USER, which is empty when there is none. */
 export const usersOf = (body: Buffer | undefined): ShownUser[] =>
-  body === undefined || body.length === 0 ? [] : asArray(parseJavaJsonBody(body), 'users').map(userOf);
+  body === undefined || body.length === 0
+    ? []
+    : asArray(parseJavaJsonBody(body), 'users').map((value) => userOf(value));
 
-function userOf(value: unknown): ShownUser {
-  const user = asObject(value, 'UserInfo');
+/** `what` names it in an error. */
+export function userOf(value: unknown, what = 'UserInfo'): ShownUser {
+  const user = asObject(value, what);
   const password = stringMember(user, 'password');
   return {
     username: stringMember(user, 'username'),

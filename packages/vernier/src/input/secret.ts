@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { CliError } from '../errors.ts';
+import { readInput } from './read-input.ts';
 
 const BYTES_MAX = 4_096;
 
@@ -9,19 +9,10 @@ const BYTES_MAX = 4_096;
  */
 export async function secretFrom(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
-  const secret = (path === '-' ? await standardInput() : contentOf(path)).replace(/\r?\n$/, '');
+  const secret = (path === '-' ? await standardInput() : readInput(path).toString('utf8')).replace(/\r?\n$/, '');
   if (secret !== '' && !/[\r\n]/.test(secret)) return secret;
   const what = secret === '' ? 'nothing' : 'more than one line';
   throw new CliError('CLI_USAGE', `${path === '-' ? 'stdin' : path} holds ${what}; a secret is one line`);
-}
-
-function contentOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new CliError('CLI_INPUT_UNREADABLE', `${path} cannot be read: ${code}`, { path }, error);
-  }
 }
 
 async function standardInput(): Promise<string> {
