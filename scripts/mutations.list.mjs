@@ -9,6 +9,28 @@
  */
 export const mutations = [
   {
+    name: 'the doctor expects a live broker to have filed the newest record',
+    package: 'doctor',
+    file: 'recovery-start.ts',
+    from: 'Math.max(0, newest.from)',
+    to: 'Math.max(0, newest.end)',
+    test: {
+      file: 'packages/doctor/test/foreign-stores.test.ts',
+      name: 'a live broker may not have filed the newest record',
+    },
+  },
+  {
+    name: 'the doctor expects a live broker to have begun no index file since the files were listed',
+    package: 'doctor',
+    file: 'index-check.ts',
+    from: ' || this.#mayBeInNewFile()) return',
+    to: ') return',
+    test: {
+      file: 'packages/doctor/test/foreign-stores.test.ts',
+      name: 'a live broker may have begun an index file',
+    },
+  },
+  {
     name: 'a denied notification keeps the wake of its message to itself',
     package: 'broker',
     file: 'pop/notification-service.ts',

@@ -23,6 +23,8 @@ export interface Case {
   differs?: string;
   /** With RocketMQ it is a race; what comes of it. Such a case is not compared. */
   apacheEither?: readonly string[];
+  /** The same with Vernier. */
+  vernierEither?: readonly string[];
   run(bench: Bench, names: Names): Promise<Result>;
 }
 

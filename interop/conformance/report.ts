@@ -102,8 +102,8 @@ function tableOf(rows: readonly Row[], results: Results): string {
     const { id, one } = row;
     const [apache, vernier] = [results.apache.get(id), results.vernier.get(id)];
     const edge = one.edge === undefined ? '' : ` (${one.edge})`;
-    const theirs = one.apacheEither === undefined ? shownOf(apache) : `one of: ${one.apacheEither.join(', or: ')}`;
-    let ours = shownOf(vernier);
+    const theirs = oneOf(one.apacheEither) ?? shownOf(apache);
+    let ours = oneOf(one.vernierEither) ?? shownOf(vernier);
     if (one.differs !== undefined) {
       const heading = headingOf(one.differs) ?? '';
       const alike = one.apacheEither === undefined && ours === shownOf(apache);
@@ -116,6 +116,9 @@ function tableOf(rows: readonly Row[], results: Results): string {
   }
   return lines.join('\n');
 }
+
+const oneOf = (texts: readonly string[] | undefined): string | undefined =>
+  texts === undefined ? undefined : `one of: ${texts.join(', or: ')}`;
 
 function edgesOf(rows: readonly Row[]): string {
   const lines = ['', '', '### Edge cases', '', '| | Input, and what is right | Case | Test |', '|---|---|---|---|'];

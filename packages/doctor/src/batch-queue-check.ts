@@ -69,16 +69,8 @@ export class BatchQueueCheck {
     this.#cache.close();
   }
 
-  /** End of the record behind the newest entry, -1 without one. */
-  maxPhysicOffset(): number {
-    let max = -1;
-    for (const { reader } of this.#states.values()) {
-      const end = reader?.end() ?? 0;
-      const last = reader !== undefined && end > reader.first ? reader.entry(end - 1) : undefined;
-      reader?.forget();
-      if (last !== undefined) max = Math.max(max, last.phyOffset + last.size);
-    }
-    return max;
+  *readers(): IterableIterator<QueueReader> {
+    for (const { reader } of this.#states.values()) if (reader !== undefined) yield reader;
   }
 
   /** Number behind the last message of a queue; undefined when it is none of these. */

@@ -351,9 +351,17 @@ export class IndexCheck {
   }
 
   #addMissing(phy: number, size: number): void {
-    if (phy + size > this.#options.completeBelow) return;
+    if (phy + size > this.#options.completeBelow || this.#mayBeInNewFile()) return;
     if (phy < this.#beginPhy) this.#older = oneMore(this.#older, phy);
     else this.#missing = oneMore(this.#missing, phy);
+  }
+
+  /** The last file is full: a live broker may have begun the next one since the files were listed. */
+  #mayBeInNewFile(): boolean {
+    const { layout, shape } = this.#options;
+    const cursor = this.#cursor;
+    if (layout.state !== 'live' || cursor === undefined || this.#next < this.#files.length) return false;
+    return cursor.number >= shape.units && cursor.header.indexCount >= shape.units;
   }
 
   set completeBelow(offset: number) {

@@ -71,7 +71,7 @@ export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
   const log = new LogReader(layout.logFiles);
   const cache = new OpenFileCache();
   try {
-    const { queues, logEnd, maxPhysicOffset } = await readQueueEntries(
+    const { queues, logEnd, newest } = await readQueueEntries(
       layout,
       cache,
       Math.min(SUMMARY_UNITS, blockUnitsFor(layout.queueCount)),
@@ -88,7 +88,7 @@ export async function inspectStore(layout: StoreLayout): Promise<Inspection> {
       firstTime: log.recordAt(minOffset)?.record.storeTimestamp ?? 0,
       minOffset,
       logEnd,
-      forecast: layout.state === 'live' ? undefined : await forecast(layout, maxPhysicOffset),
+      forecast: layout.state === 'live' ? undefined : await forecast(layout, newest.end),
     };
   } finally {
     log.close();

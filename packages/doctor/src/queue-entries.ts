@@ -2,7 +2,7 @@ import { batchUnits, hasQueueEntry, innerCountOfText, propertiesStringOf, proper
 import { LifeWatch } from './life-watch.ts';
 import { walkLog } from './log-walk.ts';
 import { isQueued } from './queue-kinds.ts';
-import { blockUnitsFor, type OpenFileCache, QueueReader } from './queue-reader.ts';
+import { blockUnitsFor, newestRecord, type OpenFileCache, QueueReader, type RecordPlace } from './queue-reader.ts';
 import { topicOf } from './record-facts.ts';
 import { queuesCompleteBelow } from './recovery-start.ts';
 import type { StoreLayout } from './store-layout.ts';
@@ -98,8 +98,8 @@ export interface StoreEntries {
   queues: QueueEntries[];
   /** Offset in the log behind the newest record; undefined after a clean exit, which needs no look. */
   logEnd: number | undefined;
-  /** End of the record behind the newest entry in a file, -1 without. */
-  maxPhysicOffset: number;
+  /** The newest record with an entry in a file. */
+  newest: RecordPlace;
 }
 
 /** Gathers the entries of all queues, or of those `wanted`. `blockUnits` of each are held in memory; `cache` has their files. */
@@ -112,7 +112,6 @@ export async function readQueueEntries(
   // After a clean exit the files have everything; else all of them say together how far they go.
   const isLookedAt = layout.state === 'clean' ? wanted : () => true;
   const readers = new Map<string, QueueReader>();
-  let maxPhysicOffset = -1;
   for (const byId of [...layout.queues.values(), ...layout.batchQueues.values()]) {
     for (const queue of byId.values()) {
       if (!isLookedAt(queue.topic, queue.queueId)) continue;
@@ -120,13 +119,10 @@ export async function readQueueEntries(
         ? new QueueReader(queue, layout.batchFileSize, cache, blockUnits, batchUnits)
         : new QueueReader(queue, layout.queueFileSize, cache, blockUnits);
       readers.set(keyOf(queue.topic, queue.queueId), reader);
-      const end = reader.end();
-      const last = end > reader.first ? reader.entry(end - 1) : undefined;
-      if (last !== undefined && !last.filler) maxPhysicOffset = Math.max(maxPhysicOffset, last.phyOffset + last.size);
-      reader.forget();
     }
   }
-  const { pending, logEnd } = await readPending(layout, readers, maxPhysicOffset);
+  const newest = newestRecord(readers.values());
+  const { pending, logEnd } = await readPending(layout, readers, newest);
   const minPhyOffset = layout.logFiles[0]?.from ?? 0;
   const queues = [...new Set([...readers.keys(), ...pending.keys()])].map((key) => {
     const at = key.indexOf('/');
@@ -136,7 +132,7 @@ export async function readQueueEntries(
     return new QueueEntries(place, readers.get(key), pending.get(key), from, layout.batchTopics.has(place.topic));
   });
   queues.sort((a, b) => (a.topic === b.topic ? a.queueId - b.queueId : a.topic < b.topic ? -1 : 1));
-  return { queues, logEnd, maxPhysicOffset };
+  return { queues, logEnd, newest };
 }
 
 /** A queue while the records without an entry are gathered. */
@@ -152,12 +148,12 @@ interface Gathering {
 async function readPending(
   layout: StoreLayout,
   readers: Map<string, QueueReader>,
-  maxPhysicOffset: number,
+  newest: RecordPlace,
 ): Promise<{ pending: Map<string, Pending>; logEnd: number | undefined }> {
   dropDead(layout, readers);
   const pending = new Map<string, Pending>();
   const [first] = layout.logFiles;
-  const completeBelow = await queuesCompleteBelow(layout, maxPhysicOffset);
+  const completeBelow = await queuesCompleteBelow(layout, newest);
   if (first === undefined || completeBelow === Number.POSITIVE_INFINITY) return { pending, logEnd: undefined };
   const gatherings = new Map<string, Gathering>();
   const restart = (key: string, gathering: Gathering): void => {
@@ -226,11 +222,8 @@ function dropDead({ deletions }: StoreLayout, readers: Map<string, QueueReader>)
 }
 
 function gatheringOf(reader: QueueReader | undefined): Gathering {
-  const end = reader?.end() ?? 0;
-  const last = reader !== undefined && end > reader.first ? reader.entry(end - 1) : undefined;
-  reader?.forget();
-  const maxPhysicOffset = last === undefined || last.filler ? -1 : last.phyOffset + last.size;
-  return { watch: new LifeWatch(end), maxPhysicOffset, pending: undefined, held: -1 };
+  const maxPhysicOffset = newestRecord(reader === undefined ? [] : [reader]).end;
+  return { watch: new LifeWatch(reader?.end() ?? 0), maxPhysicOffset, pending: undefined, held: -1 };
 }
 
 /** A topic's name may hold any character but not a number in front of a slash. */

@@ -168,6 +168,14 @@ export class QueueReader {
     return low;
   }
 
+  /** The last entry, unless it is filler; read anew. */
+  newest(): QueueEntry | undefined {
+    const end = this.end();
+    const last = end > this.first ? this.entry(end - 1) : undefined;
+    this.forget();
+    return last?.filler === false ? last : undefined;
+  }
+
   /**
    * First entry, from `from` on and below `to`, whose record starts at or above `phyOffset`; `to` without one. Filler, in
    * front of the entries or between them, says nothing about its neighbours: the next entry behind it is asked.
@@ -262,4 +270,22 @@ export class QueueReader {
     this.#blockCount = this.#unitsIn(read);
     return this.#blockCount > 0;
   }
+}
+
+/** Where a record lies in the log; both -1 for none. */
+export interface RecordPlace {
+  from: number;
+  end: number;
+}
+
+/** The newest record that one of these queues has an entry of. */
+export function newestRecord(readers: Iterable<QueueReader>): RecordPlace {
+  const place = { from: -1, end: -1 };
+  for (const reader of readers) {
+    const last = reader.newest();
+    if (last === undefined || last.phyOffset + last.size <= place.end) continue;
+    place.from = last.phyOffset;
+    place.end = last.phyOffset + last.size;
+  }
+  return place;
 }

@@ -82,17 +82,8 @@ export class QueueStates {
     return state;
   }
 
-  /** End of the record behind the newest entry of all queues, -1 without an entry. */
-  maxPhysicOffset(): number {
-    let max = -1;
-    for (const { reader } of this.all()) {
-      if (reader === undefined) continue;
-      const end = reader.end();
-      const last = end > reader.first ? reader.entry(end - 1) : undefined;
-      reader.forget();
-      if (last !== undefined && !last.filler) max = Math.max(max, last.phyOffset + last.size);
-    }
-    return max;
+  *readers(): IterableIterator<QueueReader> {
+    for (const { reader } of this.all()) if (reader !== undefined) yield reader;
   }
 
   /**

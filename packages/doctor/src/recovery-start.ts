@@ -1,4 +1,5 @@
 import { chooseStart, type RecoveryStart } from '@vernier/store/internal';
+import type { RecordPlace } from './queue-reader.ts';
 import { doctorFileSystem, type StoreLayout } from './store-layout.ts';
 
 /** What the next start of Vernier would begin with; undefined for a log without files. */
@@ -34,12 +35,16 @@ function completeWhereOf({ checkpoint }: StoreLayout, maxPhysicOffset: number): 
   return Math.max(0, isWhole ? checkpoint.logicsPoint : Math.min(checkpoint.logicsPoint, maxPhysicOffset));
 }
 
-/** Offset in the log below which every record must have its entries on disk; Infinity after a clean exit. */
-export async function queuesCompleteBelow(layout: StoreLayout, maxPhysicOffset: number): Promise<number> {
+/**
+ * Offset in the log below which every record must have its entries on disk; Infinity after a clean exit. `newest`: the newest
+ * record with an entry in a queue.
+ */
+export async function queuesCompleteBelow(layout: StoreLayout, newest: RecordPlace): Promise<number> {
   const { state, checkpoint, own } = layout;
   if (state === 'clean') return Number.POSITIVE_INFINITY;
   if (own) return checkpoint!.logicsPoint;
-  // A live Java broker writes entries at once and in log order.
-  if (state === 'live') return Math.max(0, maxPhysicOffset);
-  return (await recoveryStartOf(layout, maxPhysicOffset))?.dispatchFrom ?? 0;
+  // A live Java broker writes entries at once and in log order, those of a record one after the other: its queue, queues that
+  // share it, the index. It may be in the midst of the newest.
+  if (state === 'live') return Math.max(0, newest.from);
+  return (await recoveryStartOf(layout, newest.end))?.dispatchFrom ?? 0;
 }

@@ -19,6 +19,7 @@ import {
   readConfigFiles,
 } from './metadata-check.ts';
 import { QueueCheck } from './queue-check.ts';
+import { newestRecord } from './queue-reader.ts';
 import { RecordFactsReader, type TagsCodes } from './record-facts.ts';
 import { queuesCompleteBelow } from './recovery-start.ts';
 import { type DataFile, doctorFileSystem, type StoreLayout, shownPath } from './store-layout.ts';
@@ -95,8 +96,8 @@ class Verification {
     const batches = new BatchQueueCheck({ layout, findings, book: this.#book });
     let index: IndexCheck | undefined;
     try {
-      const maxPhysicOffset = Math.max(queues.states.maxPhysicOffset(), batches.maxPhysicOffset());
-      const completeBelow = await queuesCompleteBelow(layout, maxPhysicOffset);
+      const newest = newestRecord([...queues.states.readers(), ...batches.readers()]);
+      const completeBelow = await queuesCompleteBelow(layout, newest);
       queues.completeBelow = completeBelow;
       batches.completeBelow = completeBelow;
       index = this.#openIndex(shape, completeBelow);

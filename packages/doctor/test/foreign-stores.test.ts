@@ -4,22 +4,26 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLogger, systemClock } from '@vernier/store';
-import { IndexService, keyHashesOf, resolveConfig, tagsStringToTagsCode } from '@vernier/store/internal';
+import { hasQueueEntry, IndexService, keyHashesOf, resolveConfig, tagsStringToTagsCode } from '@vernier/store/internal';
 import { applyRepair } from '../src/repair-apply.ts';
 import { planRepair } from '../src/repair-plan.ts';
-import { doctorFileSystem, readLayout } from '../src/store-layout.ts';
-import { brief, entryPlace, openOptions, type SmallStore, smallStore } from './small-store.ts';
+import { doctorFileSystem, readLayout, type StoreLayout } from '../src/store-layout.ts';
+import { verifyStore } from '../src/verify.ts';
+import { brief, entryPlace, openOptions, type SmallStore, sizes, smallStore } from './small-store.ts';
+
+const shape = { slots: sizes.maxHashSlotNum, units: sizes.maxIndexNum };
 
 /**
  * The index made anew from the log, without tags for the records below `tagsFrom`. Of the records in `interrupted` only the
  * unique key is filed first, and then everything: what RocketMQ leaves when it is killed between two keys. `again` is filed
- * twice as a whole, as after a kill behind its last key.
+ * twice as a whole, as after a kill behind its last key. Those in `left` are not filed.
  */
 async function refile(
   store: SmallStore,
   tagsFrom: number,
   interrupted: readonly number[] = [],
   again = -1,
+  left: readonly number[] = [],
 ): Promise<void> {
   rmSync(join(store.root, 'index'), { recursive: true });
   const index = new IndexService({
@@ -31,6 +35,7 @@ async function refile(
     failure: undefined,
   });
   for (const [at, { message }] of store.records.entries()) {
+    if (left.includes(at)) continue;
     const { properties } = message;
     const uniqKey = properties.get('UNIQ_KEY') ?? '';
     const tags = at < tagsFrom ? '' : (properties.get('TAGS') ?? '');
@@ -67,6 +72,35 @@ for (const [name, tagsFrom] of [
     assert.ok(result.indexEntries < withTags, `${result.indexEntries} entries, ${withTags} with tags`);
   });
 }
+
+/** The directory as if a RocketMQ broker had it open. */
+const liveLayout = async (root: string) => ({ ...(await readLayout(root)), state: 'live' as const, own: false });
+
+const faultsOf = async (layout: StoreLayout): Promise<string[]> =>
+  (await verifyStore(layout, { depth: 'full', indexShape: shape })).findings.list
+    .filter(({ severity }) => severity === 'fault')
+    .map(brief);
+
+test('a live broker may not have filed the newest record yet, and has filed those before it', async (t) => {
+  const store = await smallStore(t);
+  const queued = store.records.flatMap(({ message: { sysFlag } }, at) => (hasQueueEntry(sysFlag) ? [at] : []));
+  const newest = queued.at(-1)!;
+  await refile(store, 0, [], -1, [newest]);
+  assert.deepEqual(await faultsOf(await liveLayout(store.root)), []);
+  assert.equal((await store.findings()).faults, 1, 'after a clean stop it must be there');
+  const before = queued.at(-2)!;
+  await refile(store, 0, [], -1, [before]);
+  assert.equal((await faultsOf(await liveLayout(store.root))).length, 1);
+});
+
+test('a live broker may have begun an index file since the files were listed', async (t) => {
+  const store = await smallStore(t);
+  const layout = await liveLayout(store.root);
+  assert.ok(layout.indexFiles.length > 1);
+  assert.deepEqual(await faultsOf({ ...layout, indexFiles: layout.indexFiles.slice(0, -1) }), []);
+  const unclean = { ...layout, state: 'clean' as const, indexFiles: layout.indexFiles.slice(0, -1) };
+  assert.equal((await faultsOf(unclean)).length, 1, 'nobody goes on with a store that is not live');
+});
 
 test('keys of a record that are there again, because a crash came between two of them, are a note', async (t) => {
   const store = await smallStore(t);
