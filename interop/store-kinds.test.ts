@@ -48,6 +48,7 @@ async function assertSilent(t: TestContext, dir: string, what: string): Promise<
 describe('directories of RocketMQ 5.5.0 with other settings', {
   skip: skipUnless(javaMissing()),
   timeout: 900_000,
+  concurrency: 2,
 }, () => {
   let folder: string;
   let client: ClientPeer;

@@ -190,7 +190,12 @@ for (const flushDiskType of flushDiskTypes) {
   });
 }
 
-describe('a directory with open transactions', { skip: skipUnless(javaMissing()), timeout: 600_000 }, () => {
+// Most of what they do is wait: side by side.
+describe('a directory with open transactions', {
+  skip: skipUnless(javaMissing()),
+  timeout: 600_000,
+  concurrency: 2,
+}, () => {
   let peer: ClientPeer;
   before(() => {
     peer = startJavaClient('5.5.0');

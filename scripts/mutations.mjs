@@ -1,8 +1,10 @@
-// `npm run mutations [-- --find [--seeds N]] [-- --only TEXT …]`: are the tests worth their name? Each deliberate breakage
+// `npm run mutations [-- --find [--seeds N]] [-- --only TEXT …] [-- --share K/N]`: are the tests worth their name? Each deliberate breakage
 // of scripts/mutations.list.mjs is applied to a copy of the sources, and its test must fail, or the history of its seed
 // break a promise. Fails when one survives, or when its text is not in the sources any more. --find looks for the first
-// seed that catches each breakage without a test, and writes it into the list.
-import { spawn } from 'node:child_process';
+// seed that catches each breakage without a test, and writes it into the list. --share 2/3 takes the second third of the list;
+// --share x/3 the third that the commit chooses, and beside it all whose source or test the last commits changed.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,6 +20,8 @@ const SEEDS_TRIED = '1000';
 const TIME_MS_MAX = 300_000;
 /** Of the test that is to fail: some breakages make it wait for ever, which is noticed too. */
 const BROKEN_TEST_MS_MAX = 90_000;
+/** Of --share x/N: those whose files they touched are all taken. */
+const RECENT_COMMITS = 20;
 /** For --find: a history takes far less, on a busy machine too. */
 const HISTORY_MS_MAX = 300;
 
@@ -26,6 +30,7 @@ const { values } = parseArgs({
     find: { type: 'boolean', default: false },
     seeds: { type: 'string', default: SEEDS_TRIED },
     only: { type: 'string', multiple: true },
+    share: { type: 'string' },
   },
 });
 const seedsTried = Number(values.seeds);
@@ -154,6 +159,39 @@ function throughOf({ package: part = 'store', through = part }) {
   return through;
 }
 
+/** Files that the last commits changed, as far as they are known here; none without git. */
+function changedOf(commits) {
+  const { status, stdout } = spawnSync('git', ['log', `-${commits}`, '--name-only', '--format='], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  return new Set(status === 0 ? stdout.split('\n').filter(Boolean) : []);
+}
+
+/** The part that `--share` names. A breakage is of a share by its name, so that the list may grow. */
+function shareOf(list, share) {
+  if (share === undefined) return list;
+  const [, which, ofText] = /^(x|[1-9]\d?)\/([1-9]\d?)$/.exec(share) ?? [];
+  const of = Number(ofText);
+  if (which === undefined || (which !== 'x' && Number(which) > of)) {
+    process.stderr.write(`--share ${share}: expected K/N with K from 1 to N, or x/N, N at most 99\n`);
+    process.exit(2);
+  }
+  const numberOf = (text) => (createHash('sha256').update(text).digest().readUInt32BE(0) % of) + 1;
+  const isChosen = which === 'x';
+  const head = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' });
+  const part = isChosen ? numberOf(head.status === 0 ? head.stdout.trim() : String(Math.random())) : Number(which);
+  const changed = isChosen ? changedOf(RECENT_COMMITS) : new Set();
+  const taken = list.filter(
+    (each) =>
+      numberOf(each.name) === part ||
+      changed.has(`packages/${each.package ?? 'store'}/src/${each.file}`) ||
+      (each.test !== undefined && changed.has(each.test.file)),
+  );
+  process.stdout.write(`share     ${part}/${of}: ${taken.length} of ${list.length} breakages\n`);
+  return taken;
+}
+
 function firstLines(text) {
   return text.trim().split('\n').slice(0, 6).join('\n');
 }
@@ -188,7 +226,10 @@ async function check(mutation, name) {
   process.stdout.write(`${what}\n`);
 }
 
-const named = mutations.filter(({ name }) => !values.only || values.only.some((text) => name.includes(text)));
+const named = shareOf(
+  mutations.filter(({ name }) => !values.only || values.only.some((text) => name.includes(text))),
+  values.share,
+);
 const tests = named.map(({ test }) => test).filter((test) => test !== undefined);
 if (!values.find) {
   // The unbroken store must pass the same histories and tests, or catching proves nothing.
