@@ -136,81 +136,78 @@ describe(`waiting messages with ${brokerKind}`, { skip, timeout: 400_000 }, () =
 /** Level 6. */
 const WAIT_MS = 15_000;
 
-// Most of what they do is wait: side by side.
-describe('directories with messages that wait', { concurrency: 2 }, () => {
-  for (const [first, second] of [
-    ['apache', 'vernier'],
-    ['vernier', 'apache'],
-  ] as const) {
-    const title = `a directory with messages that wait: ${first}, ${second}, ${first}`;
-    describe(title, { skip: skip || brokerKind === 'apache', timeout: 400_000 }, () => {
-      it('each is delivered once, at its time, by whichever has the directory then', async (t) => {
-        const storeDir = mkdtempSync(join(tmpdir(), 'vernier-delay-'));
-        const [topic, run, group] = [unique('topic'), unique('run'), unique('group')];
-        const client = startJavaClient('5.5.0');
-        const open = (kind: 'apache' | 'vernier'): Promise<BrokerPeer> =>
-          startBroker('SYNC_FLUSH', { messageDelayLevel, ...(kind === 'vernier' ? sizes : {}) }, kind, storeDir);
-        const savedOffset = (level: number): string | undefined => {
-          const file = readFileSync(join(storeDir, 'config', 'delayOffset.json'), 'utf8');
-          return new RegExp(`[{,]\\s*"?${level}"?\\s*:\\s*(\\d+)`).exec(file.slice(file.indexOf('offsetTable')))?.[1];
-        };
-        let broker: BrokerPeer | undefined;
-        try {
-          broker = await open(first);
-          await createTopic(broker, topic, 1);
-          let peer = new Peer(client, broker);
-          let name = await peer.consume(topic, group);
-          await peer.send(topic, run, 1, 5);
-          await peer.until(name, 5, 'what was due with the first broker');
-          const sentAt = Date.now();
-          await peer.stop(name);
-          await peer.send(topic, run, 6, 5, 5);
-          await broker.stop();
-          assert.equal(savedOffset(1), '5');
+for (const [first, second] of [
+  ['apache', 'vernier'],
+  ['vernier', 'apache'],
+] as const) {
+  const title = `a directory with messages that wait: ${first}, ${second}, ${first}`;
+  describe(title, { skip: skip || brokerKind === 'apache', timeout: 400_000 }, () => {
+    it('each is delivered once, at its time, by whichever has the directory then', async (t) => {
+      const storeDir = mkdtempSync(join(tmpdir(), 'vernier-delay-'));
+      const [topic, run, group] = [unique('topic'), unique('run'), unique('group')];
+      const client = startJavaClient('5.5.0');
+      const open = (kind: 'apache' | 'vernier'): Promise<BrokerPeer> =>
+        startBroker('SYNC_FLUSH', { messageDelayLevel, ...(kind === 'vernier' ? sizes : {}) }, kind, storeDir);
+      const savedOffset = (level: number): string | undefined => {
+        const file = readFileSync(join(storeDir, 'config', 'delayOffset.json'), 'utf8');
+        return new RegExp(`[{,]\\s*"?${level}"?\\s*:\\s*(\\d+)`).exec(file.slice(file.indexOf('offsetTable')))?.[1];
+      };
+      let broker: BrokerPeer | undefined;
+      try {
+        broker = await open(first);
+        await createTopic(broker, topic, 1);
+        let peer = new Peer(client, broker);
+        let name = await peer.consume(topic, group);
+        await peer.send(topic, run, 1, 5);
+        await peer.until(name, 5, 'what was due with the first broker');
+        const sentAt = Date.now();
+        await peer.stop(name);
+        await peer.send(topic, run, 6, 5, 5);
+        await broker.stop();
+        assert.equal(savedOffset(1), '5');
 
-          broker = await open(second);
-          peer = new Peer(client, broker);
-          name = await peer.consume(topic, group);
-          const opened = Date.now() - sentAt;
-          const waiting = await peer.until(name, 5, 'what the first broker left waiting');
-          for (const { fault, index, storeTimestamp, bornTimestamp, properties } of waiting) {
-            assert.deepEqual([fault, properties.DELAY, Number(index) >= 5], [null, '6', true], `message ${index}`);
-            assert.ok(
-              storeTimestamp - bornTimestamp >= WAIT_MS,
-              `${index} came after ${storeTimestamp - bornTimestamp} ms`,
-            );
-          }
-          note(t, `${second} was open ${opened} ms after the sends; the wait is ${WAIT_MS} ms`);
-          await peer.send(topic, run, 1, 3, 10);
-          const all = await peer.until(name, 8, 'what came new with the second broker');
-          assert.deepEqual(
-            all.map(({ index }) => Number(index)).sort((a, b) => a - b),
-            [5, 6, 7, 8, 9, 10, 11, 12],
+        broker = await open(second);
+        peer = new Peer(client, broker);
+        name = await peer.consume(topic, group);
+        const opened = Date.now() - sentAt;
+        const waiting = await peer.until(name, 5, 'what the first broker left waiting');
+        for (const { fault, index, storeTimestamp, bornTimestamp, properties } of waiting) {
+          assert.deepEqual([fault, properties.DELAY, Number(index) >= 5], [null, '6', true], `message ${index}`);
+          assert.ok(
+            storeTimestamp - bornTimestamp >= WAIT_MS,
+            `${index} came after ${storeTimestamp - bornTimestamp} ms`,
           );
-          // Before they are sent: on a busy machine they would come to this consumer.
-          await peer.stop(name);
-          await peer.send(topic, run, 2, 2, 20);
-          await broker.stop();
-          assert.deepEqual([savedOffset(1), savedOffset(6)], ['8', '5']);
-
-          broker = await open(first);
-          peer = new Peer(client, broker);
-          name = await peer.consume(topic, group);
-          const last = await peer.until(name, 2, 'what the second broker left waiting');
-          // A message behind them in the level that was done shows that nothing was in front of it.
-          await peer.send(topic, run, 1, 1, 30);
-          const rest = await peer.until(name, last.length + 1, 'the end');
-          await peer.stop(name);
-          assert.deepEqual(
-            rest.map(({ index }) => Number(index)).sort((a, b) => a - b),
-            [20, 21, 30],
-          );
-        } finally {
-          await client.stop();
-          await broker?.stop();
-          rmSync(storeDir, { recursive: true, force: true });
         }
-      });
+        note(t, `${second} was open ${opened} ms after the sends; the wait is ${WAIT_MS} ms`);
+        await peer.send(topic, run, 1, 3, 10);
+        const all = await peer.until(name, 8, 'what came new with the second broker');
+        assert.deepEqual(
+          all.map(({ index }) => Number(index)).sort((a, b) => a - b),
+          [5, 6, 7, 8, 9, 10, 11, 12],
+        );
+        // Before they are sent: on a busy machine they would come to this consumer.
+        await peer.stop(name);
+        await peer.send(topic, run, 2, 2, 20);
+        await broker.stop();
+        assert.deepEqual([savedOffset(1), savedOffset(6)], ['8', '5']);
+
+        broker = await open(first);
+        peer = new Peer(client, broker);
+        name = await peer.consume(topic, group);
+        const last = await peer.until(name, 2, 'what the second broker left waiting');
+        // A message behind them in the level that was done shows that nothing was in front of it.
+        await peer.send(topic, run, 1, 1, 30);
+        const rest = await peer.until(name, last.length + 1, 'the end');
+        await peer.stop(name);
+        assert.deepEqual(
+          rest.map(({ index }) => Number(index)).sort((a, b) => a - b),
+          [20, 21, 30],
+        );
+      } finally {
+        await client.stop();
+        await broker?.stop();
+        rmSync(storeDir, { recursive: true, force: true });
+      }
     });
-  }
-});
+  });
+}

@@ -204,54 +204,51 @@ describe(`POP with ${brokerKind}`, { skip, timeout: 400_000 }, () => {
   });
 });
 
-// Most of what they do is wait: side by side.
-describe('directories with messages in flight', { concurrency: 2 }, () => {
-  for (const [first, second] of [
-    ['apache', 'vernier'],
-    ['vernier', 'apache'],
-  ] as const) {
-    const title = `a directory with messages in flight: ${first}, ${second}`;
-    describe(title, { skip: skip || brokerKind === 'apache', timeout: 400_000 }, () => {
-      it('what was popped and not acknowledged comes again from the other broker, what was acknowledged does not', async () => {
-        const storeDir = mkdtempSync(join(tmpdir(), 'vernier-pop-'));
-        const [topic, run, group] = [unique('topic'), unique('run'), unique('group')];
-        const client = startJavaClient('5.5.0');
-        const open = (kind: 'apache' | 'vernier'): Promise<BrokerPeer> =>
-          startBroker('SYNC_FLUSH', kind === 'vernier' ? sizes : {}, kind, storeDir);
-        let broker: BrokerPeer | undefined;
-        try {
-          broker = await open(first);
-          await createTopic(broker, topic, 1);
-          let one = new Popper(client, broker, topic, run, group);
-          await one.send(6);
-          const popped = await one.pop({ count: 4, invisible: 40_000 });
-          assert.deepEqual(indexes(popped.messages), [0, 1, 2, 3]);
-          assert.equal(await one.ack(popped.messages[1]), 'OK');
-          const inOrder = new Popper(client, broker, topic, run);
-          const ordered = await inOrder.pop({ order: true, count: 2, queueId: 0, invisible: 600_000 });
-          assert.equal(await inOrder.ack(ordered.messages[0]), 'OK');
-          await one.forget();
-          await broker.stop();
+for (const [first, second] of [
+  ['apache', 'vernier'],
+  ['vernier', 'apache'],
+] as const) {
+  const title = `a directory with messages in flight: ${first}, ${second}`;
+  describe(title, { skip: skip || brokerKind === 'apache', timeout: 400_000 }, () => {
+    it('what was popped and not acknowledged comes again from the other broker, what was acknowledged does not', async () => {
+      const storeDir = mkdtempSync(join(tmpdir(), 'vernier-pop-'));
+      const [topic, run, group] = [unique('topic'), unique('run'), unique('group')];
+      const client = startJavaClient('5.5.0');
+      const open = (kind: 'apache' | 'vernier'): Promise<BrokerPeer> =>
+        startBroker('SYNC_FLUSH', kind === 'vernier' ? sizes : {}, kind, storeDir);
+      let broker: BrokerPeer | undefined;
+      try {
+        broker = await open(first);
+        await createTopic(broker, topic, 1);
+        let one = new Popper(client, broker, topic, run, group);
+        await one.send(6);
+        const popped = await one.pop({ count: 4, invisible: 40_000 });
+        assert.deepEqual(indexes(popped.messages), [0, 1, 2, 3]);
+        assert.equal(await one.ack(popped.messages[1]), 'OK');
+        const inOrder = new Popper(client, broker, topic, run);
+        const ordered = await inOrder.pop({ order: true, count: 2, queueId: 0, invisible: 600_000 });
+        assert.equal(await inOrder.ack(ordered.messages[0]), 'OK');
+        await one.forget();
+        await broker.stop();
 
-          broker = await open(second);
-          one = new Popper(client, broker, topic, run, group);
-          assert.equal(await one.ack(popped.messages[3]), 'OK', 'a handle of the first broker');
-          const again = await one.drain(4, 'what the first broker left');
-          assert.deepEqual(indexes(again), [0, 2, 4, 5]);
-          const times = new Map(again.map(({ index, reconsumeTimes }) => [index, reconsumeTimes]));
-          assert.deepEqual([times.get('0'), times.get('4')], [1, 0]);
-          assert.deepEqual((await one.pop({ poll: 5_000 })).messages, []);
-          const blocked = new Popper(client, broker, topic, run, inOrder.group);
-          const wanted = { order: true, count: 2, queueId: 0 };
-          assert.deepEqual((await blocked.pop(wanted)).messages, [], 'the batch of the first broker is not done');
-          assert.equal(await blocked.ack(ordered.messages[1]), 'OK');
-          assert.deepEqual(indexes((await blocked.pop(wanted)).messages), [2, 3]);
-        } finally {
-          await client.stop();
-          await broker?.stop();
-          rmSync(storeDir, { recursive: true, force: true });
-        }
-      });
+        broker = await open(second);
+        one = new Popper(client, broker, topic, run, group);
+        assert.equal(await one.ack(popped.messages[3]), 'OK', 'a handle of the first broker');
+        const again = await one.drain(4, 'what the first broker left');
+        assert.deepEqual(indexes(again), [0, 2, 4, 5]);
+        const times = new Map(again.map(({ index, reconsumeTimes }) => [index, reconsumeTimes]));
+        assert.deepEqual([times.get('0'), times.get('4')], [1, 0]);
+        assert.deepEqual((await one.pop({ poll: 5_000 })).messages, []);
+        const blocked = new Popper(client, broker, topic, run, inOrder.group);
+        const wanted = { order: true, count: 2, queueId: 0 };
+        assert.deepEqual((await blocked.pop(wanted)).messages, [], 'the batch of the first broker is not done');
+        assert.equal(await blocked.ack(ordered.messages[1]), 'OK');
+        assert.deepEqual(indexes((await blocked.pop(wanted)).messages), [2, 3]);
+      } finally {
+        await client.stop();
+        await broker?.stop();
+        rmSync(storeDir, { recursive: true, force: true });
+      }
     });
-  }
-});
+  });
+}
