@@ -30,6 +30,8 @@ const PIECE_BYTES_MAX = 2 * 1024 * 1024;
 const PIECE_BYTES_MIN = 64 * 1024;
 /** The fewest pieces that let one be appended to while another is written. */
 const PIECES_MIN = 2;
+/** Up to here the ring grows whether it has to or not, so that readers find the tail in memory: 6 MiB of pieces of full size. */
+const PIECES_KEPT = 3;
 
 export class AppendBuffers {
   readonly pieceBytes: number;
@@ -40,7 +42,7 @@ export class AppendBuffers {
   readonly #dedicated = new Set<AppendPiece>();
   #dedicatedBytes = 0;
 
-  /** `totalBytes` is config.appendBufferSize; memory is taken piece by piece when first needed. */
+  /** `totalBytes` is config.appendBufferSize; memory is taken piece by piece, when what is there is not written yet. */
   constructor(totalBytes: number, fileSize: number) {
     const wanted = Math.min(PIECE_BYTES_MAX, Math.max(PIECE_BYTES_MIN, Math.floor(totalBytes / 8)));
     this.pieceBytes = Math.min(wanted, Math.max(PIECE_BYTES_MIN, fileSize));
@@ -51,15 +53,8 @@ export class AppendBuffers {
   /** A piece with room for `size` bytes; undefined while everything holds bytes that are not written. */
   take(size: number, logOffset: number): AppendPiece | undefined {
     if (size > this.pieceBytes) return this.#takeDedicated(size, logOffset);
-    let piece: AppendPiece;
-    if (this.#ring.length < this.#piecesMax) {
-      piece = newPiece(Buffer.from(new SharedArrayBuffer(this.pieceBytes)), false);
-      this.#ring.push(piece);
-    } else {
-      piece = this.#ring[this.#next]!;
-      if (piece.open || piece.committed !== piece.used) return undefined;
-      this.#next = (this.#next + 1) % this.#piecesMax;
-    }
+    const piece = this.#takeOldest() ?? this.#addPiece();
+    if (piece === undefined) return undefined;
     begin(piece, logOffset);
     return piece;
   }
@@ -90,6 +85,24 @@ export class AppendBuffers {
       piece.open = false;
       this.written(piece);
     }
+  }
+
+  /** Undefined while the ring is small, or the oldest piece is needed. */
+  #takeOldest(): AppendPiece | undefined {
+    if (this.#ring.length < Math.min(PIECES_KEPT, this.#piecesMax)) return undefined;
+    const piece = this.#ring[this.#next]!;
+    if (piece.open || piece.committed !== piece.used) return undefined;
+    this.#next = (this.#next + 1) % this.#ring.length;
+    return piece;
+  }
+
+  /** Behind the newest piece, which is in front of the oldest. Undefined when there are as many as the budget has room for. */
+  #addPiece(): AppendPiece | undefined {
+    if (this.#ring.length >= this.#piecesMax) return undefined;
+    const piece = newPiece(Buffer.from(new SharedArrayBuffer(this.pieceBytes)), false);
+    this.#ring.splice(this.#next, 0, piece);
+    this.#next = (this.#next + 1) % this.#ring.length;
+    return piece;
   }
 
   /** One record larger than a piece is let through whatever it needs; several share the ring's budget. */

@@ -48,6 +48,32 @@ test('append buffers: written bytes stay readable until they are overwritten', (
   assert.equal(buffers.find(5000, 10), undefined, 'overwritten');
 });
 
+test('append buffers: the ring grows to what is needed, and pieces are taken in turn behind that too', () => {
+  const buffers = new AppendBuffers(1024 * KiB, 1 << 30);
+  const take = (logOffset: number) => buffers.take(10, logOffset)!;
+  const written = (piece: { open: boolean; used: number; committed: number }): void => {
+    piece.used = piece.committed = 10;
+    piece.open = false;
+  };
+  const begun = new Set<Buffer>();
+  for (let i = 0; i < 100; i++) {
+    const piece = take(i * 10);
+    begun.add(piece.buffer);
+    written(piece);
+  }
+  assert.equal(begun.size, 3, 'what is written at once needs no more');
+  // The disk falls behind: nothing is overwritten, and the budget holds.
+  const waiting = Array.from({ length: 8 }, (_, i) => take(1000 + i * 10));
+  assert.equal(new Set(waiting.map(({ buffer }) => buffer)).size, 8);
+  assert.equal(buffers.take(10, 1080), undefined);
+  for (const [i, piece] of waiting.entries()) {
+    written(piece);
+    assert.equal(take(1080 + i * 10).buffer, piece.buffer, 'the oldest first');
+    assert.equal(buffers.find(1000 + i * 10, 1), undefined);
+    if (i < 7) assert.ok(buffers.find(1000 + (i + 1) * 10, 0));
+  }
+});
+
 test('append buffers: a record larger than a piece gets its own, bounded by the budget, never refused when alone', () => {
   const buffers = new AppendBuffers(128 * KiB, 1 << 30);
   const large = buffers.take(1000 * KiB, 0)!;
