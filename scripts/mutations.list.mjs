@@ -1715,6 +1715,17 @@ export const mutations = [
     },
   },
   {
+    name: 'a broker that stops waits for markers that a full disk does not take',
+    package: 'broker',
+    file: 'transaction/transaction-service.ts',
+    from: 'this.#ops.tryOnce();',
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'a full disk that takes no marker',
+    },
+  },
+  {
     name: 'POP: a checkpoint of a deleted topic gives copies of its messages again',
     package: 'broker',
     file: 'pop/revive-retries.ts',

@@ -208,6 +208,24 @@ test('SYNC_FLUSH: an end is answered when its marker is on disk; a power cut rig
   assert.equal(producer.checks.length, 0);
 });
 
+test('a full disk that takes no marker does not keep the broker from its end, and nobody is told that it is written', async () => {
+  const broker = await TransactionMachine.start({ ...SYNC, mappedFileSizeCommitLog: 8_192, putMessageTimeout: 500 });
+  const half = await broker.send('a');
+  const { fileSystem } = broker.machine;
+  fileSystem.inject({ operation: 'allocate', path: /commitlog/, code: 'ENOSPC', times: Number.POSITIVE_INFINITY });
+  const isTaken = async (): Promise<boolean> =>
+    (await broker.machine.put(broker.store, 'b', { topic: 'Other' })).status === 'PUT_OK';
+  while (await isTaken());
+  const answered = broker.request(RequestCode.END_TRANSACTION, broker.endFields(half, ROLLBACK));
+  await broker.advance(10 * SECOND);
+  await broker.close();
+  assert.notEqual((await broker.machine.until(answered, 'end')).code, SUCCESS);
+  await broker.goOn();
+  assert.equal(broker.context.transactions.openCount, 1);
+  assert.equal(await broker.end(half, ROLLBACK), SUCCESS);
+  assert.deepEqual([await broker.ended(), await broker.bodies()], [[half.queueOffset], []]);
+});
+
 test('ASYNC_FLUSH: ends share a marker for three seconds, a rollback does not wait', async () => {
   const broker = await TransactionMachine.start(ASYNC);
   const halves = [];
