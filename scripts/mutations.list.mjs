@@ -1715,6 +1715,39 @@ export const mutations = [
     },
   },
   {
+    name: 'a committed message is not known when the file of its first half is gone',
+    package: 'broker',
+    file: 'transaction/commit-search.ts',
+    from: 'if (record === undefined && from < this.#store.minPhyOffset) return isOfGoneHalf(message, half);',
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'a message is known by a copy of its half',
+    },
+  },
+  {
+    name: 'a copy of a half does not say where the first half was',
+    package: 'broker',
+    file: 'transaction/half.ts',
+    from: 'preparedTransactionOffset: firstLogOffsetOf(half),',
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'a message does not count for another half of the same key and time',
+    },
+  },
+  {
+    name: 'a broker that stops waits for markers that a full disk does not take',
+    package: 'broker',
+    file: 'transaction/transaction-service.ts',
+    from: 'this.#ops.tryOnce();',
+    to: '',
+    test: {
+      file: 'packages/broker/test/transaction/transaction-service.test.ts',
+      name: 'a full disk that takes no marker',
+    },
+  },
+  {
     name: 'POP: a checkpoint of a deleted topic gives copies of its messages again',
     package: 'broker',
     file: 'pop/revive-retries.ts',

@@ -31,7 +31,7 @@ export interface MessageToPut extends ToPut {
   readonly maxReconsumeTimes?: number;
   /** No property chooses another queue: the one that a logical queue of a static topic lies in. */
   readonly isQueueFixed?: boolean;
-  /** Of a committed transaction: the log offset of its half. */
+  /** Of a committed transaction: the log offset of its half. Of a copy of a half: that of the first one. */
   readonly preparedTransactionOffset?: number;
 }
 

@@ -2,11 +2,19 @@ import { MessageSysFlag, TRANSACTION_MASK } from '@vernier/remoting';
 import type { MessageExt, MessageStore } from '@vernier/store';
 import { decodeMessage } from '@vernier/store/internal';
 import { TRANS_HALF_TOPIC } from '../base/names.ts';
-import { CHECK_TIMES, FIRST_QUEUE_OFFSET, firstQueueOffsetOf, isForeignCopy, wholeNumberOf } from './half.ts';
+import {
+  CHECK_TIMES,
+  FIRST_QUEUE_OFFSET,
+  firstLogOffsetOf,
+  firstQueueOffsetOf,
+  isForeignCopy,
+  wholeNumberOf,
+} from './half.ts';
 
 type SearchedStore = Pick<
   MessageStore,
   | 'config'
+  | 'minPhyOffset'
   | 'queryMessage'
   | 'selectOneMessageByOffset'
   | 'getMessage'
@@ -74,8 +82,21 @@ export class CommitSearch {
       properties.get('UNIQ_KEY') === half.properties.get('UNIQ_KEY') && bornTimestamp === half.bornTimestamp;
     if (!isSame) return false;
     const record = await this.#store.selectOneMessageByOffset(from);
+    if (record === undefined && from < this.#store.minPhyOffset) return isOfGoneHalf(message, half);
     const copied = record && decodeMessage(record);
     if (copied?.topic !== TRANS_HALF_TOPIC) return false;
     return isForeignCopy(half) || firstQueueOffsetOf(copied) === firstQueueOffsetOf(half);
   }
+}
+
+/**
+ * Message and half have key and time of birth in common. The half that the message was made of is gone with its file of the
+ * log, and `half` is a later copy: what the two say of the first half decides, as far as they say something.
+ */
+function isOfGoneHalf(message: MessageExt, half: MessageExt): boolean {
+  if (isForeignCopy(half)) return true;
+  const first = wholeNumberOf(message.properties.get(FIRST_QUEUE_OFFSET));
+  if (first !== undefined) return first === firstQueueOffsetOf(half);
+  const firstLogOffset = firstLogOffsetOf(half);
+  return firstLogOffset === 0 || firstLogOffset === message.preparedTransactionOffset;
 }

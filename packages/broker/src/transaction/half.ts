@@ -27,6 +27,15 @@ export const firstQueueOffsetOf = (half: MessageExt): number =>
 export const isForeignCopy = ({ properties }: MessageExt): boolean =>
   properties.has(CHECK_TIMES) && !properties.has(FIRST_QUEUE_OFFSET);
 
+/**
+ * Offset in the log of the first half that this one is a copy of; its own when it is none. 0 when nobody knows: RocketMQ's
+ * copies do not say, and neither do copies of those.
+ */
+export const firstLogOffsetOf = (half: MessageExt): number =>
+  half.properties.has(FIRST_QUEUE_OFFSET) || isForeignCopy(half)
+    ? half.preparedTransactionOffset
+    : half.commitLogOffset;
+
 /** How often its producer was asked before this half was written. */
 export const checkTimesOf = (half: MessageExt): number => wholeNumberOf(half.properties.get(CHECK_TIMES)) ?? 0;
 
@@ -55,12 +64,18 @@ function rawCopy(half: MessageExt, topic: string, queueId: number, properties: M
   };
 }
 
-/** The half again, at the end of its queue, with how often its producer was asked. */
+/**
+ * The half again, at the end of its queue, with how often its producer was asked. It says where the first half was, whose
+ * file may go before this one: a message that was committed names that place, and must be known by this copy too.
+ */
 export function copyOfHalf(half: MessageExt, first: number, checks: number): MessageToPut {
   const properties = new Map(half.properties);
   properties.set(FIRST_QUEUE_OFFSET, String(first));
   if (checks > 0) properties.set(CHECK_TIMES, String(checks));
-  return rawCopy(half, TRANS_HALF_TOPIC, 0, properties);
+  return {
+    ...rawCopy(half, TRANS_HALF_TOPIC, 0, properties),
+    preparedTransactionOffset: firstLogOffsetOf(half),
+  };
 }
 
 /** What was given up, as a new half: nobody was asked about it yet. */

@@ -56,6 +56,7 @@ export class OpRecords extends ServiceLoop {
   #isUrgent = false;
   /** Monotonic milliseconds since when the first of them waits. */
   #since = 0;
+  #isTriedOnce = false;
   #isDead = false;
 
   constructor(parts: OpRecordsParts) {
@@ -74,6 +75,15 @@ export class OpRecords extends ServiceLoop {
       this.#isUrgent ||= isUrgent || this.#parts.store.config.flushDiskType === 'SYNC_FLUSH';
       if (this.#isDue || this.#waiting.length === 1) this.wakeup();
     });
+  }
+
+  /**
+   * The broker is about to stop: a record that the store does not take is not tried again, so that nobody who waits for it
+   * keeps the broker from its end. Records are still taken until shutdown().
+   */
+  tryOnce(): void {
+    this.#isTriedOnce = true;
+    this.wakeup();
   }
 
   get #isDue(): boolean {
@@ -124,7 +134,7 @@ export class OpRecords extends ServiceLoop {
         for (const { resolve } of batch) resolve(outcome);
         return;
       }
-      const isLast = this.stopped || !store.isWriteable;
+      const isLast = this.#isTriedOnce || this.stopped || !store.isWriteable;
       const pauseMs = Math.min(RETRY_MS * 2 ** Math.min(failures, 10), RETRY_MS_MAX);
       const numbers = { halves: batch.length, code: outcome.code };
       const next = isLast ? 'they are looked at again after the next start' : `again in ${pauseMs} ms`;
@@ -160,7 +170,7 @@ export class OpRecords extends ServiceLoop {
   /** Numbers that come meanwhile do not end it. */
   async #pause(ms: number): Promise<void> {
     const until = this.clock.monotonic() + ms;
-    for (let left = ms; left > 0 && !this.stopped; left = until - this.clock.monotonic()) {
+    for (let left = ms; left > 0 && !this.#isTriedOnce && !this.stopped; left = until - this.clock.monotonic()) {
       await this.waitForRunning(left);
     }
   }

@@ -131,6 +131,8 @@ export class TransactionService {
     this.#isStopped = true;
     this.#queue.stop();
     if (!this.#isStarted) return;
+    // A round and the ends under way may wait for a record that a full disk does not take.
+    this.#ops.tryOnce();
     await this.#checks.shutdown();
     // Ends that are under way; no new one begins.
     await Promise.all([...this.#parts.halves.all()].map(({ busy }) => busy));
