@@ -31,6 +31,36 @@ export const mutations = [
     },
   },
   {
+    name: 'a timer slot whose units are all done leads behind the end of its chain',
+    file: 'timer/timer-files.ts',
+    from: 'if (slot !== undefined && position > slot.lastPos) return this.#clear(slot);\n',
+    to: '',
+    test: {
+      file: 'packages/store/test/timer/timer-files.test.ts',
+      name: 'a slot of which every unit is done is blank',
+    },
+  },
+  {
+    name: 'timer files made anew: what waits in a later slot than it asked for counts as delivered',
+    file: 'timer/timer-files.ts',
+    from: 'this.#late.note(wanted, number);',
+    to: '',
+    test: {
+      file: 'packages/store/test/timer/timer-files.test.ts',
+      name: 'made anew: what waits in a later slot',
+    },
+  },
+  {
+    name: 'a start forgets that messages wait in later slots than they asked for',
+    file: 'timer/timer-files.ts',
+    from: 'if (check?.own?.hasLate)',
+    to: 'if (check === undefined)',
+    test: {
+      file: 'packages/store/test/timer/timer-files.test.ts',
+      name: 'made anew: what waits in a later slot',
+    },
+  },
+  {
     name: 'a denied notification keeps the wake of its message to itself',
     package: 'broker',
     file: 'pop/notification-service.ts',
@@ -1044,7 +1074,7 @@ export const mutations = [
   {
     name: 'units behind the timer checkpoint are added a second time',
     file: 'timer/timer-files.ts',
-    from: 'return this.#tail.has(logOffset);',
+    from: 'return number !== undefined;',
     to: 'return false;',
     test: { file: 'packages/store/test/timer/timer-files.test.ts', name: 'a power cut: what was flushed waits' },
   },
@@ -1353,8 +1383,8 @@ export const mutations = [
   {
     name: 'timer units without a place in the wheel are taken for known',
     file: 'timer/timer-recovery.ts',
-    from: "if (!isDone && wheel.place(number) !== 'free') continue;\n      if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);\n",
-    to: "if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);\n      if (!isDone && wheel.place(number) !== 'free') continue;\n",
+    from: "if (!isDone && wheel.place(number) !== 'free') continue;\n      if (tail.size < TAIL_UNITS_MAX) tail.set(unit.logOffset, number);\n",
+    to: "if (tail.size < TAIL_UNITS_MAX) tail.set(unit.logOffset, number);\n      if (!isDone && wheel.place(number) !== 'free') continue;\n",
     test: {
       file: 'packages/store/test/timer/timer-files.test.ts',
       name: 'a unit behind the checkpoint that has no place',
@@ -2044,10 +2074,9 @@ export const mutations = [
   },
   {
     name: 'POP: acks that are overdue by half of the timer wheel are not waited for',
-    package: 'broker',
-    file: 'timer/timer-service.ts',
-    from: 'return lowest > (this.#intake?.overdueUpTo ?? 0) ?',
-    to: 'return lowest > 0 ?',
+    file: 'timer/timer-files.ts',
+    from: 'Math.min(lowest, this.#late.from(lowest) ?? lowest)',
+    to: 'lowest',
     test: {
       file: 'packages/broker/test/pop/with-timer.test.ts',
       name: 'POP with timed messages: a start that is later than half of the wheel',

@@ -31,17 +31,9 @@ export class TimerIntake {
   readonly #parts: TimerIntakeParts;
   #isStuck = false;
   #addedTotal = 0;
-  #overdueUpTo: number;
 
   constructor(parts: TimerIntakeParts) {
     this.#parts = parts;
-    // As a process before this one may have left them.
-    this.#overdueUpTo = this.#lastSlotBack(this.#nowSlot());
-  }
-
-  /** In this slot, and in those in front of it, messages may wait that were due long before the slot's time. */
-  get overdueUpTo(): number {
-    return this.#overdueUpTo;
   }
 
   #nowSlot(): number {
@@ -110,10 +102,10 @@ export class TimerIntake {
     const magic = TimerMagic.DEFAULT | (isRoll ? TimerMagic.ROLL : 0) | (isRecall ? TimerMagic.DELETE : 0);
     const wanted = Math.floor(timeMs / precisionMs);
     const number = Math.max(wanted, this.#lastSlotBack(nowSlot));
-    if (number > wanted) this.#overdueUpTo = Math.max(this.#overdueUpTo, number);
     const topicHash = javaStringHashCode(topic);
     const added = await files.add({
       number,
+      wanted,
       magic,
       writeTimeMs,
       logOffset: commitLogOffset,

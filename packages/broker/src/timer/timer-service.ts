@@ -144,9 +144,8 @@ export class TimerService {
   deliveredUpTo(): number {
     const files = this.#files;
     if (files === undefined) return 0;
-    const { lowest } = files;
-    if (lowest === undefined) return Number.POSITIVE_INFINITY;
-    return lowest > (this.#intake?.overdueUpTo ?? 0) ? lowest * files.precisionMs : 0;
+    const { doneBelow } = files;
+    return doneBelow === undefined ? Number.POSITIVE_INFINITY : doneBelow * files.precisionMs;
   }
 
   /** Some message waits. */

@@ -10,8 +10,10 @@ import { toStoreError } from '../base/queue-failure.ts';
  *      0  i64 lastReadTimeMs          8  i64 lastTimerLogFlushPos    16  i64 lastTimerQueueOffset
  *     24  i64 masterTimerQueueOffset 32  i64 stateVersion            40  i64 timestamp         48  i64 counter
  *    512  our fields, copy A        1024  our fields, copy B
- *         +0 8 bytes magic   +8 i64 sequence   +16 the 56 bytes above   +72 i32 precision, ms   +76 i32 1: closed in order
+ *         +0 8 bytes magic   +8 i64 sequence   +16 the 56 bytes above   +72 i32 precision, ms   +76 i32 bits
  *         +80 i64 rebuildBelow   +88 i64 rebuildReadTimeMs   +96 i32 CRC-32 of [0, 96)
+ *
+ * The bits: 1 closed in order, 2 hasLate.
  *
  * Java reads and writes the first 56 bytes alone, through a mapping; what follows survives it. Ours are written after the
  * copy that holds the same is on disk. So what Java sees is one of the two copies, or a torn write from the older to the
@@ -23,9 +25,11 @@ const COPY_POSITIONS = [512, 1024] as const;
 const MAGIC = Buffer.from('VNRTIMR1', 'latin1');
 const CRC_AT = 96;
 const COPY_BYTES = CRC_AT + 4;
+const CLOSED = 1;
+const LATE = 2;
 
 export interface TimerCheckFields {
-  /** Unix milliseconds. Nothing waits in a slot below. */
+  /** Unix milliseconds. Nothing waits in a slot below, nor asked for one below. */
   readonly lastReadTimeMs: number;
   /** Position in the timer log below which wheel and log are on disk together. */
   readonly lastTimerLogFlushPos: number;
@@ -42,6 +46,8 @@ export interface TimerCheckOwn {
   readonly precisionMs: number;
   /** The broker was shut down in order. */
   readonly isClosed: boolean;
+  /** Some messages wait in a slot behind the one that they asked for, which is not below lastReadTimeMs. */
+  readonly hasLate: boolean;
   /**
    * Wheel and log were made anew, and the queue is read again: messages in front of this offset had their units, those of
    * them whose time is before rebuildReadTimeMs were delivered. 0: nothing is rebuilt.
@@ -96,7 +102,8 @@ function readCopy(page: Buffer, index: number): Copy | undefined {
     java: bytes.subarray(16, 16 + TIMER_CHECK_FIELD_BYTES),
     own: {
       precisionMs: readInt32(bytes, 72),
-      isClosed: readInt32(bytes, 76) === 1,
+      isClosed: (readInt32(bytes, 76) & CLOSED) !== 0,
+      hasLate: (readInt32(bytes, 76) & LATE) !== 0,
       rebuildBelow: readInt64(bytes, 80),
       rebuildReadTimeMs: readInt64(bytes, 88),
     },
@@ -184,7 +191,7 @@ export class TimerCheckpoint {
     writeInt64(copy, this.#sequence + 1, 8);
     java.copy(copy, 16);
     writeInt32(copy, own.precisionMs, 72);
-    writeInt32(copy, own.isClosed ? 1 : 0, 76);
+    writeInt32(copy, (own.isClosed ? CLOSED : 0) | (own.hasLate ? LATE : 0), 76);
     writeInt64(copy, own.rebuildBelow, 80);
     writeInt64(copy, own.rebuildReadTimeMs, 88);
     copy.writeUInt32BE(crc32(copy.subarray(0, CRC_AT)), CRC_AT);

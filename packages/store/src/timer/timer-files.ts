@@ -3,6 +3,7 @@ import { StoreError } from '../base/errors.ts';
 import type { FileSystem } from '../base/file-system.ts';
 import type { StoreLogger } from '../base/logger.ts';
 import { storePaths } from '../io/store-directory.ts';
+import { LateSlots } from './late-slots.ts';
 import { type TimerCheckFields, type TimerCheckOwn, TimerCheckpoint } from './timer-checkpoint.ts';
 import { SLOT_CUT, TimerMagic, type TimerSlot, type TimerUnit, WHEEL_SLOTS } from './timer-layout.ts';
 import { TimerLog } from './timer-log.ts';
@@ -39,6 +40,8 @@ export interface TimerFilesOptions {
 /** A message that is to wait. `number`: of its slot. */
 export interface TimerEntry extends Omit<TimerUnit, 'prevPos' | 'slotTimeMs'> {
   readonly number: number;
+  /** The slot that it asks for, where that is too far back for the wheel; by default `number`. */
+  readonly wanted?: number;
 }
 
 /** What became of an entry: `conflict` and `early` say that the slot's place in the wheel is another slot's; see TimerWheel.place. */
@@ -75,7 +78,8 @@ export class TimerFiles {
   #busy: Promise<unknown> = Promise.resolve();
   #failure: StoreError | undefined;
   #queueOffset: number | undefined;
-  #tail = new Set<number>();
+  #tail: ReadonlyMap<number, number> = new Map();
+  readonly #late = new LateSlots();
   #tailEnd = -1;
   #waitingCount = 0;
   #rebuild = { below: 0, readTimeMs: 0 };
@@ -136,8 +140,9 @@ export class TimerFiles {
       const parts = { log: this.#log, wheel: this.#wheel, check, precisionMs, now: now(), logger };
       const { tail, waitingCount } = await recoverTimerFiles(parts);
       this.#tail = tail;
-      for (const logOffset of tail) this.#tailEnd = Math.max(this.#tailEnd, logOffset);
+      for (const logOffset of tail.keys()) this.#tailEnd = Math.max(this.#tailEnd, logOffset);
       this.#waitingCount = waitingCount;
+      if (check?.own?.hasLate) this.#late.note(this.#slotOf(check.fields.lastReadTimeMs), this.#wheel.highest);
       this.#isChanged = tail.size > 0 || check?.own === undefined;
     } catch (error) {
       if (!isDamage(error)) throw error;
@@ -201,6 +206,12 @@ export class TimerFiles {
     return this.#wheel.lowest;
   }
 
+  /** Number of a slot: of the messages added, none waits that asked for an earlier one. Undefined when nothing waits. */
+  get doneBelow(): number | undefined {
+    const { lowest } = this.#wheel;
+    return lowest === undefined ? undefined : Math.min(lowest, this.#late.from(lowest) ?? lowest);
+  }
+
   /** Messages that wait. */
   get waitingCount(): number {
     return this.#waitingCount;
@@ -212,17 +223,19 @@ export class TimerFiles {
   }
 
   get checkpoint(): TimerCheckFields {
-    return this.#fields(this.#lowestTimeMs, this.#log.end);
+    return this.#fields(this.#readTimeMs, this.#log.end);
   }
 
   /** The message was added before the last start, or delivered before the files were made anew. */
   isKnown(logOffset: number, queueOffset: number, slotTimeMs: number): boolean {
     if (queueOffset < this.#rebuild.below && slotTimeMs < this.#rebuild.readTimeMs) return true;
     if (logOffset > this.#tailEnd) {
-      if (this.#tail.size > 0) this.#tail = new Set();
+      if (this.#tail.size > 0) this.#tail = new Map();
       return false;
     }
-    return this.#tail.has(logOffset);
+    const number = this.#tail.get(logOffset);
+    if (number !== undefined) this.#late.note(this.#slotOf(slotTimeMs), number);
+    return number !== undefined;
   }
 
   /**
@@ -232,7 +245,7 @@ export class TimerFiles {
   async add(entry: TimerEntry): Promise<Added> {
     if (this.#wheel.dirtyBytes >= DIRTY_BYTES_MAX) await this.flush();
     return this.#alone(async () => {
-      const { number, magic, writeTimeMs, logOffset, size, topicHash } = entry;
+      const { number, wanted = number, magic, writeTimeMs, logOffset, size, topicHash } = entry;
       const place = this.#wheel.place(number);
       if (place !== 'free') return place;
       await this.#wheel.ready();
@@ -245,6 +258,7 @@ export class TimerFiles {
           ? { number, firstPos: position, lastPos: position, num: count, magic: 0 }
           : { ...slot, lastPos: position, num: slot.num + count },
       );
+      this.#late.note(wanted, number);
       this.#waitingCount += count;
       this.#isChanged = true;
       if (this.#firing?.number === number) {
@@ -266,10 +280,12 @@ export class TimerFiles {
     });
   }
 
-  /** Units of the slot in front of `position` are done; `left` of its messages are not. */
+  /** Units of the slot in front of `position` are done; `left` of its messages are not. Without units the slot is blank. */
   async cut(number: number, position: number, left: number): Promise<void> {
     await this.#alone(async () => {
       if (this.#firing?.number !== number) return;
+      const slot = await this.#wheel.slot(number);
+      if (slot !== undefined && position > slot.lastPos) return this.#clear(slot);
       await this.#cut(number, position, left + this.#firing.newCount);
     });
   }
@@ -290,10 +306,14 @@ export class TimerFiles {
       const slot = await this.#wheel.slot(number);
       if (firing?.number !== number || slot === undefined) return;
       if (firing.firstNew !== undefined) return this.#cut(number, firing.firstNew, firing.newCount);
-      await this.#wheel.clear(number);
-      this.#waitingCount = Math.max(0, this.#waitingCount - Math.max(0, slot.num));
-      this.#isChanged = true;
+      await this.#clear(slot);
     });
+  }
+
+  async #clear({ number, num }: TimerSlot): Promise<void> {
+    await this.#wheel.clear(number);
+    this.#waitingCount = Math.max(0, this.#waitingCount - Math.max(0, num));
+    this.#isChanged = true;
   }
 
   /** Not all of it could be done; the slot stays as it is. */
@@ -314,7 +334,11 @@ export class TimerFiles {
 
   /** Number of the slot that the unit is of. */
   numberOf({ slotTimeMs }: TimerUnit): number {
-    return Math.floor(slotTimeMs / this.precisionMs);
+    return this.#slotOf(slotTimeMs);
+  }
+
+  #slotOf(timeMs: number): number {
+    return Math.floor(timeMs / this.precisionMs);
   }
 
   /** Positions of all units of a slot from `from` on, for a chain that is broken: goes over the whole log. */
@@ -366,7 +390,7 @@ export class TimerFiles {
     const taken = await this.#alone(async () => {
       await this.#failing(() => this.#log.writeOut());
       this.#isChanged = false;
-      const fields = this.#fields(this.#lowestTimeMs, this.#log.end);
+      const fields = this.#fields(this.#readTimeMs, this.#log.end);
       return { pages: this.#wheel.takeDirty(), fields, own: this.#own(isClosed) };
     });
     let isOnDisk = false;
@@ -394,9 +418,9 @@ export class TimerFiles {
     }
   }
 
-  get #lowestTimeMs(): number {
-    const nowSlot = Math.floor(this.#options.now() / this.precisionMs);
-    return Math.min(this.#wheel.lowest ?? nowSlot, nowSlot) * this.precisionMs;
+  get #readTimeMs(): number {
+    const nowSlot = this.#slotOf(this.#options.now());
+    return Math.min(this.doneBelow ?? nowSlot, nowSlot) * this.precisionMs;
   }
 
   #fields(lastReadTimeMs: number, end: number): TimerCheckFields {
@@ -415,7 +439,8 @@ export class TimerFiles {
 
   #own(isClosed: boolean): TimerCheckOwn {
     const { below: rebuildBelow, readTimeMs: rebuildReadTimeMs } = this.#rebuild;
-    return { precisionMs: this.precisionMs, isClosed, rebuildBelow, rebuildReadTimeMs };
+    const hasLate = this.#late.from(this.#wheel.lowest) !== undefined;
+    return { precisionMs: this.precisionMs, isClosed, hasLate, rebuildBelow, rebuildReadTimeMs };
   }
 
   /** Fail-stop for what is not made again after a failure. A write without room can be made again with the same bytes. */

@@ -1,7 +1,7 @@
 import { StoreError } from '../base/errors.ts';
 import type { StoreLogger } from '../base/logger.ts';
 import type { TimerCheckContent } from './timer-checkpoint.ts';
-import { TimerMagic, type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
+import { SLOT_CUT, TimerMagic, type TimerSlot, type TimerUnit, UNIT_BYTES } from './timer-layout.ts';
 import type { TimerLog } from './timer-log.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 
@@ -20,8 +20,8 @@ export interface TimerRecoveryParts {
 }
 
 export interface TimerRecovered {
-  /** Log offsets of the records whose units stand behind the checkpoint: their messages are not to be added again. */
-  readonly tail: Set<number>;
+  /** Log offsets of the records whose units stand behind the checkpoint, with their slots: they are not to be added again. */
+  readonly tail: Map<number, number>;
   /** Messages that wait in all slots. */
   readonly waitingCount: number;
 }
@@ -99,7 +99,7 @@ async function lookAtWheel(
   let fault: string | undefined;
   let otherPrecision: number | undefined;
   await wheel.scan((slot, index) => {
-    const { number, firstPos, lastPos, num } = slot;
+    const { number, firstPos, lastPos, num, magic } = slot;
     // A slot's number times its precision is a time near the checkpoint's.
     const unitMs = own?.precisionMs ?? impliedPrecision(slot, lastReadTimeMs || now);
     if (own === undefined && number * unitMs < lastReadTimeMs) return 'blank';
@@ -107,7 +107,7 @@ async function lookAtWheel(
       Number.isSafeInteger(number) &&
       number > 0 &&
       lastPos >= 0 &&
-      firstPos <= lastPos &&
+      firstPos <= lastPos + ((magic & SLOT_CUT) !== 0 ? UNIT_BYTES : 0) &&
       log.aligned(lastPos) === lastPos &&
       (firstPos < 0 || log.aligned(firstPos) === firstPos) &&
       num <= lastPos / UNIT_BYTES + 1;
@@ -138,11 +138,11 @@ async function applyUnits(
   { log, wheel, check, precisionMs }: TimerRecoveryParts,
   from: number,
   end: number,
-): Promise<{ tail: Set<number>; addedCount: number }> {
+): Promise<{ tail: Map<number, number>; addedCount: number }> {
   const { own, fields } = check!;
   // Java puts nothing into a slot that it has done with; we do.
   const readSlot = own === undefined ? Math.floor(fields.lastReadTimeMs / precisionMs) : 0;
-  const tail = new Set<number>();
+  const tail = new Map<number, number>();
   let addedCount = 0;
   for (let position = from; position < end; ) {
     const to = Math.min(end, position + STEP_BYTES, position + log.fileSize - (position % log.fileSize));
@@ -153,7 +153,7 @@ async function applyUnits(
       const isDone = number < readSlot;
       // Slots a turn earlier fired before it was added, and wait again: the queue brings its message once more.
       if (!isDone && wheel.place(number) !== 'free') continue;
-      if (tail.size < TAIL_UNITS_MAX) tail.add(unit.logOffset);
+      if (tail.size < TAIL_UNITS_MAX) tail.set(unit.logOffset, number);
       if (isDone) continue;
       await wheel.put(number, (slot) => {
         if (slot !== undefined && at <= slot.lastPos) return slot;

@@ -71,6 +71,11 @@ export class TimerWheel {
     return this.#count === 0 ? undefined : this.#lowest;
   }
 
+  /** No slot that waits has a higher number. */
+  get highest(): number {
+    return this.#highest;
+  }
+
   get dirtyBytes(): number {
     return this.#dirtyCount * PAGE_BYTES;
   }

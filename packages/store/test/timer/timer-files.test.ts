@@ -555,3 +555,123 @@ test('a sync of the log for which there is no room ends it: what it did not writ
     assert.equal(next.files.queueOffset, 1, code);
   }
 });
+
+test('a slot of which every unit is done is blank, and a stop there leaves wheel and log whole', async () => {
+  const fixture = await Fixture.make();
+  await fixture.add(2, 1_000);
+  await fixture.add(2, 1_001, TimerMagic.DEFAULT | TimerMagic.DELETE);
+  await fixture.add(3, 1_002);
+  fixture.files.setQueueOffset(3);
+  await fixture.files.begin(NOW_SLOT + 2);
+  await fixture.files.cut(NOW_SLOT + 2, UNIT_BYTES * 2, 0);
+  assert.equal(fixture.files.waitingCount, 1);
+  fixture.files.leave();
+  await fixture.files.close();
+  const next = fixture.cut(1);
+  await next.open();
+  assert.deepEqual(next.lines, []);
+  assert.deepEqual(await next.waiting(), { 3: [1_002] });
+  // As versions left it that wrote where the slot goes on, and were stopped before they made it blank.
+  const number = NOW_SLOT + 3;
+  await next.files.close();
+  const slot = Buffer.alloc(24);
+  slot.writeBigInt64BE(BigInt(UNIT_BYTES * 3), 0);
+  slot.writeBigInt64BE(BigInt(UNIT_BYTES * 2), 8);
+  slot.writeInt32BE(1, 20);
+  await next.write(WHEEL, slot, (number % SLOTS) * 32 + 8);
+  const last = next.cut(2);
+  await last.open();
+  assert.deepEqual(last.lines, []);
+  assert.deepEqual(await last.waiting(), { 3: [] });
+  await last.fire(3);
+  assert.equal(last.files.lowest, undefined);
+});
+
+test('what comes into a slot whose units are all done, before it is finished, waits', async () => {
+  const fixture = await Fixture.make();
+  await fixture.add(2, 1_000);
+  await fixture.files.begin(NOW_SLOT + 2);
+  await fixture.files.cut(NOW_SLOT + 2, UNIT_BYTES, 0);
+  await fixture.add(2, 1_001);
+  await fixture.files.finish(NOW_SLOT + 2);
+  assert.deepEqual(await fixture.waiting(), { 2: [1_001] });
+  assert.equal(fixture.files.waitingCount, 1);
+});
+
+/** One that asked for a slot 5,000 back waits in one 600 back, and others before and behind it. */
+async function withLate(): Promise<Fixture> {
+  const fixture = await Fixture.make();
+  await fixture.add(-610, 1_000);
+  const entry = { magic: TimerMagic.DEFAULT, writeTimeMs: NOW, logOffset: 1_001, size: 200, topicHash: 7 };
+  await fixture.files.add({ ...entry, number: NOW_SLOT - 600, wanted: NOW_SLOT - 5_000 });
+  await fixture.add(3, 1_002);
+  return fixture;
+}
+
+test('made anew: what waits in a later slot than it asked for is not taken for delivered', async () => {
+  const isKnown = ({ files }: Fixture): boolean => files.isKnown(1_001, 1, NOW - 5_000_000);
+  const ways: [string, (fixture: Fixture) => Promise<Fixture>][] = [
+    ['at once', (fixture) => Promise.resolve(fixture)],
+    [
+      'a start, and what waited before it has come',
+      async (fixture) => {
+        await fixture.files.close();
+        const next = fixture.cut(1);
+        await next.open();
+        await next.fire(-610);
+        return next;
+      },
+    ],
+    [
+      'its unit stood behind the checkpoint of a power cut',
+      async (fixture) => {
+        fixture.files.setQueueOffset(0);
+        await fixture.files.flush();
+        const path = FIRST;
+        const log = fixture.fileSystem.volatileContent(path);
+        // A checkpoint of before the units, which are on disk.
+        const { fields } = decodeTimerCheck(fixture.fileSystem.volatileContent(CHECK))!;
+        assert.equal(fields.lastTimerLogFlushPos, UNIT_BYTES * 3);
+        const next = await Fixture.make();
+        await next.add(-610, 1_000);
+        next.files.setQueueOffset(1);
+        await next.files.flush();
+        await next.write(path, log.subarray(UNIT_BYTES, UNIT_BYTES * 3), UNIT_BYTES);
+        const after = next.cut(1);
+        await after.open();
+        assert.ok(isKnown(after), 'its unit is there');
+        assert.ok(after.files.isKnown(1_002, 2, NOW + 3_000));
+        await after.fire(-610);
+        return after;
+      },
+    ],
+  ];
+  for (const [name, way] of ways) {
+    const fixture = await way(await withLate());
+    fixture.files.setQueueOffset(3);
+    assert.equal(fixture.files.doneBelow! <= NOW_SLOT - 5_000, true, name);
+    await fixture.files.close();
+    await fixture.fileSystem.remove(WHEEL);
+    const next = fixture.cut(2, 1);
+    await next.open();
+    assert.ok(
+      next.lines.some((line) => line.includes('made anew')),
+      name,
+    );
+    assert.equal(isKnown(next), false, `${name}: or nobody would ever deliver it`);
+  }
+});
+
+test('what has come at last holds nothing back: the checkpoint says where the next one waits', async () => {
+  const fixture = await withLate();
+  fixture.files.setQueueOffset(3);
+  const readTime = (): number => fixture.files.checkpoint.lastReadTimeMs;
+  assert.equal(readTime(), NOW - 5_000_000);
+  await fixture.fire(-610);
+  assert.equal(readTime(), NOW - 5_000_000);
+  await fixture.fire(-600);
+  assert.equal(readTime(), NOW);
+  assert.equal(fixture.files.doneBelow, NOW_SLOT + 3);
+  await fixture.files.close();
+  assert.equal(decodeTimerCheck(fixture.fileSystem.volatileContent(CHECK))?.own?.hasLate, false);
+});
