@@ -1,4 +1,4 @@
-import { type Access, isFault, topicAccess } from '@vernier/broker/internal';
+import { type Access, type AccessService, isFault, topicAccess } from '@vernier/broker/internal';
 import type { Call } from './call.ts';
 import type { ProxyContext } from './context.ts';
 import { StatusError } from './status.ts';
@@ -75,12 +75,12 @@ const PACKAGE = 'apache.rocketmq.v2';
  * the request's message.
  */
 export function checkAccess(
-  proxy: ProxyContext,
+  proxy: Pick<ProxyContext, 'disconnect'>,
+  access: AccessService,
   message: string,
   request: unknown,
   call: Call,
 ): Promise<never> | undefined {
-  const { access } = proxy.broker;
   const name = `${PACKAGE}.${message}`;
   const found = access.authenticate(proofOf(call), call.peer.host);
   if (!isFault(found)) call.caller.identity = found;

@@ -94,9 +94,12 @@ export class GrpcProxy {
   }
 
   async #serve(broker: BrokerContext): Promise<Serving> {
-    const { startServing } = await import('./serving.ts');
+    const [{ startServing }, { LocalBackend }] = await Promise.all([
+      import('./serving.ts'),
+      import('./backend/local.ts'),
+    ]);
     return startServing({
-      broker,
+      broker: new LocalBackend(broker),
       limits: this.#limits,
       address: this.#address ?? formatAddress(this.#host, this.#port),
       listener: this.#listener,

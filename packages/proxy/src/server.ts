@@ -120,7 +120,8 @@ export class ProxyServer {
 
   /** See checkAccess; without access control it asks nothing. */
   #checkAccess(message: string, request: unknown, call: Call): Promise<never> | undefined {
-    return this.#proxy.broker.access.isOn ? checkAccess(this.#proxy, message, request, call) : undefined;
+    const { access } = this.#proxy.broker;
+    return access.isOn ? checkAccess(this.#proxy, access, message, request, call) : undefined;
   }
 
   /** It is under way from here on, until `#end`. Throws TOO_MANY_REQUESTS, CLIENT_ID_REQUIRED. */

@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import { ServerCredentials } from '@grpc/grpc-js';
-import type { BrokerContext } from '@vernier/broker/internal';
 import { type ServerIdentity, SourceLog, TlsDoor } from '@vernier/remoting';
 import { AnswerRoom } from './answer-room.ts';
+import type { Backend } from './backend/backend.ts';
 import { createProxyContext } from './create-context.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { Listener } from './net/listener.ts';
 import { ProxyServer } from './server.ts';
 
 export interface ServingOptions {
-  readonly broker: BrokerContext;
+  readonly broker: Backend;
   readonly limits: ProxyLimits;
   readonly address: string;
   readonly listener: Listener;
@@ -21,7 +21,7 @@ export async function startServing({ broker, limits, address, listener, tls }: S
   const room = new AnswerRoom(limits.answerBytesMax);
   const disconnect = (peer: string): void => listener.disconnect(peer);
   const proxy = createProxyContext({ broker, limits, address, room, disconnect });
-  await proxy.state.load();
+  await proxy.state?.load();
   const server = new ProxyServer(proxy);
   // Of a connection by TLS it gets what has been decrypted.
   const connections = server.grpc.createConnectionInjector(ServerCredentials.createInsecure());
@@ -73,7 +73,7 @@ export async function startServing({ broker, limits, address, listener, tls }: S
       broker.reports.delete(report);
       door.close();
       await server.stop();
-      await proxy.state.close();
+      await proxy.state?.close();
       proxy.renewals.stop();
       proxy.clients.stop();
     },

@@ -1,9 +1,12 @@
-import type { BrokerContext, MetadataFile } from '@vernier/broker/internal';
+import type { MetadataFile } from '@vernier/broker/internal';
+import type { StoreLogger } from '@vernier/store';
+import type { Backend } from './backend/backend.ts';
 import type { Clients } from './clients/clients.ts';
 import type { Renewals } from './receipts/renewals.ts';
 
 export interface ProxyStateParts {
-  readonly broker: BrokerContext;
+  readonly metadata: NonNullable<Backend['metadata']>;
+  readonly logger: StoreLogger;
   readonly clients: Clients;
   readonly renewals: Renewals;
 }
@@ -23,19 +26,19 @@ export class ProxyState {
 
   constructor(parts: ProxyStateParts) {
     this.#parts = parts;
-    const { broker, clients, renewals } = parts;
-    this.#clients = broker.metadata.file('grpcClients.json', clients.table, SAVE_MS);
-    this.#renewals = broker.metadata.file('grpcReceipts.json', renewals.table, SAVE_MS);
+    const { metadata, clients, renewals } = parts;
+    this.#clients = metadata.file('grpcClients.json', clients.table, SAVE_MS);
+    this.#renewals = metadata.file('grpcReceipts.json', renewals.tableOf(metadata.brokerName), SAVE_MS);
   }
 
   /** Before the first call of a client. */
   async load(): Promise<void> {
-    const { broker, clients, renewals } = this.#parts;
+    const { logger, clients, renewals } = this.#parts;
     for (const file of [this.#clients, this.#renewals]) {
       try {
         await file.load();
       } catch (error) {
-        broker.logger.warn({ err: error, path: file.path }, `${file.path} is left out: ${(error as Error).message}`);
+        logger.warn({ err: error, path: file.path }, `${file.path} is left out: ${(error as Error).message}`);
       }
     }
     clients.changed = () => this.#clients.changed();
@@ -47,7 +50,7 @@ export class ProxyState {
 
   /** Saves what is not saved yet. Nothing is saved afterwards. */
   async close(): Promise<void> {
-    const { broker, clients, renewals } = this.#parts;
+    const { logger, clients, renewals } = this.#parts;
     if (renewals.keepAll()) this.#renewals.changed();
     clients.changed = () => {};
     renewals.changed = () => {};
@@ -55,7 +58,7 @@ export class ProxyState {
       try {
         await file.close();
       } catch (error) {
-        broker.logger.warn({ err: error, path: file.path }, `${file.path} is not saved: ${(error as Error).message}`);
+        logger.warn({ err: error, path: file.path }, `${file.path} is not saved: ${(error as Error).message}`);
       }
     }
   }

@@ -1,5 +1,6 @@
 /** The checks that several methods make, with RocketMQ's codes (GrpcValidator, Validators). */
-import { type BrokerContext, topicNameFault } from '@vernier/broker/internal';
+import { topicNameFault } from '@vernier/broker/internal';
+import type { Backend } from './backend/backend.ts';
 import { rules } from './limits.ts';
 import { StatusError } from './status.ts';
 import { Code, type Resource } from './wire/messages.ts';
@@ -17,7 +18,7 @@ export const hasControls = (text: string): boolean => CONTROLS.test(text);
 export const isBlank = (text: string | null | undefined): boolean => (text ?? '').trim() === '';
 
 /** The name of a topic that clients may use; throws ILLEGAL_TOPIC. The namespace is not looked at, as in RocketMQ. */
-export function topicOf({ topics }: Pick<BrokerContext, 'topics'>, resource: Resource | null | undefined): string {
+export function topicOf({ topics }: Pick<Backend, 'topics'>, resource: Resource | null | undefined): string {
   const name = resource?.name ?? '';
   const fault = topicNameFault(name);
   if (fault !== undefined) throw new StatusError(Code.ILLEGAL_TOPIC, fault);

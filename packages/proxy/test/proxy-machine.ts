@@ -6,6 +6,7 @@ import type { MessageExt } from '@vernier/store';
 import { writeAtomic } from '@vernier/store/internal';
 import { PopMachine } from '../../broker/test/pop/pop-machine.ts';
 import { AnswerRoom } from '../src/answer-room.ts';
+import { LocalBackend } from '../src/backend/local.ts';
 import { Call, peerOf } from '../src/call.ts';
 import type { TelemetryStream } from '../src/clients/grpc-client.ts';
 import type { ProxyContext } from '../src/context.ts';
@@ -96,13 +97,13 @@ export class ProxyMachine {
   ): Promise<ProxyMachine> {
     const sizes = { maxHashSlotNum: 200, maxIndexNum: 2_000, ...store };
     const machine = new ProxyMachine(await PopMachine.start(sizes, config), { ...defaultLimits, ...limits });
-    await machine.until(machine.proxy.state.load());
+    await machine.until(machine.proxy.state!.load());
     return machine;
   }
 
   #make(): ProxyContext {
     return createProxyContext({
-      ...{ broker: this.pop.context, limits: this.limits, address: '127.0.0.1:8081' },
+      ...{ broker: new LocalBackend(this.pop.context), limits: this.limits, address: '127.0.0.1:8081' },
       room: new AnswerRoom(this.limits.answerBytesMax),
       disconnect: (peer) => this.disconnected.push(peer),
     });
@@ -148,7 +149,7 @@ export class ProxyMachine {
 
   /** As a process ends that is asked to. */
   async restart(): Promise<void> {
-    await this.until(this.proxy.state.close());
+    await this.until(this.proxy.state!.close());
     this.#abandon();
     await this.pop.restart();
     await this.#begin();
@@ -171,7 +172,7 @@ export class ProxyMachine {
 
   async #begin(): Promise<void> {
     this.proxy = this.#make();
-    await this.until(this.proxy.state.load());
+    await this.until(this.proxy.state!.load());
   }
 
   topic(name: string, type?: string, queues = 4): void {

@@ -1,11 +1,6 @@
-import {
-  type BrokerContext,
-  Budget,
-  type SavedTable,
-  type SubscriptionGroupConfig,
-  subscriptionGroup,
-} from '@vernier/broker/internal';
+import { Budget, type SavedTable, type SubscriptionGroupConfig, subscriptionGroup } from '@vernier/broker/internal';
 import { CURRENT_VERSION, type HeartbeatData, LanguageCode, MQVersion } from '@vernier/remoting';
+import type { Backend } from '../backend/backend.ts';
 import type { Call } from '../call.ts';
 import type { ProxyLimits } from '../limits.ts';
 import { refusedAs, StatusError } from '../status.ts';
@@ -17,7 +12,7 @@ import { isProducer, mergedSettings } from './settings.ts';
 import { subscriptionsOf } from './subscriptions.ts';
 
 export interface ClientsParts {
-  readonly broker: BrokerContext;
+  readonly broker: Backend;
   readonly limits: ProxyLimits;
   readonly questions: Omit<ClientQuestions, 'gone'>;
 }
@@ -116,7 +111,7 @@ export class Clients {
   #join(call: Call, settings: Settings): GrpcClient {
     const heartbeat = this.#heartbeatOf(call, settings, true);
     const client = this.#clientOf(call, settings);
-    const refusal = this.#parts.broker.heartbeats.beat(heartbeat, client);
+    const refusal = this.#parts.broker.members.beat(heartbeat, client);
     if (refusal !== undefined) throw refusedAs(refusal);
     return client;
   }
@@ -160,7 +155,7 @@ export class Clients {
     const { broker } = this.#parts;
     const client = this.known(call);
     this.#seen(client, call);
-    const refusal = broker.heartbeats.beat(this.#heartbeatOf(call, client.settings, false), client);
+    const refusal = broker.members.beat(this.#heartbeatOf(call, client.settings, false), client);
     if (refusal !== undefined) throw refusedAs(refusal);
   }
 
@@ -270,8 +265,7 @@ export class Clients {
   }
 
   #leave(client: GrpcClient): void {
-    this.#parts.broker.producers.remove(client);
-    this.#parts.broker.consumers.remove(client);
+    this.#parts.broker.members.remove(client);
   }
 }
 

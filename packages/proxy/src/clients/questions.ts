@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { BrokerContext, ClientAnswer, TransactionCheck } from '@vernier/broker/internal';
+import type { ClientAnswer, TransactionCheck } from '@vernier/broker/internal';
 import { decodeRecord, RemotingError, RequestCode, ResponseCode } from '@vernier/remoting';
+import type { Backend } from '../backend/backend.ts';
 import type { BodyOpener } from '../messages/bodies.ts';
 import { toClient } from '../messages/to-client.ts';
 import type { Halves } from '../transactions/halves.ts';
@@ -8,7 +9,7 @@ import { Code, type Message, type Status, type TelemetryCommand } from '../wire/
 import type { ClientQuestions, GrpcClient } from './grpc-client.ts';
 
 export interface QuestionsParts {
-  readonly broker: BrokerContext;
+  readonly broker: Pick<Backend, 'clock' | 'config' | 'logger'>;
   readonly bodies: BodyOpener;
   readonly halves: Halves;
 }
@@ -38,10 +39,10 @@ export class Questions implements Omit<ClientQuestions, 'gone'> {
   }
 
   /** What is to become of the half? The answer comes as EndTransaction. */
-  check(client: GrpcClient, { record, uniqKey, queueOffset, logOffset }: TransactionCheck): boolean {
+  check(client: GrpcClient, { record, uniqKey, queueOffset, logOffset, brokerName }: TransactionCheck): boolean {
     if (client.telemetry === undefined || uniqKey === undefined) return false;
     const { topic } = decodeRecord(record, 0, false);
-    this.#parts.halves.add(topic, uniqKey, { queueOffset, logOffset });
+    this.#parts.halves.add(topic, uniqKey, { queueOffset, logOffset, brokerName });
     void this.#messageOf(record).then(
       (message) => client.telemetry?.write({ recoverOrphanedTransactionCommand: { message, transactionId: uniqKey } }),
       (error: unknown) => this.#parts.broker.logger.warn({ err: error }, 'a half cannot be given to its producer'),

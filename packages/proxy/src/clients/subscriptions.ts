@@ -1,5 +1,6 @@
-import { type BrokerContext, buildSubscription } from '@vernier/broker/internal';
+import { buildSubscription } from '@vernier/broker/internal';
 import type { SubscriptionData } from '@vernier/remoting';
+import type { Backend } from '../backend/backend.ts';
 import { StatusError } from '../status.ts';
 import { topicOf } from '../validate.ts';
 import { Code, type FilterExpression, FilterType, type SubscriptionEntry } from '../wire/messages.ts';
@@ -18,7 +19,7 @@ export function subscriptionOf(
 
 /** The newest version wins: `now` in Unix milliseconds. */
 export const subscriptionsOf = (
-  broker: Pick<BrokerContext, 'topics'>,
+  broker: Pick<Backend, 'topics'>,
   entries: readonly SubscriptionEntry[],
   now: number,
 ): SubscriptionData[] =>

@@ -1,7 +1,6 @@
 import { Refusal } from '@vernier/broker/internal';
 import type { ProxyContext } from '../context.ts';
 import { checkLive, parseReceipt, type Receipt, receiptText } from '../receipts/handle.ts';
-import { acknowledge, changeTime } from '../receipts/renewals.ts';
 import { commonStatus, OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import {
@@ -28,7 +27,7 @@ export async function ackMessage(proxy: ProxyContext, request: AckMessageRequest
   }
   const entries = await Promise.all(
     wanted.map(async ({ messageId = '', receiptHandle = '', liteTopic = '' }): Promise<AckMessageResultEntry> => {
-      const parse = () => parseReceipt(receiptHandle, group, topic, proxy.broker.config.brokerName, liteTopic);
+      const parse = () => parseReceipt(receiptHandle, group, topic, proxy.broker, liteTopic);
       const status = await ackOne(proxy, parse);
       return { messageId, receiptHandle, status };
     }),
@@ -47,7 +46,7 @@ async function ackOne(proxy: ProxyContext, parse: () => Receipt): Promise<Status
   try {
     const receipt = await renewals.take(parse());
     checkLive(receipt, broker.clock.now());
-    const refusal = await acknowledge(broker, receipt);
+    const refusal = await broker.deliveries.ack(receipt);
     return refusal === undefined ? OK : statusOfRefusal(refusal);
   } catch (error) {
     if (error instanceof StatusError) return error.status;
@@ -66,13 +65,12 @@ export async function changeInvisibleDuration(
   const group = groupOf(request.group);
   const invisibleMs = millisecondsOf(request.invisibleDuration);
   checkInvisibleTime(invisibleMs, 0);
-  const { brokerName } = broker.config;
-  const given = parseReceipt(request.receiptHandle ?? '', group, topic, brokerName, request.liteTopic);
+  const given = parseReceipt(request.receiptHandle ?? '', group, topic, broker, request.liteTopic);
   const receipt = await renewals.take(given);
   checkLive(receipt, broker.clock.now());
   // To come again then does not count as a try.
   const isSuspended = request.suspend === true;
-  const changed = await changeTime(broker, receipt, invisibleMs, isSuspended);
+  const changed = await broker.deliveries.change(receipt, invisibleMs, isSuspended);
   if (changed instanceof Refusal) {
     const status = statusOfRefusal(changed);
     // It may ask again with what it has.

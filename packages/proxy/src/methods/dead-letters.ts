@@ -2,7 +2,6 @@ import type { Refusal } from '@vernier/broker/internal';
 import type { Call } from '../call.ts';
 import type { ProxyContext } from '../context.ts';
 import { parseReceipt, type Receipt } from '../receipts/handle.ts';
-import { acknowledge } from '../receipts/renewals.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { groupOf, topicOf } from '../validate.ts';
 import { Code, type ForwardRequest, type ForwardResponse } from '../wire/messages.ts';
@@ -15,8 +14,7 @@ export async function forwardMessage(
 ): Promise<ForwardResponse> {
   const topic = topicOf(proxy.broker, request.topic);
   const group = groupOf(request.group);
-  const { brokerName } = proxy.broker.config;
-  const receipt = parseReceipt(request.receiptHandle ?? '', group, topic, brokerName, request.liteTopic);
+  const receipt = parseReceipt(request.receiptHandle ?? '', group, topic, proxy.broker, request.liteTopic);
   const newest = await proxy.renewals.take(receipt);
   if (newest.logOffset < 0) throw new StatusError(Code.INVALID_RECEIPT_HANDLE, 'commit log offset is empty');
   const refusal = await forwardToDeadLetters(proxy, newest, call);
@@ -29,13 +27,11 @@ export async function forwardToDeadLetters(
   receipt: Receipt,
   call: Call,
 ): Promise<Refusal | undefined> {
-  const { group, logOffset } = receipt;
-  const dead = { group, logOffset, delayLevel: -1, maxReconsumeTimes: 0, unitMode: false };
-  const refusal = await broker.sendBack.sendBack(dead, call.caller);
+  const refusal = await broker.deliveries.forward(receipt, call.caller);
   if (refusal !== undefined) return refusal;
-  const notAcked = await acknowledge(broker, receipt);
+  const notAcked = await broker.deliveries.ack(receipt);
   if (notAcked !== undefined) {
-    const fields = { group, topic: receipt.topic, queueOffset: receipt.queueOffset };
+    const fields = { group: receipt.group, topic: receipt.topic, queueOffset: receipt.queueOffset };
     broker.logger.warn(fields, `a dead letter comes once more, its delivery is not acknowledged: ${notAcked.remark}`);
   }
   return undefined;

@@ -1,4 +1,5 @@
 import type { LiteAction, LiteStart } from '@vernier/broker/internal';
+import { served } from '../backend/served.ts';
 import type { Call } from '../call.ts';
 import type { ProxyContext } from '../context.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
@@ -32,7 +33,7 @@ export function syncLiteSubscription(
     ...{ action: actionOf(request.action), clientId: call.clientId, group, topic, liteTopics },
     start: startOf(request.offsetOption),
   };
-  const refusal = broker.lite.subscribing.change([change], client);
+  const refusal = served(broker.lite, 'lite topics').subscribing.change([change], client);
   return { status: refusal === undefined ? OK : statusOfRefusal(refusal) };
 }
 

@@ -1,4 +1,5 @@
 import { Refusal } from '@vernier/broker/internal';
+import type { Queues } from '../backend/backend.ts';
 import type { ProxyContext } from '../context.ts';
 import { refusedAs, StatusError } from '../status.ts';
 import { topicOf } from '../validate.ts';
@@ -16,9 +17,12 @@ export interface NamedQueue {
 }
 
 /** Throws ILLEGAL_TOPIC, TOPIC_NOT_FOUND, and BAD_REQUEST for a queue that the topic does not have here. */
-export function queueOf({ broker }: ProxyContext, queue: MessageQueue | null | undefined): NamedQueue {
+export function queueOf(
+  { broker }: ProxyContext,
+  { brokerName, staticTopics }: Queues,
+  queue: MessageQueue | null | undefined,
+): NamedQueue {
   const topic = topicOf(broker, queue?.topic);
-  const { brokerName } = broker.config;
   const wanted = queue?.broker?.name ?? '';
   if (wanted !== '' && wanted !== brokerName) {
     throw new StatusError(Code.BAD_REQUEST, `the queue is one of broker ${wanted}, this is ${brokerName}`);
@@ -26,7 +30,7 @@ export function queueOf({ broker }: ProxyContext, queue: MessageQueue | null | u
   const known = broker.topics.select(topic);
   if (known === undefined) throw new StatusError(Code.TOPIC_NOT_FOUND, `topic[${topic}] not exist`);
   const id = queue?.id ?? 0;
-  const logical = broker.staticTopics.queue(topic, id);
+  const logical = staticTopics.queue(topic, id);
   if (logical instanceof Refusal) throw refusedAs(logical);
   if (logical !== undefined) return { topic, id, queueId: logical.queueId, delta: logical.delta };
   if (id < 0 || id >= known.readQueueNums) {

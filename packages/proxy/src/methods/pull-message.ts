@@ -1,5 +1,7 @@
 import { type PullAsker, type PullOutcome, type PullRequest, type PullResult, Refusal } from '@vernier/broker/internal';
 import { type DecodedMessage, decodeRecords, ResponseCode } from '@vernier/remoting';
+import type { Queues } from '../backend/backend.ts';
+import { served } from '../backend/served.ts';
 import type { Call } from '../call.ts';
 import { subscriptionOf, tagsOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
@@ -26,10 +28,11 @@ export async function pullMessage(
   call: Call,
   stream: AnswerStream<PullMessageResponse>,
 ): Promise<void> {
-  const queue = queueOf(proxy, request.messageQueue);
+  const queues = served(proxy.broker.queues, 'PullMessage');
+  const queue = queueOf(proxy, queues, request.messageQueue);
   const wanted = pullOf(proxy, request, queue, call);
   const claim = new RoomClaim(proxy, call);
-  const outcome = await pulled(proxy, wanted, call, claim);
+  const outcome = await pulled(queues, wanted, call, claim);
   try {
     if (outcome instanceof Refusal) return await stream.write({ status: statusOfPull(outcome) });
     if (outcome === undefined) {
@@ -41,7 +44,7 @@ export async function pullMessage(
     if (outcome.code === ResponseCode.SUCCESS) await giveMessages(proxy, outcome, wanted, queue, stream);
     await stream.write({ nextOffset: outcome.nextBeginOffset + queue.delta });
     // Not after a failure: what was not taken may still wait in the stream, and its bytes are those of the buffer.
-    proxy.broker.pull.release(outcome.buffer);
+    queues.pull.release(outcome.buffer);
   } finally {
     // Without an outcome the pull may go on for a moment, and gives back its room itself.
     if (outcome !== undefined) claim.unreserve();
@@ -78,7 +81,7 @@ function pullOf(proxy: ProxyContext, request: PullMessageRequest, queue: NamedQu
  * and one that is at its queue lets go of what it finds.
  */
 function pulled(
-  { broker }: ProxyContext,
+  { pull }: Queues,
   wanted: PullRequest,
   { caller }: Call,
   claim: RoomClaim,
@@ -91,7 +94,7 @@ function pulled(
       caller.signal.removeEventListener('abort', gone);
       if (caller.isGone) {
         claim.unreserve();
-        if (!(outcome instanceof Refusal)) broker.pull.release(outcome.buffer);
+        if (!(outcome instanceof Refusal)) pull.release(outcome.buffer);
       } else {
         resolve(outcome);
       }
@@ -103,7 +106,7 @@ function pulled(
       unreserve: () => claim.unreserve(),
     };
     const begun = async (): Promise<void> => {
-      const outcome = await broker.pull.pull(wanted, caller, asker);
+      const outcome = await pull.pull(wanted, caller, asker);
       if (outcome !== undefined) found(outcome);
     };
     begun().catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
-import { AUTO_CREATE_TOPIC_KEY_TOPIC, type BrokerContext, isReadable, isWriteable } from '@vernier/broker/internal';
-import { Perm, parseAddress, type TopicConfig } from '@vernier/remoting';
+import { isReadable, isWriteable } from '@vernier/broker/internal';
+import { parseAddress } from '@vernier/remoting';
+import type { Backend, RoutedTopic } from '../backend/backend.ts';
 import type { Call } from '../call.ts';
 import type { ProxyContext } from '../context.ts';
 import { acceptedTypes, topicTypeOf } from '../messages/message-types.ts';
@@ -21,21 +22,20 @@ import {
 /** QueryRoute: the queues of a topic, and where they are: at the address that the client dialled. */
 export function queryRoute(proxy: ProxyContext, request: QueryRouteRequest, call: Call): QueryRouteResponse {
   const name = topicOf(proxy.broker, request.topic);
-  const topic = routedTopic(proxy.broker, name);
-  const common = {
-    topic: request.topic ?? { name },
-    broker: brokerAt(proxy, endpointsOf(proxy, request.endpoints, call)),
-    acceptMessageTypes: acceptedTypes(topicTypeOf(topic)),
-  };
-  const hosted = proxy.broker.staticTopics.hosted(name);
-  const messageQueues =
-    hosted === undefined
-      ? permissionsOf(topic).map((permission, id): MessageQueue => ({ ...common, id, permission }))
-      : hosted.map(({ globalId }) => ({ ...common, id: globalId, permission: permissionOf(topic.perm) }));
+  const { attributes, brokers } = routeOf(proxy.broker, name);
+  const endpoints = endpointsOf(proxy, request.endpoints, call);
+  const acceptMessageTypes = acceptedTypes(topicTypeOf({ attributes }));
+  const messageQueues = brokers.flatMap((broker) => {
+    const common = { topic: request.topic ?? { name }, broker: brokerAt(broker.name, endpoints), acceptMessageTypes };
+    return broker.queues.map(({ id, perm }): MessageQueue => ({ ...common, id, permission: permissionOf(perm) }));
+  });
   return { status: OK, messageQueues };
 }
 
-/** QueryAssignment: what a consumer receives from: of a group in order each queue, of others one that stands for all. */
+/**
+ * QueryAssignment: what a consumer receives from: of a group in order each queue, of others one of each broker that stands for
+ * all of its queues.
+ */
 export function queryAssignment(
   proxy: ProxyContext,
   request: QueryAssignmentRequest,
@@ -44,53 +44,28 @@ export function queryAssignment(
   const { broker } = proxy;
   const name = topicOf(broker, request.topic);
   const group = groupOf(request.group);
-  const topic = routedTopic(broker, name);
+  const { brokers } = routeOf(broker, name);
   const isOrdered = broker.groups.find(group)?.consumeMessageOrderly === true;
-  if (!isReadable(topic.perm) || topic.readQueueNums === 0) {
-    throw new StatusError(Code.FORBIDDEN, 'no readable queue');
-  }
-  const common = {
-    topic: request.topic ?? { name },
-    broker: brokerAt(proxy, endpointsOf(proxy, request.endpoints, call)),
-    permission: permissionOf(topic.perm),
-  };
-  const hosted = broker.staticTopics.hosted(name)?.map(({ globalId }) => globalId);
-  const ids = isOrdered ? (hosted ?? Array.from({ length: topic.readQueueNums }, (_, id) => id)) : [-1];
-  return { status: OK, assignments: ids.map((id) => ({ messageQueue: { ...common, id } })) };
+  const readable = brokers.filter(({ perm, readIds }) => isReadable(perm) && readIds.length > 0);
+  if (readable.length === 0) throw new StatusError(Code.FORBIDDEN, 'no readable queue');
+  const endpoints = endpointsOf(proxy, request.endpoints, call);
+  const assignments = readable.flatMap(({ name: brokerName, perm, readIds }) => {
+    const topic = request.topic ?? { name };
+    const common = { topic, broker: brokerAt(brokerName, endpoints), permission: permissionOf(perm) };
+    return (isOrdered ? readIds : [-1]).map((id) => ({ messageQueue: { ...common, id } }));
+  });
+  return { status: OK, assignments };
 }
 
-/** How many queues a topic gets that its first message makes (RocketMQ: what clients of gRPC ask for). */
-const NEW_TOPIC_QUEUES = 4;
-
-/**
- * The topic; what it will be when the first message may make it. RocketMQ's proxy knows no topic that is not there, whatever
- * autoCreateTopicEnable says. Throws TOPIC_NOT_FOUND.
- */
-export function routedTopic({ topics, config }: BrokerContext, name: string): TopicConfig {
-  const limited = (topic: TopicConfig): TopicConfig => ({
-    ...topic,
-    perm: topic.perm & (config.brokerPermission | ~(Perm.READ | Perm.WRITE)),
-  });
-  const known = topics.select(name);
-  if (known !== undefined) return limited(known);
-  const template = config.autoCreateTopicEnable ? topics.select(AUTO_CREATE_TOPIC_KEY_TOPIC) : undefined;
-  if (template === undefined) throw new StatusError(Code.TOPIC_NOT_FOUND, `topic[${name}] not exist`);
-  const count = Math.min(NEW_TOPIC_QUEUES, template.writeQueueNums);
-  const queues = { readQueueNums: count, writeQueueNums: count };
-  return limited({
-    ...template,
-    ...queues,
-    topicName: name,
-    perm: template.perm & ~Perm.INHERIT,
-    attributes: new Map(),
-  });
+/** Throws TOPIC_NOT_FOUND. */
+function routeOf({ topics }: Pick<Backend, 'topics'>, name: string): RoutedTopic {
+  const route = topics.route(name);
+  if (route === undefined) throw new StatusError(Code.TOPIC_NOT_FOUND, `topic[${name}] not exist`);
+  return route;
 }
 
-const brokerAt = ({ broker }: ProxyContext, endpoints: Endpoints) => ({
-  name: broker.config.brokerName,
-  id: 0,
-  endpoints,
-});
+/** Whoever stores the messages, its clients come to the proxy. */
+const brokerAt = (name: string, endpoints: Endpoints) => ({ name, id: 0, endpoints });
 
 function endpointsOf({ address }: ProxyContext, endpoints: Endpoints | null | undefined, call: Call): Endpoints {
   const addresses = endpoints?.addresses ?? [];
@@ -112,17 +87,4 @@ function addressOf(text: string): { host: string; port: number } | undefined {
 function permissionOf(perm: number): Permission {
   if (isReadable(perm)) return isWriteable(perm) ? Permission.READ_WRITE : Permission.READ;
   return isWriteable(perm) ? Permission.WRITE : Permission.NONE;
-}
-
-/** Of each queue: those behind the smaller number are for readers, or writers, alone. */
-function permissionsOf({ perm, readQueueNums, writeQueueNums }: TopicConfig): Permission[] {
-  const [readable, writeable] = [isReadable(perm), isWriteable(perm)];
-  const length = Math.max(readQueueNums, writeQueueNums);
-  if (!readable && !writeable) return Array.from({ length: Math.max(1, length) }, () => Permission.NONE);
-  const queues = Array.from({ length }, (_, id) =>
-    permissionOf(
-      (readable && id < readQueueNums ? Perm.READ : 0) | (writeable && id < writeQueueNums ? Perm.WRITE : 0),
-    ),
-  );
-  return queues.filter((permission) => permission !== Permission.NONE);
 }

@@ -1,5 +1,7 @@
 import { Refusal } from '@vernier/broker/internal';
 import { ResponseCode } from '@vernier/remoting';
+import type { Queues } from '../backend/backend.ts';
+import { served } from '../backend/served.ts';
 import type { ProxyContext } from '../context.ts';
 import { OK, refusedAs, StatusError } from '../status.ts';
 import { groupOf } from '../validate.ts';
@@ -22,9 +24,10 @@ import { entryOf, type NamedQueue, queueOf } from './named-queue.ts';
  */
 export function updateOffset(proxy: ProxyContext, request: UpdateOffsetRequest): UpdateOffsetResponse {
   const group = groupOf(request.group);
-  const queue = queueOf(proxy, request.messageQueue);
+  const queues = served(proxy.broker.queues, 'UpdateOffset');
+  const queue = queueOf(proxy, queues, request.messageQueue);
   const offset = entryOf(queue, request.offset);
-  const outcome = proxy.broker.groupOffsets.commit(group, queue.topic, queue.queueId, offset);
+  const outcome = queues.groupOffsets.commit(group, queue.topic, queue.queueId, offset);
   if (outcome instanceof Refusal) throw refusedAs(outcome);
   const isDone = outcome === 'committed';
   return { status: isDone ? OK : { code: Code.OK, message: 'Offset has been previously reset' } };
@@ -33,8 +36,9 @@ export function updateOffset(proxy: ProxyContext, request: UpdateOffsetRequest):
 /** GetOffset: where the group goes on in a queue; OFFSET_NOT_FOUND when it has never said. */
 export async function getOffset(proxy: ProxyContext, request: GetOffsetRequest): Promise<GetOffsetResponse> {
   const group = groupOf(request.group);
-  const { topic, queueId, delta } = queueOf(proxy, request.messageQueue);
-  const offset = await proxy.broker.groupOffsets.query(group, topic, queueId, false);
+  const queues = served(proxy.broker.queues, 'GetOffset');
+  const { topic, queueId, delta } = queueOf(proxy, queues, request.messageQueue);
+  const offset = await queues.groupOffsets.query(group, topic, queueId, false);
   if (!(offset instanceof Refusal)) return { status: OK, offset: offset + delta };
   if (offset.code === ResponseCode.QUERY_NOT_FOUND) throw new StatusError(Code.OFFSET_NOT_FOUND, offset.remark);
   throw refusedAs(offset);
@@ -42,17 +46,17 @@ export async function getOffset(proxy: ProxyContext, request: GetOffsetRequest):
 
 /** QueryOffset: where a queue begins and ends, or the first message that was stored at a time or after it. */
 export async function queryOffset(proxy: ProxyContext, request: QueryOffsetRequest): Promise<QueryOffsetResponse> {
-  const queue = queueOf(proxy, request.messageQueue);
-  const offset = await offsetOf(proxy, queue, request);
+  const queues = served(proxy.broker.queues, 'QueryOffset');
+  const queue = queueOf(proxy, queues, request.messageQueue);
+  const offset = await offsetOf(queues, queue, request);
   return { status: OK, offset: offset + queue.delta };
 }
 
 function offsetOf(
-  { broker }: ProxyContext,
+  { queueBounds }: Queues,
   { topic, queueId }: NamedQueue,
   { queryOffsetPolicy, timestamp }: QueryOffsetRequest,
 ): Promise<number> | number {
-  const { queueBounds } = broker;
   const policy = queryOffsetPolicy ?? QueryOffsetPolicy.BEGINNING;
   switch (policy) {
     case QueryOffsetPolicy.BEGINNING:

@@ -16,6 +16,6 @@ export async function recallMessage(
   const known = broker.topics.select(topic);
   if (known !== undefined) checkType(topicTypeOf(known), 'DELAY');
   const recall = { topic, handle: request.recallHandle ?? '', producerGroup: topic };
-  const outcome = await broker.recall.recall(recall, call.caller);
+  const outcome = await broker.messages.recall(recall, call.caller);
   return outcome instanceof Refusal ? { status: statusOfRefusal(outcome) } : { status: OK, messageId: outcome };
 }

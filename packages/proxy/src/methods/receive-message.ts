@@ -1,23 +1,13 @@
-import {
-  type BrokerContext,
-  isReadable,
-  lmqOf,
-  ORDER_REVIVE_QUEUE,
-  type PopAsker,
-  type PopDelivery,
-  type PopRequest,
-  queueOffsetIn,
-  Refusal,
-} from '@vernier/broker/internal';
-import { type DecodedMessage, decodeRecord, ResponseCode } from '@vernier/remoting';
+import { isReadable, type PopAsker, type PopRequest, Refusal } from '@vernier/broker/internal';
+import { ResponseCode } from '@vernier/remoting';
+import type { Outgoing, Taken } from '../backend/backend.ts';
 import type { Call } from '../call.ts';
 import { attemptsOf, isLiteConsumer } from '../clients/settings.ts';
 import { subscriptionOf, tagsOf } from '../clients/subscriptions.ts';
 import type { ProxyContext } from '../context.ts';
 import { rules } from '../limits.ts';
 import { messageIdOf, toClient } from '../messages/to-client.ts';
-import { type Receipt, receiptText } from '../receipts/handle.ts';
-import { acknowledge, changeTime } from '../receipts/renewals.ts';
+import { receiptText } from '../receipts/handle.ts';
 import { OK, StatusError, statusOfRefusal } from '../status.ts';
 import { checkInvisibleTime, groupOf, topicOf } from '../validate.ts';
 import { Code, type Message, type ReceiveMessageRequest, type ReceiveMessageResponse } from '../wire/messages.ts';
@@ -25,13 +15,6 @@ import { millisecondsOf, timeOf } from '../wire/times.ts';
 import type { AnswerStream } from './answer-stream.ts';
 import { forwardToDeadLetters } from './dead-letters.ts';
 import { RoomClaim } from './room-claim.ts';
-
-/** One message on its way to a consumer. */
-interface Outgoing {
-  readonly receipt: Receipt;
-  readonly message: DecodedMessage;
-  readonly attempt: number;
-}
 
 /** Versions of clients that know ILLEGAL_POLLING_TIME. */
 const POLLING_CODE_SINCE = '5.0.3';
@@ -49,12 +32,9 @@ export async function receiveMessage(
   const asker = new RoomAsker(proxy, call);
   const pop = popOf(proxy, request, call);
   const isLite = isLiteConsumer(proxy.clients.known(call).settings.clientType);
-  const result = await popped(
-    proxy,
-    call,
-    asker,
-    isLite ? takeLite(proxy, pop, call, asker) : take(proxy, pop, call, asker),
-  );
+  const { clientId, caller } = call;
+  const wanted = { pop, brokerName: request.messageQueue?.broker?.name ?? '', clientId, isLite };
+  const result = await popped(proxy, call, asker, proxy.broker.deliveries.receive(wanted, caller, asker));
   try {
     if (result instanceof Refusal) await stream.write({ status: statusOfPop(result) });
     else if (result === undefined) await stream.write({ status: none(Code.MESSAGE_NOT_FOUND, 'no new message') });
@@ -64,43 +44,6 @@ export async function receiveMessage(
     if (result !== undefined) asker.unreserve();
   }
   await stream.write({ deliveryTimestamp: timeOf(proxy.broker.clock.now()) });
-}
-
-/** What a pop of either kind gave. */
-interface Taken {
-  /** ResponseCode. */
-  readonly code: number;
-  readonly found: readonly Outgoing[];
-}
-
-async function take(proxy: ProxyContext, pop: PopRequest, { caller }: Call, asker: PopAsker) {
-  const result = await proxy.broker.pop.pop.pop(pop, caller, asker);
-  if (result === undefined || result instanceof Refusal) return result;
-  const { code, records, deliveries } = result;
-  return {
-    code,
-    found: records.map((record, index) => outgoing(pop, record, deliveries[index] as PopDelivery)),
-  };
-}
-
-/** Of the lite topics that the client wants; each message says of which it is. */
-async function takeLite({ broker }: ProxyContext, pop: PopRequest, { caller, clientId }: Call, asker: PopAsker) {
-  const { group, topic, maxMessages, invisibleMs, pollMs, bornTime, attemptId } = pop;
-  const wanted = { clientId, group, topic, maxMessages, invisibleMs, pollMs, bornTime, attemptId };
-  const result = await broker.lite.pop.pop(wanted, caller, asker);
-  if (result === undefined || result instanceof Refusal) return result;
-  const { brokerName } = broker.config;
-  const found = result.records.map((record, index): Outgoing => {
-    const message = decodeRecord(record, 0, false);
-    const liteTopic = message.properties.get('__LITE_TOPIC') ?? '';
-    const queueOffset = queueOffsetIn(record, lmqOf(topic, liteTopic));
-    const { popTime } = result;
-    const handle = { startOffset: queueOffset, popTime, invisibleMs, reviveQueueId: ORDER_REVIVE_QUEUE, brokerName };
-    const place = { group, topic, queueId: 0, queueOffset };
-    const receipt = { ...place, handle, logOffset: message.commitLogOffset, liteTopic };
-    return { receipt, message, attempt: (result.counts[index] ?? 0) + 1 };
-  });
-  return { code: result.code, found };
 }
 
 /**
@@ -214,29 +157,10 @@ async function answer(
   }
 }
 
-function outgoing({ group }: PopRequest, record: Buffer, { handle, orderCount }: PopDelivery): Outgoing {
-  const message = decodeRecord(record, 0, false);
-  const { topic, queueId, queueOffset } = handle;
-  const receipt = { group, topic, queueId, queueOffset, handle, logOffset: message.commitLogOffset, liteTopic: '' };
-  return { receipt, message, attempt: Math.max(message.reconsumeTimes, orderCount) + 1 };
-}
-
-const messageOf = async ({ broker, bodies }: ProxyContext, one: Outgoing): Promise<Message> => {
-  const { receipt, attempt } = one;
-  const message = logical(broker, one);
+const messageOf = async ({ bodies }: ProxyContext, { receipt, message, attempt }: Outgoing): Promise<Message> => {
   const body = await bodies.open(message.body, message.sysFlag);
   return toClient(message, body, { receiptHandle: receiptText(receipt), attempt });
 };
-
-/** A message of a static topic has the numbers of its logical queue; its receipt has the broker's. */
-function logical(
-  { staticTopics }: Pick<BrokerContext, 'staticTopics'>,
-  { message, receipt }: Outgoing,
-): DecodedMessage {
-  const queue = staticTopics.logical(receipt.topic, receipt.queueId);
-  if (queue === undefined) return message;
-  return { ...message, queueId: queue.globalId, queueOffset: message.queueOffset + queue.delta };
-}
 
 /**
  * Those that the consumer gets: tags of one hash are told apart by their text, and what it had too often goes to the dead
@@ -255,7 +179,7 @@ async function wantedOf(
   const wanted: Outgoing[] = [];
   for (const one of found) {
     if (tags !== undefined && !tags.has(one.message.properties.get('TAGS') ?? '')) {
-      await acknowledge(broker, one.receipt);
+      await broker.deliveries.ack(one.receipt);
     } else if (one.attempt > attempts) {
       const refusal = await forwardToDeadLetters(proxy, one.receipt, call);
       // It is better delivered once more than lost.
@@ -272,7 +196,7 @@ async function giveBack(proxy: ProxyContext, left: readonly Outgoing[]): Promise
   for (const { receipt, message } of left) {
     try {
       const newest = await proxy.renewals.take(receipt);
-      await changeTime(proxy.broker, newest, rules.untakenMs);
+      await proxy.broker.deliveries.change(newest, rules.untakenMs, false);
     } catch (error) {
       const fields = { err: error, messageId: messageIdOf(message) };
       proxy.broker.logger.warn(fields, 'a message that its consumer did not take comes again after its time');

@@ -26,9 +26,7 @@ export async function endTransaction(
   // The producer does not know yet; it is asked again.
   if (commitOrRollback === 0) return { status: OK };
   const end = {
-    producerGroup: topic,
-    queueOffset: half.queueOffset,
-    logOffset: half.logOffset,
+    ...{ producerGroup: topic, topic, transactionId, half },
     commitOrRollback,
     isFromCheck: request.source === TransactionSource.SOURCE_SERVER_CHECK,
   };

@@ -1,4 +1,5 @@
 import { type Delivered, handleText, parseHandle, topicOfMark, wholeNumber } from '@vernier/broker/internal';
+import type { Backend } from '../backend/backend.ts';
 import { StatusError } from '../status.ts';
 import { Code } from '../wire/messages.ts';
 
@@ -25,14 +26,14 @@ export const receiptText = ({ handle, topic, queueId, queueOffset, logOffset }: 
   `${handleText({ ...handle, topic, queueId, queueOffset })}${logOffset < 0 ? '' : ` ${logOffset}`}`;
 
 /**
- * Reads a receipt of this broker. Throws INVALID_RECEIPT_HANDLE; RocketMQ says INTERNAL_SERVER_ERROR of what it cannot read,
+ * Reads a receipt of a broker that the proxy stands in front of. Throws INVALID_RECEIPT_HANDLE; RocketMQ says INTERNAL_SERVER_ERROR of what it cannot read,
  * and its clients then ask again for ever.
  */
 export function parseReceipt(
   text: string,
   group: string,
   topic: string,
-  brokerName: string,
+  broker: Pick<Backend, 'checkBroker'>,
   liteTopic: string | null = '',
 ): Receipt {
   const handle = parseHandle(text);
@@ -48,9 +49,7 @@ export function parseReceipt(
   if (realTopic === undefined || queueId === undefined || queueOffset === undefined || logOffset === undefined) {
     throw invalid('a receipt whose topic mark, queue or offset is none');
   }
-  if (handle.brokerName !== brokerName) {
-    throw invalid(`the receipt is one of broker ${handle.brokerName}, this is ${brokerName}`);
-  }
+  broker.checkBroker(handle.brokerName);
   return { group, topic: realTopic, queueId, queueOffset, handle, logOffset, liteTopic: liteTopic ?? '' };
 }
 
@@ -64,4 +63,4 @@ export function checkLive(receipt: Receipt, now: number): void {
 
 export const expired = (): StatusError => invalid('receipt handle is expired');
 
-const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);
+export const invalid = (why: string): StatusError => new StatusError(Code.INVALID_RECEIPT_HANDLE, why);

@@ -1,4 +1,5 @@
-import { type BrokerContext, Budget, Refusal, retryMark, type SavedTable, textBytes } from '@vernier/broker/internal';
+import { Budget, Refusal, retryMark, type SavedTable, textBytes } from '@vernier/broker/internal';
+import type { Backend } from '../backend/backend.ts';
 import type { Clients } from '../clients/clients.ts';
 import { backoffMs } from '../clients/settings.ts';
 import { rules } from '../limits.ts';
@@ -6,7 +7,7 @@ import { expired, type Receipt, visibleAt } from './handle.ts';
 import { type KeptRenewal, renewalsTable } from './kept-renewals.ts';
 
 export interface RenewalsParts {
-  readonly broker: BrokerContext;
+  readonly broker: Backend;
   readonly clients: Clients;
   readonly bytesMax: () => number;
   /** Of the file that is kept over a restart. */
@@ -48,7 +49,7 @@ interface Renewal extends KeptRenewal {
  *
  * What has no room is not renewed, and comes again after its first time.
  *
- * What lasts for longer than a look around is kept over a restart, see `table`, so that it goes on being renewed and its
+ * What lasts for longer than a look around is kept over a restart, see `tableOf`, so that it goes on being renewed and its
  * consumer's first receipt stays good. A kill loses at most what came since the last look; that comes again at the end of its
  * time, and its old receipt is refused.
  */
@@ -56,7 +57,7 @@ export class Renewals {
   readonly #parts: RenewalsParts;
   readonly #budget: Budget;
   readonly #renewals = new Map<string, Renewal>();
-  /** Called when `table` has something else to save; `isUrgent`: receipts of consumers depend on it. */
+  /** Called when `tableOf` has something else to save; `isUrgent`: receipts of consumers depend on it. */
   changed: (isUrgent: boolean) => void = () => {};
   #savedCount = 0;
   #keepsAll = false;
@@ -100,11 +101,10 @@ export class Renewals {
     return renewal.newest;
   }
 
-  /** What is kept over a restart: deliveries that have lasted for a while, and their receipts. */
-  get table(): SavedTable {
-    const { broker, stateBytesMax } = this.#parts;
+  /** What is kept over a restart: deliveries of the broker that have lasted for a while, and their receipts. */
+  tableOf(brokerName: string): SavedTable {
     return renewalsTable({
-      ...{ brokerName: broker.config.brokerName, bytesMax: stateBytesMax },
+      ...{ brokerName, bytesMax: this.#parts.stateBytesMax },
       rows: () => this.#toKeep(),
       load: (kept) => this.#load(kept),
     });
@@ -147,7 +147,7 @@ export class Renewals {
   /** False: its newest receipt is not the newest, or it is acknowledged. */
   async #isOpen(renewal: Renewal): Promise<boolean> {
     if (!renewal.isUnsure) return true;
-    const isOpen = await this.#parts.broker.pop.acks.isOpen(renewal.newest);
+    const isOpen = await this.#parts.broker.deliveries.isOpen(renewal.newest);
     if (isOpen) renewal.isUnsure = false;
     return isOpen;
   }
@@ -228,7 +228,7 @@ export class Renewals {
         this.#forget(renewal);
         return false;
       }
-      const changed = await changeTime(this.#parts.broker, newest, invisibleMs);
+      const changed = await this.#parts.broker.deliveries.change(newest, invisibleMs, false);
       if (!(changed instanceof Refusal)) {
         renewal.newest = changed;
         return true;
@@ -251,33 +251,13 @@ export class Renewals {
   }
 }
 
-/** Gives a delivery another time from now on; resolves with its new receipt. `isSuspended`: as in RocketMQ's `suspend`. */
-export async function changeTime(
-  { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
-  receipt: Receipt,
-  invisibleMs: number,
-  isSuspended = false,
-): Promise<Receipt | Refusal> {
-  const service = receipt.liteTopic === '' ? pop.changes : lite.acks;
-  const changed = await service.change(receipt, invisibleMs, isSuspended);
-  if (changed instanceof Refusal) return changed;
-  const { brokerName } = receipt.handle;
-  return { ...receipt, handle: { ...changed, startOffset: receipt.queueOffset, brokerName } };
-}
-
-/** Undefined: the delivery is acknowledged. */
-export const acknowledge = (
-  { pop, lite }: Pick<BrokerContext, 'pop' | 'lite'>,
-  receipt: Receipt,
-): Promise<Refusal | undefined> => (receipt.liteTopic === '' ? pop.acks.ack(receipt) : lite.acks.ack(receipt));
-
 const NEW = { failures: 0, busy: undefined, isSaved: false, isEnding: false } as const;
 
 /** Unix milliseconds when none of its receipts is good any more. */
 const lastEndOf = ({ first, newest }: KeptRenewal): number => Math.max(visibleAt(first), visibleAt(newest));
 
-const keyOf = ({ group, topic, liteTopic, queueId, queueOffset }: Receipt): string =>
-  `${group}@${retryMark(topic)}${topic}@${liteTopic}@${queueId}@${queueOffset}`;
+const keyOf = ({ group, topic, liteTopic, queueId, queueOffset, handle }: Receipt): string =>
+  `${group}@${retryMark(topic)}${topic}@${liteTopic}@${handle.brokerName}@${queueId}@${queueOffset}`;
 
 const bytesOf = (key: string): number => ENTRY_BYTES + 2 * textBytes(key);
 

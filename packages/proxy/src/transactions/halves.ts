@@ -1,21 +1,11 @@
-import { type BrokerContext, Budget, TRANS_HALF_TOPIC, textBytes } from '@vernier/broker/internal';
-import { type DecodedMessage, decodeRecord } from '@vernier/remoting';
-
-/** Where the half of a transaction lies; clients of gRPC know only its id. */
-export interface HalfPlace {
-  /** Entry number in the queue of halves. */
-  readonly queueOffset: number;
-  /** Offset in the log. */
-  readonly logOffset: number;
-}
+import { Budget, textBytes } from '@vernier/broker/internal';
+import type { Backend, HalfPlace } from '../backend/backend.ts';
 
 export interface HalvesParts {
-  readonly broker: Pick<BrokerContext, 'messages' | 'logger'>;
+  readonly broker: Pick<Backend, 'transactions' | 'logger'>;
   readonly bytesMax: () => number;
 }
 
-/** Halves of one id that the index is asked for: a client may give an id again. */
-const FOUND_MAX = 32;
 const ENTRY_BYTES = 200;
 
 const keyOf = (topic: string, transactionId: string): string => `${topic}\n${transactionId}`;
@@ -57,23 +47,13 @@ export class Halves {
 
   /** The newest half of that id; undefined when there is none. Rejects with the errors of reading the store. */
   async find(topic: string, transactionId: string): Promise<HalfPlace | undefined> {
-    return this.#places.get(keyOf(topic, transactionId)) ?? (await this.#findInIndex(topic, transactionId));
+    const place = this.#places.get(keyOf(topic, transactionId));
+    return place ?? (await this.#parts.broker.transactions.find(topic, transactionId));
   }
 
   /** The transaction is ended. */
   ended(topic: string, transactionId: string): void {
     this.#forget(keyOf(topic, transactionId));
-  }
-
-  async #findInIndex(topic: string, transactionId: string): Promise<HalfPlace | undefined> {
-    const { records } = await this.#parts.broker.messages.byKey({
-      ...{ topic: TRANS_HALF_TOPIC, key: transactionId, isUnique: true, isTag: false, maxNum: FOUND_MAX },
-      ...{ begin: 0, end: Number.MAX_SAFE_INTEGER },
-    });
-    const isIt = ({ properties }: DecodedMessage): boolean =>
-      properties.get('UNIQ_KEY') === transactionId && properties.get('REAL_TOPIC') === topic;
-    const half = records.map((record) => decodeRecord(record, 0, false)).findLast(isIt);
-    return half === undefined ? undefined : { queueOffset: half.queueOffset, logOffset: half.commitLogOffset };
   }
 
   #forget(key: string): void {
