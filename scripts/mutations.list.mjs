@@ -335,9 +335,9 @@ export const mutations = [
   {
     name: 'a message of gRPC to a static topic goes to a queue that no logical one lies in',
     package: 'proxy',
-    file: 'methods/send-message.ts',
-    from: '  const { queueId, delta } = hosted[index] as StaticQueue;\n',
-    to: '  const { delta } = hosted[index] as StaticQueue;\n  const queueId = writeQueueNums - 1;\n',
+    file: 'backend/local.ts',
+    from: '    const { queueId, delta } = hosted[index] as StaticQueue;\n',
+    to: '    const { delta } = hosted[index] as StaticQueue;\n    const queueId = writeQueueNums - 1;\n',
     test: { file: 'packages/proxy/test/methods/send-message.test.ts', name: 'send: of a static topic' },
   },
   {
@@ -491,9 +491,9 @@ export const mutations = [
   {
     name: 'a receipt of another broker is taken',
     package: 'proxy',
-    file: 'receipts/handle.ts',
-    from: 'if (handle.brokerName !== brokerName) {',
-    to: "if (handle.brokerName === '') {",
+    file: 'backend/local.ts',
+    from: 'if (brokerName !== own) throw',
+    to: "if (brokerName === '') throw",
     test: { file: 'packages/proxy/test/methods/ack-message.test.ts', name: 'ack: receipts that are none' },
   },
   {
@@ -575,7 +575,7 @@ export const mutations = [
     name: 'a half is forgotten with the process',
     package: 'proxy',
     file: 'transactions/halves.ts',
-    from: ' ?? (await this.#findInIndex(topic, transactionId))',
+    from: ' ?? (await this.#parts.broker.transactions.find(topic, transactionId))',
     to: '',
     test: { file: 'packages/proxy/test/methods/transactions.test.ts', name: 'transaction: a half whose place' },
   },
