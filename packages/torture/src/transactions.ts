@@ -240,7 +240,7 @@ export class TransactionProducers {
     if (!isMeant && !wasEnded) return;
     if (isMeant) transaction.isEndSent = true;
     const isCommit = transaction.commits === isMeant;
-    const { code } = await this.#request(RequestCode.END_TRANSACTION, {
+    const answered = this.#request(RequestCode.END_TRANSACTION, {
       producerGroup: PRODUCER_GROUP,
       tranStateTableOffset: String(half.queueOffset),
       commitLogOffset: String(half.logOffset),
@@ -248,7 +248,12 @@ export class TransactionProducers {
       fromTransactionCheck: 'false',
       msgId: String(transaction.id),
     });
-    if (code !== ResponseCode.SUCCESS) return;
+    const answer = await answered.catch((error: Error & { code?: string }) => {
+      // A broker that stops has let go of its connections before it closes its store: nobody gets this answer.
+      if (this.#isClosing && error.code === 'STORE_CLOSED') return undefined;
+      throw error;
+    });
+    if (answer?.code !== ResponseCode.SUCCESS) return;
     if (!isMeant) throw new Violation(`transaction ${transaction.id} ended, and the opposite end was acknowledged too`);
     transaction.isEnded = true;
     if (this.#model.options.syncFlush) transaction.isEndPromised = true;

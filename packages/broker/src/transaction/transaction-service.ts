@@ -151,8 +151,10 @@ export class TransactionService {
     const isCommit = commitOrRollback === MessageSysFlag.TRANSACTION_COMMIT;
     if (!isCommit && commitOrRollback !== MessageSysFlag.TRANSACTION_ROLLBACK) return undefined;
     await this.#queue.loaded;
-    if (this.#isStopped) return new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, 'the broker stops');
+    if (this.#isStopped) return stopping();
     const half = await this.#halfAt(request.logOffset);
+    // A flush that takes long was waited for: stop() does not know of this end.
+    if (this.#isStopped) return stopping();
     if (half === undefined) return wrong('Find prepared transaction message failed');
     // The offset is anybody's, and what the request says of the topic is not the half's.
     const denied = identity?.refusalOf([topicAccess(half.properties.get('REAL_TOPIC') ?? '', ['Pub'])]);
@@ -318,4 +320,5 @@ export class TransactionService {
   }
 }
 
+const stopping = (): Refusal => new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, 'the broker stops');
 const wrong = (remark: string): Refusal => new Refusal(ResponseCode.SYSTEM_ERROR, remark);

@@ -13,6 +13,7 @@ import {
   ROLLBACK,
   ROUND,
   SECOND,
+  SERVICE_NOT_AVAILABLE,
   SUCCESS,
   SYSTEM_BUSY,
   SYSTEM_ERROR,
@@ -364,6 +365,19 @@ test('a half whose flush takes too long is rolled back by its producer, and nobo
   assert.equal((await broker.machine.until(rolledBack, 'rollback')).code, SUCCESS);
   await broker.advance(3 * ROUND);
   assert.equal(producer.checks.length, 0);
+  assert.deepEqual(await broker.bodies(), ['before']);
+});
+
+test('an end that waits for a slow flush while the broker stops is told so, and does not begin', async () => {
+  const broker = await TransactionMachine.start({ ...SYNC, syncFlushTimeout: 100 });
+  await broker.end(await broker.send('before'), COMMIT);
+  const gate = broker.machine.fileSystem.hold('sync', '/data/store/commitlog');
+  const half = await broker.send('a');
+  const committed = broker.request(RequestCode.END_TRANSACTION, broker.endFields(half, COMMIT));
+  await broker.advance(SECOND);
+  await broker.machine.until(broker.context.transactions.stop(), 'transactions');
+  gate.release();
+  assert.equal((await broker.machine.until(committed, 'commit')).code, SERVICE_NOT_AVAILABLE);
   assert.deepEqual(await broker.bodies(), ['before']);
 });
 
