@@ -230,8 +230,9 @@ export class TransactionProducers {
     if (code !== ResponseCode.SUCCESS && code !== ResponseCode.FLUSH_DISK_TIMEOUT) return;
     const logOffset = Number.parseInt(extFields!.msgId!.slice(-OFFSET_HEX_CHARS), 16);
     transaction.half = { queueOffset: Number(extFields!.queueOffset), logOffset };
-    transaction.isHalfWritten = true;
-    transaction.isHalfPromised = code === ResponseCode.SUCCESS && this.#model.options.syncFlush;
+    // FLUSH_DISK_TIMEOUT promises nothing: the write itself may be waiting for the disk.
+    transaction.isHalfWritten = code === ResponseCode.SUCCESS;
+    transaction.isHalfPromised = transaction.isHalfWritten && this.#model.options.syncFlush;
   }
 
   /** `isMeant`: what this transaction's producer means; else the opposite, which it says only of what has ended. */
