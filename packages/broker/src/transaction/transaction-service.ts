@@ -162,7 +162,7 @@ export class TransactionService {
     const open = this.#openOf(half);
     const fault = this.#faultOf(request, half, open?.firstStoredAt ?? half.storeTimestamp);
     if (fault !== undefined) return fault;
-    if (open === undefined) return this.#answerAgain(isCommit, await this.#search.isCommitted(half));
+    if (open === undefined) return this.#endEnded(half, isCommit);
     return this.#exclusively(open, () => this.#endOpen(open, half, isCommit, caller));
   }
 
@@ -251,6 +251,17 @@ export class TransactionService {
     if (outcome instanceof Refusal) return outcome;
     meters?.countCommit(message.topic, (this.#parts.clock.now() - half.bornTimestamp) / 1_000);
     return this.#ended(open, 'committed');
+  }
+
+  /** It has ended; its message, which was on disk before that, tells how. Nobody finds it while dispatch is held. */
+  async #endEnded(half: MessageExt, isCommit: boolean): Promise<Refusal | undefined> {
+    const { dispatchedWhere, flushedWhere } = this.#parts.store;
+    const wasCommitted = await this.#search.isCommitted(half);
+    if (!wasCommitted && dispatchedWhere < flushedWhere) {
+      const late = `queues and index are ${flushedWhere - dispatchedWhere} bytes behind the log`;
+      return new Refusal(ResponseCode.SYSTEM_BUSY, `${late}: how the transaction ended is not known yet`);
+    }
+    return this.#answerAgain(isCommit, wasCommitted);
   }
 
   /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */
