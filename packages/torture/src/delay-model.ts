@@ -18,6 +18,8 @@ interface DelayedPut {
   level: number;
   /** Copies in the topic after the last crash. */
   copies: number;
+  /** Its record is gone with its file of the log. What was delivered of it may lie in a later one. */
+  isExpired: boolean;
 }
 
 /**
@@ -45,7 +47,7 @@ export class DelayModel {
 
   add(put: Put, level: number): void {
     this.#model.addElsewhere(put);
-    this.#puts.set(put.id, { put, level, copies: 0 });
+    this.#puts.set(put.id, { put, level, copies: 0, isExpired: false });
   }
 
   answered({ put }: { put: Put }, result: PutMessageResult): void {
@@ -90,14 +92,15 @@ export class DelayModel {
       if (offset > end) throw new Violation(`level ${level} is saved to be at ${offset}, its queue ends at ${end}`);
     }
     // A disk that hangs for weeks lets files expire.
-    for (const [id, { put }] of this.#puts) {
-      if (waiting.has(id) || !this.#model.isExpired(put, minPhyOffset, now)) continue;
-      this.#puts.delete(id);
+    for (const [id, known] of this.#puts) {
+      if (waiting.has(id) || !this.#model.isExpired(known.put, minPhyOffset, now)) continue;
+      this.#checkExpired(id, delivered.get(id)?.length ?? 0);
       delivered.delete(id);
     }
     for (const [id, copies] of delivered) this.#checkCopies(id, copies, waiting.get(id));
     for (const [id, known] of this.#puts) {
-      const { put, level } = known;
+      const { put, level, isExpired } = known;
+      if (isExpired) continue;
       const record = waiting.get(id);
       const promised = killed ? this.#model.isWrittenPromised(put) : this.#model.isOnDiskPromised(put);
       const isDelivered = delivered.has(id);
@@ -124,6 +127,21 @@ export class DelayModel {
     const isPlace = message.topic === this.topic ? message.queueId === put.queueId : message.queueId === level - 1;
     if (!isPlace) throw new Violation(`delayed message ${id} is in queue ${message.queueId} of ${message.topic}`);
     return id;
+  }
+
+  /** What has been delivered stays until its own file goes; nothing is delivered any more once the record is gone. */
+  #checkExpired(id: number, copies: number): void {
+    const known = this.#puts.get(id)!;
+    const { level, copies: before, isExpired } = known;
+    const more = isExpired ? 0 : 1 + (this.#failed.get(level) ?? 0);
+    if (copies > before + more) {
+      throw new Violation(
+        `delayed message ${id}, which has expired, was there ${before} times, and is there ${copies} times`,
+      );
+    }
+    known.copies = copies;
+    known.isExpired = true;
+    if (copies === 0) this.#puts.delete(id);
   }
 
   #checkCopies(id: number, copies: readonly StoredMessage[], record: StoredMessage | undefined): void {

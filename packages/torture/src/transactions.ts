@@ -230,8 +230,9 @@ export class TransactionProducers {
     if (code !== ResponseCode.SUCCESS && code !== ResponseCode.FLUSH_DISK_TIMEOUT) return;
     const logOffset = Number.parseInt(extFields!.msgId!.slice(-OFFSET_HEX_CHARS), 16);
     transaction.half = { queueOffset: Number(extFields!.queueOffset), logOffset };
-    transaction.isHalfWritten = true;
-    transaction.isHalfPromised = code === ResponseCode.SUCCESS && this.#model.options.syncFlush;
+    // FLUSH_DISK_TIMEOUT promises nothing: the write itself may be waiting for the disk.
+    transaction.isHalfWritten = code === ResponseCode.SUCCESS;
+    transaction.isHalfPromised = transaction.isHalfWritten && this.#model.options.syncFlush;
   }
 
   /** `isMeant`: what this transaction's producer means; else the opposite, which it says only of what has ended. */
@@ -240,7 +241,7 @@ export class TransactionProducers {
     if (!isMeant && !wasEnded) return;
     if (isMeant) transaction.isEndSent = true;
     const isCommit = transaction.commits === isMeant;
-    const { code } = await this.#request(RequestCode.END_TRANSACTION, {
+    const answered = this.#request(RequestCode.END_TRANSACTION, {
       producerGroup: PRODUCER_GROUP,
       tranStateTableOffset: String(half.queueOffset),
       commitLogOffset: String(half.logOffset),
@@ -248,7 +249,12 @@ export class TransactionProducers {
       fromTransactionCheck: 'false',
       msgId: String(transaction.id),
     });
-    if (code !== ResponseCode.SUCCESS) return;
+    const answer = await answered.catch((error: Error & { code?: string }) => {
+      // A broker that stops has let go of its connections before it closes its store: nobody gets this answer.
+      if (this.#isClosing && error.code === 'STORE_CLOSED') return undefined;
+      throw error;
+    });
+    if (answer?.code !== ResponseCode.SUCCESS) return;
     if (!isMeant) throw new Violation(`transaction ${transaction.id} ended, and the opposite end was acknowledged too`);
     transaction.isEnded = true;
     if (this.#model.options.syncFlush) transaction.isEndPromised = true;

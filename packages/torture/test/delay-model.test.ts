@@ -40,11 +40,13 @@ const message = (topic: string, queueId: number, storeTimestamp: number, queueOf
 const waiting = message(SCHEDULE_TOPIC, 1, T);
 const delivered = (at: number, queueOffset = 0): StoredMessage => message('Delayed', 2, at, queueOffset);
 
-function check(delays: DelayModel, lists: StoredMessage[][], offset: number): void {
+const HOUR = 3_600_000;
+
+function check(delays: DelayModel, lists: StoredMessage[][], offset: number, minPhyOffset = 0, now = T): void {
   const messages = new Map(lists.map((list, i) => [String(i), list]));
   const queueEnds = new Map([[`${SCHEDULE_TOPIC}-1`, 1]]);
-  const content: StoreContent = { messages, queueEnds, minPhyOffset: 0, maxPhyOffset: 1 };
-  delays.checkAfterCrash(content, { offsets: new Map([[2, offset]]), killed: false, now: T });
+  const content: StoreContent = { messages, queueEnds, minPhyOffset, maxPhyOffset: 1 };
+  delays.checkAfterCrash(content, { offsets: new Map([[2, offset]]), killed: false, now });
 }
 
 test('delay model: a message that waits, or is there at its time, or again after a crash, is as it should be', () => {
@@ -88,4 +90,20 @@ test('delay model: a delivery that failed may have come to something after all, 
   const other = fixture();
   other.failedInThisLife(new Map([[1, 1]]));
   assert.throws(() => check(other, copies(2), 1), /after one more life/);
+});
+
+test('delay model: what was delivered outlives a record that has expired, and comes no more', () => {
+  const copies = (count: number): StoredMessage[][] => [
+    Array.from({ length: count }, (_, i) => delivered(T + 5_000, i)),
+  ];
+  const delays = fixture();
+  check(delays, [[waiting], ...copies(1)], 1);
+  for (let crash = 0; crash < 2; crash++) check(delays, copies(1), 1, 100, T + HOUR);
+  assert.throws(() => check(delays, copies(2), 1, 100, T + HOUR), /has expired, was there 1 times, and is there 2/);
+  const late = fixture();
+  check(late, copies(1), 1, 100, T + HOUR);
+  check(late, [], 1, 6_000, T + HOUR);
+  assert.throws(() => check(late, copies(1), 1, 6_000, T + HOUR), /nobody put/);
+  assert.throws(() => check(fixture(), copies(2), 1, 100, T + HOUR), /was there 0 times, and is there 2/);
+  assert.throws(() => check(fixture(), copies(1), 1, 100, T + HOUR - 1), /was removed/);
 });

@@ -151,8 +151,10 @@ export class TransactionService {
     const isCommit = commitOrRollback === MessageSysFlag.TRANSACTION_COMMIT;
     if (!isCommit && commitOrRollback !== MessageSysFlag.TRANSACTION_ROLLBACK) return undefined;
     await this.#queue.loaded;
-    if (this.#isStopped) return new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, 'the broker stops');
+    if (this.#isStopped) return stopping();
     const half = await this.#halfAt(request.logOffset);
+    // A flush that takes long was waited for: stop() does not know of this end.
+    if (this.#isStopped) return stopping();
     if (half === undefined) return wrong('Find prepared transaction message failed');
     // The offset is anybody's, and what the request says of the topic is not the half's.
     const denied = identity?.refusalOf([topicAccess(half.properties.get('REAL_TOPIC') ?? '', ['Pub'])]);
@@ -160,7 +162,7 @@ export class TransactionService {
     const open = this.#openOf(half);
     const fault = this.#faultOf(request, half, open?.firstStoredAt ?? half.storeTimestamp);
     if (fault !== undefined) return fault;
-    if (open === undefined) return this.#answerAgain(isCommit, await this.#search.isCommitted(half));
+    if (open === undefined) return this.#endEnded(half, isCommit);
     return this.#exclusively(open, () => this.#endOpen(open, half, isCommit, caller));
   }
 
@@ -251,6 +253,17 @@ export class TransactionService {
     return this.#ended(open, 'committed');
   }
 
+  /** It has ended; its message, which was on disk before that, tells how. Nobody finds it while dispatch is held. */
+  async #endEnded(half: MessageExt, isCommit: boolean): Promise<Refusal | undefined> {
+    const { dispatchedWhere, flushedWhere } = this.#parts.store;
+    const wasCommitted = await this.#search.isCommitted(half);
+    if (!wasCommitted && dispatchedWhere < flushedWhere) {
+      const late = `queues and index are ${flushedWhere - dispatchedWhere} bytes behind the log`;
+      return new Refusal(ResponseCode.SYSTEM_BUSY, `${late}: how the transaction ended is not known yet`);
+    }
+    return this.#answerAgain(isCommit, wasCommitted);
+  }
+
   /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */
   #destinationFault(open: OpenHalf, half: MessageExt, message: MessageToPut): Refusal | undefined {
     const { store, topics, destinations } = this.#parts;
@@ -318,4 +331,5 @@ export class TransactionService {
   }
 }
 
+const stopping = (): Refusal => new Refusal(ResponseCode.SERVICE_NOT_AVAILABLE, 'the broker stops');
 const wrong = (remark: string): Refusal => new Refusal(ResponseCode.SYSTEM_ERROR, remark);

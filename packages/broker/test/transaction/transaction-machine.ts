@@ -239,3 +239,4 @@ export class TransactionMachine {
 
 export const decoded = (check: TransactionCheck) => decodeMessage(check.record)!;
 export const { SUCCESS, SYSTEM_ERROR, MESSAGE_ILLEGAL, NO_PERMISSION, ILLEGAL_OPERATION, SYSTEM_BUSY } = ResponseCode;
+export const { SERVICE_NOT_AVAILABLE } = ResponseCode;

@@ -5,7 +5,6 @@ import { TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC, TRANSACTION_GROUP } from '../../
 import { property, sendFields } from '../harness.ts';
 import {
   COMMIT,
-  type Half,
   ILLEGAL_OPERATION,
   MESSAGE_ILLEGAL,
   MINUTE,
@@ -13,6 +12,7 @@ import {
   ROLLBACK,
   ROUND,
   SECOND,
+  SERVICE_NOT_AVAILABLE,
   SUCCESS,
   SYSTEM_BUSY,
   SYSTEM_ERROR,
@@ -304,53 +304,6 @@ test('a message of the same key that is none of the half’s does not count for 
   assert.deepEqual(await broker.bodies(), ['a', 'a']);
 });
 
-/**
- * As many halves of one message. All are asked about, the first one is committed, and then a kill comes and their file of
- * the log goes: copies and message are left. Where the copies are.
- */
-async function withoutFirstHalves(count: number, committedForMs: number) {
-  const settings = { mappedFileSizeCommitLog: 16_384, fileReservedTime: 1, deleteWhen: '', cleanResourceInterval: 50 };
-  const broker = await TransactionMachine.start({ ...ASYNC, ...settings });
-  const halves: Half[] = [];
-  for (let i = 0; i < count; i++) halves.push(await broker.send('a', { bornTimestamp: 1 }));
-  const filler = property('KEYS', 'k') + property('x', 'x'.repeat(12_000));
-  for (let i = 0; i < 2; i++) await broker.machine.put(broker.store, 'filler', { topic: 'Other', properties: filler });
-  broker.producer();
-  await broker.advance(ROUND);
-  const copies = (await broker.halves()).slice(count);
-  assert.equal(copies.length, count, 'each is asked about, and copied');
-  assert.equal(await broker.end(halves[0]!, COMMIT), SUCCESS);
-  await broker.advance(committedForMs);
-  broker.machine.scheduler.stepWallClock(2 * 60 * MINUTE);
-  await broker.kill();
-  broker.store.deleteExpiredFiles();
-  await broker.advance(SECOND);
-  const { minPhyOffset } = broker.store;
-  assert.ok(halves.at(-1)!.logOffset < minPhyOffset && minPhyOffset <= copies[0]!.commitLogOffset, `${minPhyOffset}`);
-  return { broker, copies: copies.map(({ queueOffset, commitLogOffset: logOffset }) => ({ queueOffset, logOffset })) };
-}
-
-test('a message is known by a copy of its half when the first half is gone with its file', async () => {
-  for (const isMarked of [false, true]) {
-    const { broker, copies } = await withoutFirstHalves(1, isMarked ? 4 * SECOND : 0);
-    assert.equal((await broker.ended()).includes(copies[0]!.queueOffset), isMarked);
-    assert.equal(await broker.end(copies[0]!, ROLLBACK), SYSTEM_ERROR, 'it was committed');
-    assert.equal(await broker.end(copies[0]!, COMMIT), SUCCESS);
-    const producer = broker.producer();
-    await broker.advance(2 * ROUND);
-    assert.deepEqual([producer.checks.length, await broker.bodies(), await broker.givenUp()], [0, ['a'], []]);
-  }
-});
-
-test('a message does not count for another half of the same key and time when the first halves are gone', async () => {
-  const { broker, copies } = await withoutFirstHalves(2, 0);
-  assert.equal(await broker.end(copies[1]!, COMMIT), SUCCESS);
-  assert.deepEqual(await broker.bodies(), ['a', 'a']);
-  assert.equal(await broker.end(copies[0]!, COMMIT), SUCCESS);
-  assert.equal(await broker.end(copies[0]!, ROLLBACK), SYSTEM_ERROR);
-  assert.deepEqual(await broker.bodies(), ['a', 'a']);
-});
-
 test('a half whose flush takes too long is rolled back by its producer, and nobody is asked (A.3.7)', async () => {
   const broker = await TransactionMachine.start({ ...SYNC, syncFlushTimeout: 100 });
   await broker.end(await broker.send('before'), COMMIT);
@@ -364,6 +317,19 @@ test('a half whose flush takes too long is rolled back by its producer, and nobo
   assert.equal((await broker.machine.until(rolledBack, 'rollback')).code, SUCCESS);
   await broker.advance(3 * ROUND);
   assert.equal(producer.checks.length, 0);
+  assert.deepEqual(await broker.bodies(), ['before']);
+});
+
+test('an end that waits for a slow flush while the broker stops is told so, and does not begin', async () => {
+  const broker = await TransactionMachine.start({ ...SYNC, syncFlushTimeout: 100 });
+  await broker.end(await broker.send('before'), COMMIT);
+  const gate = broker.machine.fileSystem.hold('sync', '/data/store/commitlog');
+  const half = await broker.send('a');
+  const committed = broker.request(RequestCode.END_TRANSACTION, broker.endFields(half, COMMIT));
+  await broker.advance(SECOND);
+  await broker.machine.until(broker.context.transactions.stop(), 'transactions');
+  gate.release();
+  assert.equal((await broker.machine.until(committed, 'commit')).code, SERVICE_NOT_AVAILABLE);
   assert.deepEqual(await broker.bodies(), ['before']);
 });
 
