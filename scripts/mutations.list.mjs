@@ -31,6 +31,39 @@ export const mutations = [
     },
   },
   {
+    name: 'a timed message that a wrong clock put too far ahead waits until its record is gone',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: 'this.#putBackAbove ??= limit;',
+    to: ';',
+    test: {
+      file: 'packages/broker/test/timer/timer-records.test.ts',
+      name: 'the clock was ahead when it was taken up: it is put back',
+    },
+  },
+  {
+    name: 'all that waits is stored anew while a clock is behind for a moment',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: '>= TOO_FAR_MS)',
+    to: '>= 0)',
+    test: {
+      file: 'packages/broker/test/timer/timer-records.test.ts',
+      name: 'a clock that is behind for less than a minute',
+    },
+  },
+  {
+    name: 'a timed message whose record is old waits as long as a new one',
+    package: 'broker',
+    file: 'timer/timer-intake.ts',
+    from: '(this.#keptMs - Math.max(0, ageMs))',
+    to: '(this.#keptMs - Math.min(0, ageMs))',
+    test: {
+      file: 'packages/broker/test/timer/timer-records.test.ts',
+      name: 'it is taken up when its record is old already',
+    },
+  },
+  {
     name: 'a timer slot whose units are all done leads behind the end of its chain',
     file: 'timer/timer-files.ts',
     from: 'if (slot !== undefined && position > slot.lastPos) return this.#clear(slot);\n',

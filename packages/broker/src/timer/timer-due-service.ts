@@ -26,6 +26,8 @@ export interface TimerDueParts {
   readonly intake: { readonly queueOffset: number; readonly isStuck: boolean };
   readonly clock: Clock;
   readonly logger: StoreLogger;
+  /** Number of the last slot into which a message would be put now. */
+  farthest(): number;
   /** So many messages are done, or some slots are. */
   fired(count: number): void;
 }
@@ -36,6 +38,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 /** The longest time that a due slot waits for an intake that does not move; it may be about to bring a recall. */
 const INTAKE_WAIT_MS = 1_000;
 const INTAKE_LOOK_MS = 20;
+/** A clock that was behind is mostly set right within seconds of a start: then nothing need be stored anew. */
+const TOO_FAR_MS = 60_000;
 
 /**
  * Delivers what is due (RocketMQ TimerDequeueGetService and those behind it). A slot is due when its time is over by the
@@ -44,6 +48,7 @@ const INTAKE_LOOK_MS = 20;
  * - The first slot is fired first, its oldest message first. Recalls of a slot are read before its messages.
  * - A slot waits for the intake to have read what was put before it was due.
  * - A delivery that fails is tried again until it succeeds; those behind it wait.
+ * - What waits farther ahead than a message would be put now, for a minute, is put back: its record would be gone by then.
  * - It sleeps until the first slot is due, at most a second when there is one; without one it has no timer.
  */
 export class TimerDueService extends ServiceLoop {
@@ -55,6 +60,8 @@ export class TimerDueService extends ServiceLoop {
   /** What was put before this time was taken up. */
   #caughtUpAt = 0;
   #putBackAbove: number | undefined;
+  /** By the monotonic clock. */
+  #tooFarSince: number | undefined;
   #failures = 0;
   #firedTotal = 0;
   #recalledTotal = 0;
@@ -112,7 +119,8 @@ export class TimerDueService extends ServiceLoop {
   async #round(): Promise<number | undefined> {
     const { files, clock, store } = this.#parts;
     if (store.failure !== undefined) return undefined;
-    await this.#putBack();
+    this.#lookTooFar();
+    if (await this.#putBack()) return 0;
     const { lowest } = files;
     this.#awaited = lowest;
     if (lowest === undefined) return undefined;
@@ -143,14 +151,26 @@ export class TimerDueService extends ServiceLoop {
     return true;
   }
 
-  async #putBack(): Promise<void> {
+  /** The clock was ahead when something was taken up, or the log was kept for longer. */
+  #lookTooFar(): void {
+    const { files, clock, farthest } = this.#parts;
+    const limit = farthest();
+    const isTooFar = files.above(limit, 1).length > 0;
+    this.#tooFarSince = isTooFar ? (this.#tooFarSince ?? clock.monotonic()) : undefined;
+    if (isTooFar && clock.monotonic() - this.#tooFarSince! >= TOO_FAR_MS) this.#putBackAbove ??= limit;
+  }
+
+  /** True: some was put back. */
+  async #putBack(): Promise<boolean> {
     const limit = this.#putBackAbove;
-    if (limit === undefined) return;
+    if (limit === undefined) return false;
     this.#putBackAbove = undefined;
-    for (const number of this.#parts.files.above(limit, 1_000)) {
-      if (this.stopped) return;
+    const numbers = this.#parts.files.above(limit, 1_000);
+    for (const number of numbers) {
+      if (this.stopped) break;
       await this.#fire(number, true);
     }
+    return numbers.length > 0;
   }
 
   async #fire(number: number, isPutBack: boolean): Promise<void> {

@@ -54,17 +54,25 @@ export class TimerIntake {
     return this.#addedTotal;
   }
 
-  /**
-   * How many slots ahead a message may wait. A record has to be there when its time has come, so it is put back within two
-   * thirds of the time for which the log is kept.
-   */
-  get window(): RollWindow {
-    const { config, store, files } = this.#parts;
+  /** How many slots ahead a message may wait whose record is as old. Beyond what the log is kept for, it is put back at once. */
+  #window(ageMs: number): RollWindow {
+    const { config, files } = this.#parts;
     const precisionMs = files.precisionMs;
     const half = files.slots / 2;
     const room = half - Math.min(WHEEL_SPARE_SLOTS, Math.floor(half / 10));
-    const kept = Math.floor((store.config.fileReservedTime * AN_HOUR_MS * 2) / 3 / precisionMs);
+    const kept = Math.floor((this.#keptMs - Math.max(0, ageMs)) / precisionMs);
     return { slots: Math.max(2, Math.min(config.timerRollWindowSlot, room, kept)), precisionMs };
+  }
+
+  /** A record has to be there when its time has come, so it is put back within two thirds of the time for which the log is kept. */
+  get #keptMs(): number {
+    return (this.#parts.store.config.fileReservedTime * AN_HOUR_MS * 2) / 3;
+  }
+
+  /** Number of the last slot into which a message would be put now, and an eighth: clocks are set by a little. */
+  get farthest(): number {
+    const { slots } = this.#window(0);
+    return this.#nowSlot() + slots + Math.floor(slots / 8);
   }
 
   readonly act = async (messages: readonly MessageExt[], signal: AbortSignal): Promise<FollowProgress> => {
@@ -93,8 +101,8 @@ export class TimerIntake {
       return true;
     }
     if (files.isKnown(commitLogOffset, queueOffset, outMs)) return true;
-    const { window } = this;
-    const { precisionMs } = window;
+    const { precisionMs } = files;
+    const window = this.#window(this.#parts.clock.now() - message.storeTimestamp);
     const nowSlot = this.#nowSlot();
     const writeTimeMs = nowSlot * precisionMs;
     const { timeMs, isRoll } = placeInWheel(outMs, writeTimeMs, window);
@@ -112,7 +120,7 @@ export class TimerIntake {
       size: storeSize,
       topicHash,
     });
-    if (added === 'early') this.#parts.isInTheWay(nowSlot + window.slots);
+    if (added === 'early') this.#parts.isInTheWay(nowSlot + this.#window(0).slots);
     if (added !== 'added') return false;
     this.#addedTotal++;
     if (!isRecall) {

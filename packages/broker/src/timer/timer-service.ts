@@ -100,6 +100,7 @@ export class TimerService {
           return intake.isStuck;
         },
       },
+      farthest: () => intake.farthest,
       fired: (count) => {
         this.#dequeued.add(clock.now(), count);
         saver.changed();

@@ -199,6 +199,8 @@ export class TimerWheel {
     for (let number = Math.max(limit + 1, this.#lowest); number <= this.#highest && numbers.length < count; number++) {
       if (this.isOccupied(number)) numbers.push(number);
     }
+    // It is gone over once, however often it is asked for.
+    if (numbers.length === 0) this.#highest = Math.max(this.#lowest, limit);
     return numbers;
   }
 
