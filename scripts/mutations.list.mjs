@@ -377,8 +377,8 @@ export const mutations = [
     name: 'what TLS holds has no bound',
     package: 'remoting',
     file: 'tls/tls-door.ts',
-    from: '} else if (this.#memory.fits(TLS_CONNECTION_BYTES)) {',
-    to: '} else if (this.#memory.fits(0)) {',
+    from: 'if (!this.#closed && this.#memory.fits(TLS_CONNECTION_BYTES)) {',
+    to: 'if (!this.#closed) {',
     test: {
       file: 'packages/remoting/test/tls/tls-door.test.ts',
       name: 'tls door: what TLS holds',
@@ -2084,6 +2084,17 @@ export const mutations = [
     test: {
       file: 'packages/broker/test/pop/with-timer.test.ts',
       name: 'POP with timed messages: redelivery after a start waits',
+    },
+  },
+  {
+    name: 'metrics: a delta is taken from counts that go on',
+    package: 'metrics',
+    file: 'exporters/deltas.ts',
+    from: '{ ...value, counts: [...value.counts] }',
+    to: 'value',
+    test: {
+      file: 'packages/metrics/test/deltas.test.ts',
+      name: 'deltas: counts that go on in place',
     },
   },
 ];

@@ -86,7 +86,7 @@ export function checkAccess(
   if (!isFault(found)) call.caller.identity = found;
   else if (access.needsSignature(name)) {
     const error = new StatusError(Code.UNAUTHORIZED, found.refusal.remark);
-    const wait = access.failures.failed(call.peer.host, found.reason);
+    const wait = access.failures.failed(call.peer.host, found.reason, found.kind);
     if (wait === 'disconnect') proxy.disconnect(call.peer.address);
     if (!(wait instanceof Promise)) throw error;
     return wait.then(() => {
