@@ -2097,4 +2097,37 @@ export const mutations = [
       name: 'deltas: counts that go on in place',
     },
   },
+  {
+    name: 'namesrv: a live broker loses its name to whoever comes last',
+    package: 'broker',
+    file: 'namesrv/broker-table.ts',
+    from: 'this.#takenByLive(registration, connection) ??',
+    to: '',
+    test: {
+      file: 'packages/broker/test/namesrv/namesrv.test.ts',
+      name: 'the same id from another address is refused while',
+    },
+  },
+  {
+    name: 'namesrv: a broker whose machine is gone keeps its name',
+    package: 'broker',
+    file: 'namesrv/broker-live-table.ts',
+    from: 'return !connection.closed && silentMs <= Math.min(SILENCE_MS, heartbeatTimeoutMs);',
+    to: 'return !connection.closed || silentMs < 0;',
+    test: {
+      file: 'packages/broker/test/namesrv/namesrv.test.ts',
+      name: 'the same id from another address has it when',
+    },
+  },
+  {
+    name: 'health: connections without a request keep a probe out',
+    package: 'metrics',
+    file: 'http-server.ts',
+    from: 'const [oldest] = this.#idle;',
+    to: 'const oldest = socket;',
+    test: {
+      file: 'packages/metrics/test/http-server.test.ts',
+      name: 'http: connections without a request give way',
+    },
+  },
 ];
