@@ -2130,4 +2130,15 @@ export const mutations = [
       name: 'http: connections without a request give way',
     },
   },
+  {
+    name: 'access: a consumer keeps its group by calling itself a producer',
+    package: 'proxy',
+    file: 'access.ts',
+    from: 'const own = known === undefined ? [] : [memberOf(known)];',
+    to: 'const own: Access[] = [];',
+    test: {
+      file: 'packages/proxy/test/access.test.ts',
+      name: 'access of gRPC: a consumer whose right is gone',
+    },
+  },
 ];
