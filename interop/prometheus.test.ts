@@ -3,10 +3,12 @@
  * promtool takes what the broker says and the file of rules.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { connect } from 'node:tls';
 import { alerts } from '../test/repo/monitoring/alerts.ts';
 import { rows } from '../test/repo/monitoring/panels.ts';
 import { askUntil } from './peers/child.ts';
@@ -144,6 +146,11 @@ describe('a real Prometheus', { skip: skipUnless(prometheusMissing()), timeout: 
     });
     load = new Load(await RemotingSession.open(broker.brokerAddr));
     await load.begin();
+    // A certificate that nobody is shown has no end.
+    const [host, port] = broker.brokerAddr.split(':');
+    const client = connect({ host, port: Number(port), rejectUnauthorized: false });
+    await once(client, 'secureConnect');
+    client.destroy();
     prometheus = await startPrometheus(broker.metricsAddr, rulesFile);
   });
 

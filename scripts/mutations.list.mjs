@@ -462,8 +462,8 @@ export const mutations = [
     name: 'what TLS holds has no bound',
     package: 'remoting',
     file: 'tls/tls-door.ts',
-    from: '} else if (this.#memory.fits(TLS_CONNECTION_BYTES)) {',
-    to: '} else if (this.#memory.fits(0)) {',
+    from: 'if (!this.#closed && this.#memory.fits(TLS_CONNECTION_BYTES)) {',
+    to: 'if (!this.#closed) {',
     test: {
       file: 'packages/remoting/test/tls/tls-door.test.ts',
       name: 'tls door: what TLS holds',
@@ -2212,6 +2212,61 @@ export const mutations = [
     test: {
       file: 'packages/broker/test/pop/with-timer.test.ts',
       name: 'POP with timed messages: redelivery after a start waits',
+    },
+  },
+  {
+    name: 'metrics: a delta is taken from counts that go on',
+    package: 'metrics',
+    file: 'exporters/deltas.ts',
+    from: '{ ...value, counts: [...value.counts] }',
+    to: 'value',
+    test: {
+      file: 'packages/metrics/test/deltas.test.ts',
+      name: 'deltas: counts that go on in place',
+    },
+  },
+  {
+    name: 'namesrv: a live broker loses its name to whoever comes last',
+    package: 'broker',
+    file: 'namesrv/broker-table.ts',
+    from: 'this.#takenByLive(registration, connection) ??',
+    to: '',
+    test: {
+      file: 'packages/broker/test/namesrv/namesrv.test.ts',
+      name: 'the same id from another address is refused while',
+    },
+  },
+  {
+    name: 'namesrv: a broker whose machine is gone keeps its name',
+    package: 'broker',
+    file: 'namesrv/broker-live-table.ts',
+    from: 'return !connection.closed && silentMs <= Math.min(SILENCE_MS, heartbeatTimeoutMs);',
+    to: 'return !connection.closed || silentMs < 0;',
+    test: {
+      file: 'packages/broker/test/namesrv/namesrv.test.ts',
+      name: 'the same id from another address has it when',
+    },
+  },
+  {
+    name: 'health: connections without a request keep a probe out',
+    package: 'metrics',
+    file: 'http-server.ts',
+    from: 'const [oldest] = this.#idle;',
+    to: 'const oldest = socket;',
+    test: {
+      file: 'packages/metrics/test/http-server.test.ts',
+      name: 'http: connections without a request give way',
+    },
+  },
+  {
+    name: 'access: a consumer keeps its group by calling itself a producer',
+    package: 'proxy',
+    file: 'access.ts',
+    from: 'const own = known === undefined ? [] : [memberOf(known)];',
+    to: 'const own: Access[] = [];',
+    test: {
+      file: 'packages/proxy/test/access.test.ts',
+      name: 'access of gRPC: a consumer whose right is gone',
     },
   },
 ];

@@ -216,6 +216,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
         logger: this.#logger,
         random: this.#deps.random,
         meters: this.#deps.meters,
+        tls: this.#tls,
         topicsChanged: () => this.#registration?.register(),
         announce: () => this.#registration?.register() ?? Promise.resolve(),
         routeOf: (topic) => this.#registration?.routeOf(topic) ?? Promise.resolve(undefined),
@@ -284,6 +285,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     }
     this.#server.on('close', (connection) => callers.closed(connection));
     this.#guard(context, callers);
+    context.tls.ports.set('remoting', () => this.#server.tls.counts!);
     context.reports.add(() => ({
       tlsHandshakes: String(this.#server.tls.pending),
       tlsBytes: String(this.#server.tls.usedBytes),

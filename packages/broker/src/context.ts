@@ -1,3 +1,4 @@
+import type { TlsCounts } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import type { ConsumeProgress } from './admin/consume-progress.ts';
 import type { GroupAdmin } from './admin/group-admin.ts';
@@ -72,6 +73,12 @@ export interface BrokerContext {
   readonly metadata: MetadataFiles;
   /** What an operator changed in the configuration while running. */
   readonly settings: RunningSettings;
+
+  /** What TLS did at the broker's ports, as whoever listens there says, and when what it shows ends (Unix milliseconds). */
+  readonly tls: {
+    readonly ports: Map<'remoting' | 'grpc', () => TlsCounts>;
+    certificateEnd(): number | undefined;
+  };
 
   /** Who is who, and who may do what. */
   readonly access: AccessService;

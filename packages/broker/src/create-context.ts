@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { TopicRouteData } from '@vernier/remoting';
+import type { ServerIdentity, TopicRouteData } from '@vernier/remoting';
 import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { DelayLevels, type FileSystem } from '@vernier/store/internal';
 import { ConsumeProgress } from './admin/consume-progress.ts';
@@ -88,6 +88,8 @@ export interface BrokerContextParts {
   routeOf?(topic: string): Promise<TopicRouteData | undefined>;
   /** Counts messages for an exporter of metrics: rows of one table, and bytes of all of them. Undefined: nobody asks. */
   meters?: MeterLimits | undefined;
+  /** Who the broker is to clients that connect by TLS; for reports. */
+  tls?: Pick<ServerIdentity, 'certificateEnd'> | undefined;
   /** How far timed messages are, when not as the broker's own; for tests. */
   timed?: TimedMessages;
 }
@@ -241,7 +243,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     ...{ destinations, halves: openHalves },
   });
   const hasDelayed = (): boolean => delay.hasPending || timer.hasPending || transactions.hasPending;
-  const topicParts = { config, store, topics, offsets, stats, logger, topicsFile, hasDelayed, announce };
+  const topicParts = { config, store, topics, offsets, stats, clock, logger, topicsFile, hasDelayed, announce };
   const groupOffsets = new GroupOffsets({ config, store, topics, groups, offsets });
   const queueBounds = new QueueBounds(store);
   const pop: PopServices = new PopServices({
@@ -319,6 +321,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     locks,
     metadata,
     settings,
+    tls: { ports: new Map(), certificateEnd: () => parts.tls?.certificateEnd },
     access,
     accessAdmin: new AccessAdmin(accessTable, config.authenticationEnabled),
     put,
@@ -344,7 +347,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
       whenPopsEnd: () => pop.popped.settled(),
       holdOffsets: () => pop.holdOffsets(),
     }),
-    groupAdmin: new GroupAdmin({ groups, offsets, stats, groupsFile, offsetsFile: operatorsOffsets }),
+    groupAdmin: new GroupAdmin({ groups, offsets, stats, clock, groupsFile, offsetsFile: operatorsOffsets }),
     settingsAdmin: new SettingsAdmin(settings, metadata.settings, logger),
     offsetReset: new OffsetReset({
       ...{ store, topics, groups, offsets, file: operatorsOffsets, batchesFile: metadata.orders, logger },

@@ -1,9 +1,10 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
 
 export { AccessService, isFault, type Proof } from './auth/access-service.ts';
+export { SIGN_IN_FAULTS } from './auth/failed-sign-ins.ts';
 export { Budget, type BudgetState, textBytes } from './base/budget.ts';
 export { type Caller, CallerSession, storeHostOf } from './base/caller.ts';
-export { type Access, type Identity, topicAccess } from './base/identity.ts';
+export { ACTIONS, type Access, type Identity, topicAccess } from './base/identity.ts';
 export { lmqOf } from './base/lite-names.ts';
 export {
   AUTO_CREATE_TOPIC_KEY_TOPIC,

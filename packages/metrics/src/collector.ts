@@ -1,24 +1,37 @@
+import { type MetricName, type MetricSwitch, metricSwitches } from './list.ts';
 import { Observation } from './observation.ts';
 import { inSeconds, Slices, type Source, type SourceParts } from './source.ts';
+import { accessSource } from './sources/access.ts';
 import { brokerSource } from './sources/broker.ts';
 import { lagSource } from './sources/lag.ts';
 import { messageSource } from './sources/messages.ts';
 import { processSource } from './sources/process.ts';
 import { storeSource } from './sources/store.ts';
+import { timerSource } from './sources/timer.ts';
 
 /** Asks everything that has something to say. Who asks while it is being asked gets the same answer. */
 export class Collector {
   readonly #parts: SourceParts;
-  readonly #lag: Source;
+  readonly #lag: Source | undefined;
   readonly #sources: readonly Source[];
+  readonly #leftOut: ReadonlySet<MetricName>;
   #running: Promise<Observation> | undefined;
   #usedMs = 0;
   #textMs = 0;
 
   constructor(parts: SourceParts) {
     this.#parts = parts;
-    this.#lag = lagSource(parts.broker);
-    this.#sources = [storeSource(parts), messageSource(parts), brokerSource(parts), this.#lag, processSource()];
+    const { config } = parts;
+    const off = (Object.keys(metricSwitches) as MetricSwitch[]).filter((key) => !config[key]);
+    this.#leftOut = new Set(off.flatMap((key): readonly MetricName[] => metricSwitches[key]));
+    // It costs more than all others.
+    this.#lag = config.enableLagAndDlqMetrics ? lagSource(parts.broker) : undefined;
+    this.#sources = [
+      ...[storeSource(parts), messageSource(parts), brokerSource(parts), accessSource(parts)],
+      ...(config.enableMessageStoreMetrics ? [timerSource(parts)] : []),
+      ...(this.#lag === undefined ? [] : [this.#lag]),
+      processSource(),
+    ];
   }
 
   collect(): Promise<Observation> {
@@ -39,7 +52,7 @@ export class Collector {
 
   async #collect(): Promise<Observation> {
     const { config, broker } = this.#parts;
-    const observation = new Observation(config.metricsOtelCardinalityLimit);
+    const observation = new Observation(config.metricsOtelCardinalityLimit, (name) => this.#leftOut.has(name));
     const slices = new Slices();
     for (const source of this.#sources) {
       try {
@@ -53,7 +66,7 @@ export class Collector {
       await slices.pause();
     }
     observation.observe('vernier_metrics_collect_time', inSeconds(this.#usedMs + this.#textMs), { what: 'all' });
-    observation.observe('vernier_metrics_collect_time', inSeconds(this.#lag.usedMs ?? 0), { what: 'lag' });
+    observation.observe('vernier_metrics_collect_time', inSeconds(this.#lag?.usedMs ?? 0), { what: 'lag' });
     observation.observe('vernier_metrics_series_left_out', observation.leftOutCount);
     observation.observe('vernier_metrics_series', observation.seriesCount);
     this.#usedMs = slices.usedMs;

@@ -17,6 +17,15 @@ export interface MetricsConfig {
   metricGrpcExporterIntervalInMills: number;
   metricLoggingExporterIntervalInMills: number;
   metricsLabel: string;
+  metricsInDelta: boolean;
+  enableStatsMetrics: boolean;
+  enableRequestMetrics: boolean;
+  enableConnectionMetrics: boolean;
+  enableLagAndDlqMetrics: boolean;
+  enableTransactionMetrics: boolean;
+  enableRemotingMetrics: boolean;
+  enableMessageStoreMetrics: boolean;
+  enablePopMetrics: boolean;
   metricsOtelCardinalityLimit: number;
   /** own. */
   metricsBytesMax: number;
@@ -54,6 +63,21 @@ export const metricsKeys: KeyTable<MetricsConfig> = {
   metricGrpcExporterIntervalInMills: milliseconds([100], 60_000, 'OTLP_GRPC: time between two exports.'),
   metricLoggingExporterIntervalInMills: milliseconds([100], 10_000, 'LOG: time between two lines.'),
   metricsLabel: text(labels, '', 'Labels that every series gets, `name:value`, `,` between them.'),
+  metricsInDelta: flag(
+    false,
+    'OTLP_GRPC and LOG: counters and histograms say what came since the export before, and series have `aggregation` `delta`. PROM always has sums since the start.',
+  ),
+  enableStatsMetrics: flag(true, 'Metrics of tables and permissions.'),
+  enableRequestMetrics: flag(
+    true,
+    'Metrics of messages that come in and go out, and of topics and groups that are made.',
+  ),
+  enableConnectionMetrics: flag(true, 'Metrics of producers and consumers.'),
+  enableLagAndDlqMetrics: flag(true, 'Metrics of how far groups are behind, and of dead letters.'),
+  enableTransactionMetrics: flag(true, 'Metrics of transactions.'),
+  enableRemotingMetrics: flag(true, 'Metrics of how long requests take.'),
+  enableMessageStoreMetrics: flag(true, 'RocketMQ’s metrics of the store and of timed messages.'),
+  enablePopMetrics: flag(true, 'RocketMQ’s metrics of POP.'),
   metricsOtelCardinalityLimit: integer(
     [10, 1_000_000],
     'series',

@@ -25,6 +25,8 @@ export function startExporting(options: ExportingOptions): Exporting {
   const { broker, config, server } = options;
   const collector = new Collector(options);
   const own = pairsOf(config.metricsLabel);
+  // What Prometheus gets is never a delta, whatever metricsInDelta says.
+  if (config.metricsInDelta && config.metricsExporterType !== 'PROM') own.push(['aggregation', 'delta']);
   const common = commonLabels(broker.config.brokerClusterName, broker.config.brokerName, own);
   const shared = { collector, common, startedAt: broker.startedAt, now: () => broker.clock.now() };
   if (config.metricsExporterType === 'PROM') {

@@ -3,8 +3,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import { formatAddress, listenError } from '@vernier/remoting';
 import type { HealthState } from './health.ts';
 
-/** A probe and a scrape every few seconds need one connection each; more than these are strangers. */
+/**
+ * A probe and a scrape every few seconds need one connection each; more than these are strangers. For one more the connection
+ * gives way that has had no request for longest: a probe that is kept out would have the broker ended.
+ */
 const CONNECTIONS_MAX = 64;
+/** What the system may hand over before those that gave way are gone. */
+const ACCEPTED_MAX = 4 * CONNECTIONS_MAX;
 const HEADER_BYTES_MAX = 8 * 1024;
 /** Until a request is whole. */
 const REQUEST_MS = 5_000;
@@ -35,7 +40,9 @@ export class MetricsServer {
   /** What is being made for all who ask meanwhile. */
   #metrics: Promise<Buffer> | undefined;
   /** Connections with a request that is not answered yet. */
-  readonly #busy = new WeakSet<Socket>();
+  readonly #busy = new Set<Socket>();
+  /** Connections without one, the one that has had none for longest first. */
+  readonly #idle = new Set<Socket>();
   readonly #hasMetrics: boolean;
 
   constructor(options: { host: string; port: number; health: HealthState; hasMetrics: boolean }) {
@@ -50,7 +57,8 @@ export class MetricsServer {
       },
       (request, response) => this.#answer(request, response),
     );
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.maxConnections = ACCEPTED_MAX;
+    this.#server.on('connection', (socket) => this.#admit(socket));
     // A peer that does not speak HTTP gets a 400 and is gone; Node’s default would write the same and keep half of it open.
     this.#server.on('clientError', (_error, socket) => socket.destroy());
   }
@@ -92,12 +100,28 @@ export class MetricsServer {
     await closed;
   }
 
+  #admit(socket: Socket): void {
+    socket.once('close', () => {
+      this.#idle.delete(socket);
+      this.#busy.delete(socket);
+    });
+    this.#idle.add(socket);
+    if (this.#idle.size + this.#busy.size <= CONNECTIONS_MAX) return;
+    // It is this one when all others are being answered.
+    const [oldest] = this.#idle;
+    this.#idle.delete(oldest!);
+    oldest!.destroy();
+  }
+
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     // Thousands of requests fit into one piece of a stream, and each would have its answer wait for the one before.
     if (this.#busy.has(socket)) return void socket.destroy();
+    this.#idle.delete(socket);
     this.#busy.add(socket);
-    response.on('finish', () => this.#busy.delete(socket));
+    response.on('finish', () => {
+      if (this.#busy.delete(socket)) this.#idle.add(socket);
+    });
     // What a request brings is not read; it ends with the answer.
     request.resume();
     response.setTimeout(ANSWER_MS, () => response.destroy());

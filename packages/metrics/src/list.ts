@@ -47,6 +47,18 @@ const table = {
   rocketmq_throughput_in_total: spec('counter', '', 'topic message_type is_system', 'Bytes of these records, in.'),
   rocketmq_throughput_out_total: spec('counter', '', 'topic consumer_group is_system', 'Bytes of these records, out.'),
   rocketmq_message_size: spec('histogram', '', 'topic message_type is_system', 'Bytes of a record that came in.'),
+  rocketmq_topic_create_execution_time: spec(
+    'histogram',
+    'milliseconds',
+    'invocation_status is_system',
+    'How long it took to make or change topics as an operator asked; `failure`: it was refused, or could not be saved.',
+  ),
+  rocketmq_consumer_group_create_execution_time: spec(
+    'histogram',
+    'milliseconds',
+    'invocation_status',
+    'The same of consumer groups.',
+  ),
   rocketmq_rpc_latency: spec(
     'histogram',
     'milliseconds',
@@ -109,12 +121,24 @@ const table = {
   ),
   // Timed messages.
   rocketmq_timer_enqueue_lag: spec('gauge', '', STORAGE, 'Timed messages that are not taken up yet.'),
+  rocketmq_timer_enqueue_latency: spec(
+    'gauge',
+    'milliseconds',
+    STORAGE,
+    'Age of the oldest timed message that is not taken up yet; 0 when all are.',
+  ),
   rocketmq_timer_dequeue_lag: spec('gauge', '', STORAGE, 'Timed messages that wait, due or not.'),
   rocketmq_timer_dequeue_latency: spec(
     'gauge',
     'milliseconds',
     STORAGE,
     'How long the next timed message has been due.',
+  ),
+  rocketmq_timer_message_snapshot: spec(
+    'gauge',
+    '',
+    `${STORAGE} timer_bound_s`,
+    'Messages that are due within so many seconds from now and not within the bound before; up to a day.',
   ),
   rocketmq_timing_messages: spec('gauge', '', `${STORAGE} topic`, 'Messages that wait for their time.'),
   rocketmq_timer_enqueue_total: spec('counter', '', `${STORAGE} topic`, 'Messages that began to wait.'),
@@ -133,6 +157,24 @@ const table = {
     'Checkpoints and acks that are not done with; a number, whatever the name says.',
   ),
   rocketmq_pop_revive_latency: spec('gauge', 'milliseconds', 'queue_id', 'How long the next redelivery has been due.'),
+  rocketmq_pop_revive_in_message_total: spec(
+    'counter',
+    '',
+    'consumer_group topic revive_message_type put_status',
+    'Checkpoints (`CK`) and acks (`ACK`) that were put for redelivery; what failed is `UNKNOWN_ERROR`.',
+  ),
+  rocketmq_pop_revive_out_message_total: spec(
+    'counter',
+    '',
+    'consumer_group topic queue_id revive_message_type',
+    'Checkpoints and acks that redelivery has read.',
+  ),
+  rocketmq_pop_revive_retry_messages_total: spec(
+    'counter',
+    '',
+    'consumer_group topic put_status',
+    'Messages that were put into the retry topic because nobody acknowledged them.',
+  ),
   rocketmq_pop_checkpoint_buffer_size: spec('gauge', '', '', 'Checkpoints in memory.'),
   // gRPC.
   rocketmq_proxy_up: spec('gauge', '', 'proxy_mode', '1 while clients of gRPC are served.'),
@@ -218,6 +260,32 @@ const table = {
   vernier_pop_revived_total: spec('counter', '', '', 'Messages that came again because nobody acknowledged them.'),
   vernier_proxy_calls_total: spec('counter', '', 'method', 'Calls of gRPC that ended.'),
   vernier_proxy_calls_failed_total: spec('counter', '', 'method', 'Those that were not answered OK.'),
+  // Who gets in.
+  vernier_tls_handshakes_total: spec(
+    'counter',
+    '',
+    'protocol_type result',
+    'Handshakes that ended: `ok`, `failed`, `timeout`, `closed` by the peer, `refused` for want of room.',
+  ),
+  vernier_tls_connections: spec('gauge', '', 'protocol_type', 'Open connections by TLS.'),
+  vernier_tls_certificate_end: spec(
+    'gauge',
+    'seconds',
+    '',
+    'When the certificate ends, or one behind it that ends sooner, in Unix seconds. None before the first client by TLS when there are no files.',
+  ),
+  vernier_sign_ins_failed_total: spec(
+    'counter',
+    '',
+    'reason',
+    'Requests whose signature was not accepted: `unsigned`, `no_user`, `signature`, `disabled`.',
+  ),
+  vernier_requests_denied_total: spec(
+    'counter',
+    '',
+    'action',
+    'What policies refused, by the action; `changed`: its user was changed while it waited.',
+  ),
   // The process.
   vernier_event_loop_delay: spec(
     'gauge',
@@ -246,6 +314,44 @@ export const COMMON_LABELS = ['node_type', 'cluster', 'node_id'] as const;
 /** And what Prometheus sees beside them: RocketMQ’s meter. */
 export const SCOPE_LABEL = 'otel_scope_name';
 export const SCOPE = 'broker-meter';
+
+/** RocketMQ’s switches, and what is left out without each of them. Metrics of Vernier’s own have none. */
+export const metricSwitches = {
+  enableStatsMetrics: [
+    ...(['rocketmq_processor_watermark', 'rocketmq_broker_permission', 'rocketmq_topic_number'] as const),
+    'rocketmq_consumer_group_number',
+  ],
+  enableRequestMetrics: [
+    ...(['rocketmq_messages_in_total', 'rocketmq_messages_out_total', 'rocketmq_throughput_in_total'] as const),
+    ...(['rocketmq_throughput_out_total', 'rocketmq_message_size', 'rocketmq_topic_create_execution_time'] as const),
+    'rocketmq_consumer_group_create_execution_time',
+  ],
+  enableConnectionMetrics: ['rocketmq_producer_connections', 'rocketmq_consumer_connections'],
+  enableLagAndDlqMetrics: [
+    ...(['rocketmq_consumer_lag_messages', 'rocketmq_consumer_lag_latency'] as const),
+    ...(['rocketmq_consumer_inflight_messages', 'rocketmq_consumer_queueing_latency'] as const),
+    ...(['rocketmq_consumer_ready_messages', 'rocketmq_send_to_dlq_messages_total'] as const),
+  ],
+  enableTransactionMetrics: [
+    ...(['rocketmq_half_messages', 'rocketmq_commit_messages_total', 'rocketmq_rollback_messages_total'] as const),
+    'rocketmq_finish_message_latency',
+  ],
+  enableRemotingMetrics: ['rocketmq_rpc_latency'],
+  enableMessageStoreMetrics: [
+    ...(['rocketmq_storage_size', 'rocketmq_storage_flush_behind_bytes'] as const),
+    ...(['rocketmq_storage_dispatch_behind_bytes', 'rocketmq_storage_message_reserve_time'] as const),
+    ...(['rocketmq_timer_enqueue_lag', 'rocketmq_timer_enqueue_latency', 'rocketmq_timer_dequeue_lag'] as const),
+    ...(['rocketmq_timer_dequeue_latency', 'rocketmq_timer_message_snapshot', 'rocketmq_timing_messages'] as const),
+    ...(['rocketmq_timer_enqueue_total', 'rocketmq_timer_dequeue_total', 'rocketmq_delay_message_latency'] as const),
+  ],
+  enablePopMetrics: [
+    ...(['rocketmq_pop_revive_lag', 'rocketmq_pop_revive_latency', 'rocketmq_pop_revive_in_message_total'] as const),
+    ...(['rocketmq_pop_revive_out_message_total', 'rocketmq_pop_revive_retry_messages_total'] as const),
+    'rocketmq_pop_checkpoint_buffer_size',
+  ],
+} as const satisfies Record<string, readonly MetricName[]>;
+
+export type MetricSwitch = keyof typeof metricSwitches;
 
 const UNIT_IN_NAMES: Readonly<Record<string, string>> = { ms: 'milliseconds' };
 

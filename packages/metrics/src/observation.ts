@@ -17,16 +17,19 @@ export interface Point {
 /** What one export says: the points of each metric, in the order in which metrics were first observed. */
 export class Observation {
   readonly #seriesMax: number;
+  readonly #isLeftOut: (name: MetricName) => boolean;
   readonly #points = new Map<MetricName, Point[]>();
   #leftOutCount = 0;
   #seriesCount = 0;
 
-  /** `seriesMax`: of one metric. Names in labels are a client's. */
-  constructor(seriesMax: number) {
+  /** `seriesMax`: of one metric. Names in labels are a client's. `isLeftOut`: nobody wants this metric. */
+  constructor(seriesMax: number, isLeftOut: (name: MetricName) => boolean = () => false) {
     this.#seriesMax = seriesMax;
+    this.#isLeftOut = isLeftOut;
   }
 
   observe(name: MetricName, value: number | HistogramValue, labels: Labels = {}): void {
+    if (this.#isLeftOut(name)) return;
     let points = this.#points.get(name);
     if (points === undefined) {
       points = [];

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { RequestCode } from '@vernier/remoting';
+import { createRequest, RemotingClient, RequestCode } from '@vernier/remoting';
 import { cleanUp } from '../../../test/support/clean-up.ts';
-import { heartbeat, pullFields, send, startBroker } from '../../broker/test/harness.ts';
+import { heartbeat, property, pullFields, send, startBroker } from '../../broker/test/harness.ts';
+import { until } from '../../remoting/test/support/peers.ts';
 import { Collector } from '../src/collector.ts';
 import type { MetricsConfig } from '../src/config.ts';
 import { prometheusExposition } from '../src/exporters/prometheus.ts';
@@ -14,6 +15,7 @@ import {
   type MetricName,
   type MetricSpec,
   metricList,
+  metricSwitches,
   prometheusName,
   SCOPE_LABEL,
 } from '../src/list.ts';
@@ -109,12 +111,79 @@ test('export: every metric is one of the list, with its kind and its labels', as
   const missing = [...specs.keys()].filter((name) => !types.has(name));
   // interop/prometheus.test.ts has what these need: consumers, dead letters, transactions, timed messages, a proxy.
   assert.deepEqual(missing, [
-    ...['rocketmq_messages_out_total', 'rocketmq_throughput_out_total', 'rocketmq_send_to_dlq_messages_total'],
+    ...['rocketmq_messages_out_total', 'rocketmq_throughput_out_total'],
+    ...['rocketmq_topic_create_execution_time_milliseconds'],
+    ...['rocketmq_consumer_group_create_execution_time_milliseconds', 'rocketmq_send_to_dlq_messages_total'],
     ...['rocketmq_half_messages', 'rocketmq_commit_messages_total', 'rocketmq_rollback_messages_total'],
     ...['rocketmq_finish_message_latency_milliseconds', 'rocketmq_timing_messages', 'rocketmq_timer_enqueue_total'],
-    ...['rocketmq_timer_dequeue_total', 'rocketmq_delay_message_latency_seconds', 'rocketmq_proxy_up'],
-    ...['vernier_proxy_calls_total', 'vernier_proxy_calls_failed_total'],
+    ...['rocketmq_timer_dequeue_total', 'rocketmq_delay_message_latency_seconds'],
+    ...['rocketmq_pop_revive_in_message_total', 'rocketmq_pop_revive_out_message_total'],
+    ...['rocketmq_pop_revive_retry_messages_total', 'rocketmq_proxy_up'],
+    ...['vernier_proxy_calls_total', 'vernier_proxy_calls_failed_total', 'vernier_tls_certificate_end_seconds'],
   ]);
+});
+
+test('export: POP, timed messages, what operators make, and who gets in', async (t) => {
+  const running = await start(t);
+  const { broker, invoke, scrape, address } = running;
+  const { context } = broker;
+  await invoke(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, {}, JSON.stringify({ groupName: 'made' }));
+  await send(running, 'T', 'x', property('TIMER_DELAY_SEC', '50'));
+  await send(running, 'T', 'x', property('TIMER_DELAY_SEC', '200'));
+  await until(() => context.timer.waitingCount === 2);
+  const meters = context.stats.meters!;
+  meters.countEvent('reviveIn', 'T', 'g', 2, 'CK PUT_OK');
+  meters.countEvent('reviveOut', 'T', 'g', 3, 'ACK 7');
+  meters.countEvent('reviveRetries', 'T', 'g', 4, 'PUT_OK');
+  context.access.failures.failed('10.0.0.1', 'as told', 'no_user');
+  const before = await scrape();
+  assert.ok(!before.types.has('vernier_tls_certificate_end_seconds'), 'nobody was shown one');
+  const secure = new RemotingClient({ tls: { trust: 'any' } });
+  cleanUp(t, () => secure.close());
+  await secure.invoke(address, createRequest(RequestCode.GET_BROKER_RUNTIME_INFO), 10_000);
+  const said = await scrape();
+  const group = { consumer_group: 'g', topic: 'T' };
+  const revive = (name: string, more: Record<string, string>) =>
+    sampleOf(said, `rocketmq_pop_revive_${name}`, { ...group, ...more });
+  assert.equal(revive('in_message_total', { revive_message_type: 'CK', put_status: 'PUT_OK' }), 2);
+  assert.equal(revive('out_message_total', { revive_message_type: 'ACK', queue_id: '7' }), 3);
+  assert.equal(revive('retry_messages_total', { put_status: 'PUT_OK' }), 4);
+  const made = { invocation_status: 'success' };
+  assert.equal(sampleOf(said, 'rocketmq_consumer_group_create_execution_time_milliseconds_count', made), 1);
+  const due = (bound: string) => sampleOf(said, 'rocketmq_timer_message_snapshot', { timer_bound_s: bound });
+  assert.deepEqual(['5', '60', '300', '900', '86400'].map(due), [0, 1, 1, 0, 0]);
+  assert.equal(sampleOf(said, 'rocketmq_timer_enqueue_latency_milliseconds'), 0);
+  assert.equal(sampleOf(said, 'vernier_sign_ins_failed_total', { reason: 'no_user' }), 1);
+  assert.equal(sampleOf(said, 'vernier_sign_ins_failed_total', { reason: 'unsigned' }), 0);
+  assert.equal(sampleOf(said, 'vernier_requests_denied_total', { action: 'pub' }), 0);
+  const remoting = { protocol_type: 'remoting' };
+  assert.equal(sampleOf(said, 'vernier_tls_handshakes_total', { ...remoting, result: 'ok' }), 1);
+  assert.equal(sampleOf(said, 'vernier_tls_connections', remoting), 1);
+  const daysLeft = (sampleOf(said, 'vernier_tls_certificate_end_seconds')! - Date.now() / 1_000) / 86_400;
+  assert.ok(daysLeft > 3_000 && daysLeft < 3_651, `${daysLeft} days`);
+});
+
+test('export: a switch of RocketMQ leaves its metrics out, and no others', async (t) => {
+  const running = await start(t, { enableLagAndDlqMetrics: false, enableMessageStoreMetrics: false });
+  await send(running, 'T', 'x');
+  await running.invoke(RequestCode.HEART_BEAT, {}, heartbeat('c1', { producers: ['p'], group: 'g', topic: 'T' }));
+  const { types } = await running.scrape();
+  for (const key of ['enableLagAndDlqMetrics', 'enableMessageStoreMetrics'] as const) {
+    for (const name of metricSwitches[key]) assert.ok(!types.has(prometheusName(name, metricList[name])), name);
+  }
+  for (const name of ['rocketmq_messages_in_total', 'rocketmq_topic_number', 'vernier_flush_waiters']) {
+    assert.ok(types.has(name), name);
+  }
+});
+
+test('list: every metric of RocketMQ has one switch, but that of the proxy', () => {
+  const switched = Object.values(metricSwitches).flat() as MetricName[];
+  assert.equal(new Set(switched).size, switched.length);
+  const without = (Object.keys(metricList) as MetricName[]).filter((name) => !switched.includes(name));
+  assert.deepEqual(
+    without.filter((name) => !name.startsWith('vernier_')),
+    ['rocketmq_proxy_up'],
+  );
 });
 
 test('export: names that clients invent cannot break the text', async (t) => {

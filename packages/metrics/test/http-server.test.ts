@@ -4,6 +4,7 @@ import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../../test/support/clean-up.ts';
+import { until } from '../../remoting/test/support/peers.ts';
 import { HealthState } from '../src/health.ts';
 import { EXPOSITION_TYPE, MetricsServer } from '../src/http-server.ts';
 
@@ -116,4 +117,48 @@ test('http: one connection serves one request after the other', async (t) => {
     for await (const chunk of response) size += chunk.length;
     assert.deepEqual([size, asked.reusedSocket], [large.length, count > 0]);
   }
+});
+
+test('http: connections without a request give way to a probe, the oldest first, and those with one do not', async (t) => {
+  const { server, host, port, ask } = await start(t);
+  let finish: (text: string) => void = () => {};
+  const asked = new Promise<void>((resolve) => {
+    server.serveMetrics(() => {
+      resolve();
+      return new Promise((done) => {
+        finish = done;
+      });
+    });
+  });
+  const scrape = ask('/metrics');
+  await asked;
+  const ended: number[] = [];
+  const open = async (index: number): Promise<Socket> => {
+    const socket = connect(port, host);
+    socket.on('error', () => {}).on('close', () => ended.push(index));
+    cleanUp(t, async () => socket.destroy());
+    await once(socket, 'connect');
+    return socket;
+  };
+  // One asks now and then on a connection that it keeps, which is the first to be opened.
+  const kept = await open(0);
+  for (let index = 1; index < 63; index++) await open(index);
+  kept.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+  await once(kept, 'data');
+  for (let probe = 1; probe <= 3; probe++) assert.equal((await ask('/healthz')).status, 200);
+  await until(() => ended.length > 0);
+  assert.equal(ended[0], 1, 'the one that has had no request for longest');
+  assert.ok(ended.length <= 3 && !ended.includes(0));
+  finish('a 1\n');
+  assert.equal((await scrape).status, 200, 'whose request is being answered stays');
+});
+
+test('http: a flood of connections keeps no probe out', async (t) => {
+  const { host, port, ask } = await start(t);
+  const sockets = Array.from({ length: 600 }, () => connect(port, host).on('error', () => {}));
+  cleanUp(t, async () => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await Promise.all(sockets.map((socket) => Promise.race([once(socket, 'connect'), closed(socket)])));
+  for (let probe = 0; probe < 5; probe++) assert.equal((await ask('/healthz')).status, 200);
 });

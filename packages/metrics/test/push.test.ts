@@ -101,6 +101,63 @@ test('push: the log gets a line of OTLP’s JSON', async (t) => {
   assert.ok(names.includes('vernier_flush_time'));
 });
 
+test('push: in delta each export says what came since the one before, and says so', async (t) => {
+  const lines: { otlp: Otlp }[] = [];
+  let arrived: () => void = () => {};
+  const logger: StoreLogger = {
+    ...silentLogger,
+    info: (fields: object, message: string) => {
+      if (message !== 'metrics') return;
+      lines.push(fields as { otlp: Otlp });
+      arrived();
+    },
+  };
+  const next = (): Promise<void> =>
+    new Promise((resolve) => {
+      arrived = resolve;
+    });
+  const first = next();
+  const more = { metricLoggingExporterIntervalInMills: 100, metricsInDelta: true } as const;
+  const running = await start(t, { metricsExporterType: 'LOG', ...more }, logger);
+  await first;
+  for (let sent = 0; sent < 3; sent++) await send(running, 'T', 'x');
+  let seen = 0;
+  const sumOf = ({ otlp }: { otlp: Otlp }): number => {
+    const metrics = otlp.resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics));
+    const sum = metrics.find(({ name }) => name === 'rocketmq_messages_in_total')?.sum;
+    if (sum === undefined) return 0;
+    assert.equal(sum.aggregationTemporality, 1, 'delta');
+    const [point] = sum.dataPoints;
+    assert.ok(point!.attributes.some(({ key, value }) => key === 'aggregation' && value.stringValue === 'delta'));
+    return Number(point!.asInt ?? point!.asDouble);
+  };
+  while (seen < 4) {
+    for (const line of lines.splice(0)) seen += sumOf(line);
+    if (seen < 4) await next();
+  }
+  await next();
+  for (const line of lines.splice(0)) seen += sumOf(line);
+  assert.equal(seen, 4, 'the one of the start and three more, each once');
+});
+
+interface Otlp {
+  readonly resourceMetrics: readonly {
+    readonly scopeMetrics: readonly { readonly metrics: readonly OtlpMetric[] }[];
+  }[];
+}
+
+interface OtlpMetric {
+  readonly name: string;
+  readonly sum?: {
+    readonly aggregationTemporality: number;
+    readonly dataPoints: readonly {
+      readonly asInt?: string;
+      readonly asDouble?: number;
+      readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue: string } }[];
+    }[];
+  };
+}
+
 test('push: settings that cannot work are refused with what is allowed', () => {
   const refused = (config: object, pattern: RegExp): void => {
     assert.throws(

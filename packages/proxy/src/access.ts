@@ -14,14 +14,16 @@ interface Asked {
   readonly [member: string]: unknown;
 }
 
-type Need = (request: Asked) => Access[];
+/** `group`: that of the client who calls, as it said when it came; undefined when it is no consumer. */
+type Need = (request: Asked, group: string | undefined) => Access[];
 
 const nameOf = (resource: unknown): string => (resource as Resource | null | undefined)?.name ?? '';
 const listOf = (value: unknown): readonly Asked[] => (Array.isArray(value) ? (value as Asked[]) : []);
 
 const publishes = (...topics: string[]): Access[] => topics.map((topic) => topicAccess(topic, ['Pub']));
 const consumes = (topic: string): Access => topicAccess(topic, ['Sub']);
-const member = (group: unknown): Access => ({ kind: 'Group', name: nameOf(group), actions: ['Sub'] });
+const memberOf = (name: string): Access => ({ kind: 'Group', name, actions: ['Sub'] });
+const member = (group: unknown): Access => memberOf(nameOf(group));
 
 const ofGroupAndTopic: Need = ({ group, topic }) => [member(group), consumes(nameOf(topic))];
 const ofGroupAndQueue: Need = ({ group, messageQueue }) => [
@@ -33,7 +35,12 @@ const ofGroupAndQueue: Need = ({ group, messageQueue }) => [
 const needs: Readonly<Record<string, Need>> = {
   QueryRouteRequest: ({ topic }) => [topicAccess(nameOf(topic), ['Pub', 'Sub'])],
   QueryAssignmentRequest: ofGroupAndTopic,
-  HeartbeatRequest: ({ clientType, group }) => (clientType === ClientType.PRODUCER ? [] : [member(group)]),
+  // RocketMQ believes what the heartbeat says: a consumer is one, whatever it calls itself.
+  HeartbeatRequest: ({ clientType, group }, known) => {
+    const own = known === undefined ? [] : [memberOf(known)];
+    const isOther = known === undefined ? clientType !== ClientType.PRODUCER : nameOf(group) !== '';
+    return isOther && nameOf(group) !== known ? [...own, member(group)] : own;
+  },
   NotifyClientTerminationRequest: ({ group }) => (nameOf(group) === '' ? [] : [member(group)]),
   // RocketMQ looks at the first message alone.
   SendMessageRequest: ({ messages }) => publishes(...listOf(messages).map(({ topic }) => nameOf(topic))),
@@ -86,7 +93,7 @@ export function checkAccess(
   if (!isFault(found)) call.caller.identity = found;
   else if (access.needsSignature(name)) {
     const error = new StatusError(Code.UNAUTHORIZED, found.refusal.remark);
-    const wait = access.failures.failed(call.peer.host, found.reason);
+    const wait = access.failures.failed(call.peer.host, found.reason, found.kind);
     if (wait === 'disconnect') proxy.disconnect(call.peer.address);
     if (!(wait instanceof Promise)) throw error;
     return wait.then(() => {
@@ -95,7 +102,7 @@ export function checkAccess(
   }
   if (!access.needsRight(name) || call.caller.identity?.isSuper === true) return undefined;
   const need = Object.hasOwn(needs, message) ? needs[message] : undefined;
-  const accesses = need?.(request as Asked) ?? [
+  const accesses = need?.(request as Asked, proxy.clients.groupOf(call.clientId)) ?? [
     { kind: 'Cluster' as const, name: access.clusterName, actions: ['Update' as const] },
   ];
   if (accesses.length === 0) return undefined;

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Metadata } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials, type Metadata } from '@grpc/grpc-js';
+import { ServerIdentity } from '@vernier/remoting';
+import { temporaryFolder } from '../../../test/support/clean-up.ts';
+import { policiesFromJson } from '../../broker/src/auth/access-table.ts';
 import { hasNeeds } from '../src/access.ts';
 import { unaryMethods } from '../src/methods/index.ts';
 import { ClientType, Code, codecs } from '../src/wire/messages.ts';
@@ -13,8 +18,14 @@ class SigningClient extends RawClient {
   readonly #user: string;
   readonly #secret: string;
 
-  constructor(t: TestContext, endpoint: string, user: string, secret = `${user}-secret`) {
-    super(t, endpoint, `client-of-${user}`);
+  constructor(
+    t: TestContext,
+    endpoint: string,
+    user: string,
+    secret = `${user}-secret`,
+    trust: ChannelCredentials = credentials.createInsecure(),
+  ) {
+    super(t, endpoint, `client-of-${user}`, trust);
     this.#user = user;
     this.#secret = secret;
   }
@@ -33,8 +44,9 @@ class SigningClient extends RawClient {
   }
 }
 
-async function secured(t: TestContext, more = {}): Promise<TestProxy> {
+async function secured(t: TestContext, more = {}, tls?: ServerIdentity): Promise<TestProxy> {
   const started = await startProxy(t, {
+    ...(tls === undefined ? {} : { proxy: { tls } }),
     broker: {
       ...{ authenticationEnabled: true, authorizationEnabled: true, ...more },
       initAuthenticationUser: '{"username":"root","password":"root-secret"}',
@@ -181,4 +193,62 @@ test('access of gRPC: a client is neither ended nor replaced by another user who
   assert.equal(broker.context.consumers.members('alice-group')?.length, 1);
   assert.equal((await terminate(alice)).status?.code, Code.OK);
   assert.equal(broker.context.consumers.members('alice-group')?.length ?? 0, 0);
+});
+
+for (const isSecure of [false, true]) {
+  test(`access of gRPC: a policy for other addresses is none, by TLS ${isSecure}`, async (t) => {
+    const ownDirectory = await temporaryFolder(t, 'tls');
+    const identity = new ServerIdentity({ ownDirectory });
+    const { endpoint, broker } = await secured(t, {}, identity);
+    let trust = credentials.createInsecure();
+    if (isSecure) {
+      await identity.material();
+      const certificate = readFileSync(join(ownDirectory, 'tls.pem'));
+      trust = credentials.createSsl(certificate, null, null, { checkServerIdentity: () => undefined });
+    }
+    const alice = new SigningClient(t, endpoint, 'alice', 'alice-secret', trust);
+    const sendFrom = async (...sourceIps: string[]) => {
+      const entries = [{ resource: 'Topic:of-alice', actions: ['Pub'], sourceIps, decision: 'Allow' }];
+      const { policies } = policiesFromJson({ subject: 'User:alice', policies: [{ entries }] });
+      const { accessAdmin } = broker.context;
+      assert.equal(await accessAdmin.deletePolicies('User:alice', 'Custom', ''), undefined);
+      assert.equal(await accessAdmin.putPolicies('User:alice', policies), undefined);
+      const stored = broker.store.maxPhyOffset;
+      const { status } = await alice.send(message('of-alice', 'x'));
+      assert.equal(broker.store.maxPhyOffset > stored, status?.code === Code.OK);
+      return status;
+    };
+    assert.equal((await sendFrom('127.0.0.1'))?.code, Code.OK);
+    assert.equal((await sendFrom('10.0.0.0/8', '127.0.0.0/30'))?.code, Code.OK);
+    for (const others of ['127.0.0.2', '10.0.0.0/8', '::1', '128.0.0.0/1']) {
+      const status = await sendFrom(others);
+      assert.equal(status?.code, Code.UNAUTHORIZED, others);
+      assert.match(status?.message ?? '', /no permission to access Topic:of-alice from 127\.0\.0\.1/);
+    }
+  });
+}
+
+test('access of gRPC: a consumer whose right is gone does not stay in its group by calling itself a producer', async (t) => {
+  const { endpoint, broker } = await secured(t);
+  const alice = new SigningClient(t, endpoint, 'alice');
+  await alice.consumer('alice-group', 'of-alice');
+  const beat = async (client: RawClient, clientType: ClientType, group?: string) => {
+    const request = { clientType, ...(group === undefined ? {} : { group: { name: group } }) };
+    const answer = await client.call('Heartbeat', codecs.HeartbeatRequest, codecs.HeartbeatResponse, request);
+    return answer.status?.code;
+  };
+  assert.equal(await beat(alice, ClientType.PRODUCER), Code.OK);
+  assert.equal(await beat(alice, ClientType.PUSH_CONSUMER, 'alice-group'), Code.OK);
+  assert.equal(await beat(alice, ClientType.PUSH_CONSUMER), Code.OK, 'its group is that of its settings');
+  assert.equal(await beat(alice, ClientType.PUSH_CONSUMER, 'mallory-group'), Code.UNAUTHORIZED);
+  const { accessAdmin } = broker.context;
+  assert.equal(await accessAdmin.deletePolicies('User:alice', 'Custom', 'Group:alice-group'), undefined);
+  for (const type of [ClientType.PRODUCER, ClientType.PUSH_CONSUMER, ClientType.CLIENT_TYPE_UNSPECIFIED]) {
+    assert.equal(await beat(alice, type, 'alice-group'), Code.UNAUTHORIZED, ClientType[type]);
+    assert.equal(await beat(alice, type), Code.UNAUTHORIZED, ClientType[type]);
+  }
+  // One that came as a producer needs no right, as with RocketMQ.
+  const producer = new SigningClient(t, endpoint, 'mallory');
+  await producer.settings({ clientType: ClientType.PRODUCER, publishing: { topics: [{ name: 'of-mallory' }] } });
+  assert.equal(await beat(producer, ClientType.PRODUCER), Code.OK);
 });

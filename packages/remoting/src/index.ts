@@ -226,4 +226,11 @@ export {
   type TlsMode,
 } from './tls/server-identity.ts';
 export { SourceLog } from './tls/source-log.ts';
-export { type HandshakeOutcome, TLS_HANDSHAKE, TlsDoor, type TlsLimits } from './tls/tls-door.ts';
+export {
+  HANDSHAKE_RESULTS,
+  type HandshakeOutcome,
+  TLS_HANDSHAKE,
+  type TlsCounts,
+  TlsDoor,
+  type TlsLimits,
+} from './tls/tls-door.ts';

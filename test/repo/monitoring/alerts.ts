@@ -139,6 +139,20 @@ export const alerts: readonly Alert[] = [
     'Messages of {{ $labels.node_id }} that nobody acknowledged come again {{ $value | humanize }} ms late.',
   ),
   alert(
+    'VernierCertificateEnds',
+    'warning',
+    '0m',
+    ['vernier_tls_certificate_end_seconds - time()', '< 1209600'],
+    'The certificate of {{ $labels.node_id }} ends in {{ $value | humanizeDuration }}.',
+  ),
+  alert(
+    'VernierSignInsFail',
+    'warning',
+    '0m',
+    ['sum by (node_id, reason) (increase(vernier_sign_ins_failed_total[10m]))', '> 10'],
+    '{{ $labels.node_id }} has refused {{ $value | humanize }} sign-ins in 10 minutes: {{ $labels.reason }}.',
+  ),
+  alert(
     'VernierEventLoopLate',
     'warning',
     '5m',

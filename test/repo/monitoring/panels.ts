@@ -242,6 +242,47 @@ export const rows: readonly Row[] = [
         'Deliveries that are not acknowledged whole.',
         query(`rocketmq_pop_checkpoint_buffer_size{${NODE}}`),
       ),
+      panel(
+        'Timed messages by when they are due',
+        'short',
+        'Within so many seconds from now and not before the bound before; up to a day.',
+        query(`rocketmq_timer_message_snapshot{${NODE}}`, '{{timer_bound_s}} s {{node_id}}'),
+      ),
+    ],
+  },
+  {
+    title: 'Access',
+    panels: [
+      panel(
+        'Sign-ins refused',
+        'ops',
+        'Requests whose signature was not accepted, by the reason.',
+        query(rate('vernier_sign_ins_failed_total', 'node_id, reason'), '{{reason}} {{node_id}}'),
+      ),
+      panel(
+        'Requests denied',
+        'ops',
+        'What policies refused, by the action.',
+        query(rate('vernier_requests_denied_total', 'node_id, action'), '{{action}} {{node_id}}'),
+      ),
+      panel(
+        'TLS: handshakes',
+        'ops',
+        'By how they ended.',
+        query(rate('vernier_tls_handshakes_total', 'node_id, protocol_type, result'), '{{protocol_type}} {{result}}'),
+      ),
+      panel(
+        'TLS: open connections',
+        'short',
+        'Those in plaintext are among all clients.',
+        query(`vernier_tls_connections{${NODE}}`, '{{protocol_type}} {{node_id}}'),
+      ),
+      panel(
+        'TLS: the certificate ends in',
+        's',
+        'Renew it in time; new files are taken over while the broker runs.',
+        query(`vernier_tls_certificate_end_seconds{${NODE}} - time()`),
+      ),
     ],
   },
   {

@@ -1,4 +1,5 @@
 import { ResponseCode } from '@vernier/remoting';
+import type { Clock } from '@vernier/store';
 import { builtInGroups, groupNameFault, topicNameFault } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import { alterGroupAttributes } from '../groups/group-attributes.ts';
@@ -16,6 +17,7 @@ export interface GroupAdminParts {
   readonly groups: SubscriptionGroupManager;
   readonly offsets: ConsumerOffsetManager;
   readonly stats: BrokerStats;
+  readonly clock: Clock;
   readonly groupsFile: Pick<MetadataFile, 'save'>;
   readonly offsetsFile: Pick<MetadataFile, 'save'>;
 }
@@ -37,7 +39,12 @@ export class GroupAdmin {
   }
 
   /** Makes or replaces groups as `values` state them, all of them or none. Resolves when the table is on disk. */
-  async update(values: readonly unknown[]): Promise<Refusal | undefined> {
+  update(values: readonly unknown[]): Promise<Refusal | undefined> {
+    const { stats, clock } = this.#parts;
+    return stats.timeCreation('group', false, clock, () => this.#update(values));
+  }
+
+  async #update(values: readonly unknown[]): Promise<Refusal | undefined> {
     const groups: SubscriptionGroupConfig[] = [];
     for (const value of values) {
       const name = (value as { groupName?: unknown } | null)?.groupName;

@@ -1,5 +1,5 @@
 import { ResponseCode, type TopicConfig } from '@vernier/remoting';
-import type { MessageStore, StoreLogger } from '@vernier/store';
+import type { Clock, MessageStore, StoreLogger } from '@vernier/store';
 import { prefixOf } from '../base/lite-names.ts';
 import { retryTopicOf, topicNameFault } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
@@ -36,6 +36,7 @@ export interface TopicAdminParts {
   readonly staticTopics: StaticTopics;
   readonly offsets: ConsumerOffsetManager;
   readonly stats: BrokerStats;
+  readonly clock: Clock;
   readonly logger: StoreLogger;
   readonly topicsFile: Pick<MetadataFile, 'save'>;
   readonly mappingsFile: Pick<MetadataFile, 'save'>;
@@ -66,7 +67,13 @@ export class TopicAdmin {
   }
 
   /** Makes or replaces topics, all of them or none. Resolves when the table is on disk and announced. */
-  async update(changes: readonly TopicChange[]): Promise<Refusal | undefined> {
+  update(changes: readonly TopicChange[]): Promise<Refusal | undefined> {
+    const { stats, clock, topics } = this.#parts;
+    const isSystem = changes.some(({ topic }) => topics.isSystemTopic(topic.topicName));
+    return stats.timeCreation('topic', isSystem, clock, () => this.#update(changes));
+  }
+
+  async #update(changes: readonly TopicChange[]): Promise<Refusal | undefined> {
     const topics: TopicConfig[] = [];
     for (const change of changes) {
       const topic = this.#changed(change);

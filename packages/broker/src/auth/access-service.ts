@@ -1,9 +1,9 @@
 import { ResponseCode, sameSignature, signatureOf } from '@vernier/remoting';
-import type { Access, Identity } from '../base/identity.ts';
+import type { Access, Action, Identity } from '../base/identity.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import { type AccessTable, subjectOf } from './access-table.ts';
-import type { FailedSignIns } from './failed-sign-ins.ts';
+import type { FailedSignIns, SignInFaultKind } from './failed-sign-ins.ts';
 import type { User } from './users.ts';
 
 /** What somebody shows to prove who he is. */
@@ -19,6 +19,7 @@ export interface Proof {
 
 /** Why a proof is none. `reason` is for the log; whoever asks is not told which of name and signature was wrong. */
 export interface SignInFault {
+  readonly kind: SignInFaultKind;
   readonly reason: string;
   readonly refusal: Refusal;
 }
@@ -36,6 +37,9 @@ type AccessKeys =
   | 'authorizationWhitelist'
   | 'brokerClusterName';
 
+/** What was denied: the first of the actions of which one would have done; `changed`: what a user had been let in for before. */
+export type DeniedAction = Action | 'changed';
+
 /** In the place of the secret of a user that there is not: it takes as long to find that out. */
 const NOBODYS_SECRET = 'nobody';
 
@@ -50,7 +54,7 @@ export class AccessService {
   readonly #table: AccessTable;
   readonly #unsigned: ReadonlySet<string>;
   readonly #unchecked: ReadonlySet<string>;
-  #deniedCount = 0;
+  readonly #denied = new Map<DeniedAction, number>();
 
   constructor({ config, table, failures }: AccessServiceParts) {
     this.#table = table;
@@ -64,7 +68,14 @@ export class AccessService {
 
   /** Requests that policies refused since the start. */
   get deniedCount(): number {
-    return this.#deniedCount;
+    let count = 0;
+    for (const one of this.#denied.values()) count += one;
+    return count;
+  }
+
+  /** The same by what was denied. */
+  get denied(): ReadonlyMap<DeniedAction, number> {
+    return this.#denied;
   }
 
   /** Whether a request needs a signature; `name`: its code, or the name of its message. */
@@ -80,15 +91,15 @@ export class AccessService {
   /** Who it is that shows this proof, from this address (without a port). */
   authenticate({ username, signature, text, body }: Proof, address: string): Identity | SignInFault {
     if (username === '')
-      return fault('the request is not signed', 'username cannot be null: the request is not signed');
+      return fault('unsigned', 'the request is not signed', 'username cannot be null: the request is not signed');
     const user = this.#table.user(username);
     const expected = signatureOf(text, body, user?.password ?? NOBODYS_SECRET);
     const isSame = sameSignature(expected, signature);
-    if (user === undefined) return fault(`there is no user ${shownName(username)}`, WRONG);
-    if (!isSame) return fault(`the signature of ${shownName(username)} is wrong`, WRONG);
+    if (user === undefined) return fault('no_user', `there is no user ${shownName(username)}`, WRONG);
+    if (!isSame) return fault('signature', `the signature of ${shownName(username)} is wrong`, WRONG);
     if (user.userStatus !== 'enable') {
       const text = `User:${username} is disabled`;
-      return fault(text, text);
+      return fault('disabled', text, text);
     }
     return new SignedIn(user, address, this);
   }
@@ -100,7 +111,7 @@ export class AccessService {
     const isSame = now?.userStatus === 'enable' && now.password === password;
     // What a Super asks is not looked at.
     if (isSame && (userType !== 'Super' || !this.hasPolicies || now.userType === 'Super')) return undefined;
-    this.#deniedCount++;
+    this.#countDenied('changed');
     return new Refusal(ResponseCode.NO_PERMISSION, `${subjectOf(username)} has changed since the request was signed`);
   }
 
@@ -113,7 +124,7 @@ export class AccessService {
     for (const access of accesses) {
       const verdict = rules?.verdict(access, address) ?? 'none';
       if (verdict === 'Allow') continue;
-      this.#deniedCount++;
+      this.#countDenied(access.actions[0]!);
       const why = verdict === 'Deny' ? 'the decision is deny' : 'no matched policies';
       const remark = `${subjectOf(username)} has no permission to access ${access.kind}:${access.name} from ${address}, ${why}`;
       return new Refusal(ResponseCode.NO_PERMISSION, remark);
@@ -121,14 +132,19 @@ export class AccessService {
     return undefined;
   }
 
+  #countDenied(action: DeniedAction): void {
+    this.#denied.set(action, (this.#denied.get(action) ?? 0) + 1);
+  }
+
   runtimeInfo(): Record<string, string> {
-    return { accessSignInsFailed: String(this.failures.total), accessDenied: String(this.#deniedCount) };
+    return { accessSignInsFailed: String(this.failures.total), accessDenied: String(this.deniedCount) };
   }
 }
 
 const WRONG = 'check signature failed: there is no such user, or the signature is wrong';
 
-const fault = (reason: string, remark: string): SignInFault => ({
+const fault = (kind: SignInFaultKind, reason: string, remark: string): SignInFault => ({
+  kind,
   reason,
   refusal: new Refusal(ResponseCode.NO_PERMISSION, remark),
 });

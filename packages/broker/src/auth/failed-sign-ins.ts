@@ -13,6 +13,10 @@ const LINES_MAX = 60;
 const WAITING_MAX = 100;
 const ALL_WAITING_MAX = 2_000;
 
+/** Why a sign-in failed: it says nobody, a user that there is not, a wrong signature, or a user that is disabled. */
+export const SIGN_IN_FAULTS = ['unsigned', 'no_user', 'signature', 'disabled'] as const;
+export type SignInFaultKind = (typeof SIGN_IN_FAULTS)[number];
+
 interface Source {
   /** Monotonic milliseconds at which its minute began. */
   since: number;
@@ -32,7 +36,7 @@ export class FailedSignIns {
   readonly #clock: Clock;
   readonly #logger: StoreLogger;
   readonly #sources = new Map<string, Source>();
-  #total = 0;
+  readonly #counts: Record<SignInFaultKind, number> = { unsigned: 0, no_user: 0, signature: 0, disabled: 0 };
   #waiting = 0;
   #linesSince = Number.NEGATIVE_INFINITY;
   #lines = 0;
@@ -44,15 +48,20 @@ export class FailedSignIns {
 
   /** Since the start. */
   get total(): number {
-    return this.#total;
+    return Object.values(this.#counts).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Since the start, by the reason. */
+  get counts(): Readonly<Record<SignInFaultKind, number>> {
+    return this.#counts;
   }
 
   /**
    * Counts a failure, and resolves when it may be answered: undefined for at once, `disconnect` when too many of this
    * source's answers wait.
    */
-  failed(address: string, reason: string): Promise<void> | 'disconnect' | undefined {
-    this.#total++;
+  failed(address: string, reason: string, kind: SignInFaultKind): Promise<void> | 'disconnect' | undefined {
+    this.#counts[kind]++;
     const now = this.#clock.monotonic();
     const source = this.#sourceOf(address, now);
     source.failures++;

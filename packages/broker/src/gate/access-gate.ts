@@ -10,7 +10,7 @@ import {
   SIGNATURE,
   signedText,
 } from '@vernier/remoting';
-import { type AccessService, isFault } from '../auth/access-service.ts';
+import { type AccessService, isFault, type SignInFault } from '../auth/access-service.ts';
 import type { Identity } from '../base/identity.ts';
 import { Refusal } from '../base/refusal.ts';
 import { accessesOf, factsOf } from './access-rows.ts';
@@ -43,7 +43,7 @@ export function accessGate({ access, isGroup, passed }: AccessGateParts): Reques
       };
       const found = access.authenticate(proof, connection.remoteHost);
       if (!isFault(found)) identity = found;
-      else if (access.needsSignature(name)) return failed(access, request, connection, found.reason, found.refusal);
+      else if (access.needsSignature(name)) return failed(access, request, connection, found);
     }
     if (access.needsRight(name)) {
       const refusal = rightFault(access, request, identity, isGroup);
@@ -61,11 +61,10 @@ function failed(
   access: AccessService,
   request: RemotingCommand,
   connection: RemotingConnection,
-  reason: string,
-  refusal: Refusal,
+  { kind, reason, refusal }: SignInFault,
 ): Answer {
   const answer = createResponse(request, refusal.code, refusal.remark);
-  const wait = access.failures.failed(connection.remoteHost, reason);
+  const wait = access.failures.failed(connection.remoteHost, reason, kind);
   if (wait === 'disconnect') connection.destroy('too many sign-ins failed');
   // Nobody waits for an answer that is never sent.
   return wait instanceof Promise && !isOneway(request) ? wait.then(() => answer) : answer;

@@ -23,7 +23,15 @@ export interface BrokerLive {
   readonly onTopicLost: (() => void) | undefined;
   /** Monotonic milliseconds of the last sign of life. */
   lastSeen: number;
+  /** The address of another broker that wanted its name last, and was refused; undefined when none did. */
+  refusedAddr?: string | undefined;
 }
+
+/**
+ * Silence after which another broker may have the name of one whose connection is still open, ms: its machine may be gone. A
+ * broker registers at least each minute (RocketMQ registerNameServerPeriod).
+ */
+const SILENCE_MS = 65_000;
 
 /**
  * The brokers that are alive, by cluster and address (RocketMQ RouteInfoManager.brokerLiveTable). It looks for silent
@@ -77,6 +85,13 @@ export class BrokerLiveTable {
     }
     this.#update();
     return live;
+  }
+
+  /** It is connected, and says so from time to time. */
+  isHeard({ connection, lastSeen, heartbeatTimeoutMs }: BrokerLive): boolean {
+    if (connection === undefined) return true;
+    const silentMs = this.#clock.monotonic() - lastSeen;
+    return !connection.closed && silentMs <= Math.min(SILENCE_MS, heartbeatTimeoutMs);
   }
 
   /** Notes a sign of life. */

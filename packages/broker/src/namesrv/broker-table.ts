@@ -1,4 +1,5 @@
 import type { BrokerData, Clock, RemotingConnection, RemotingLogger } from '@vernier/remoting';
+import { LineRate } from '@vernier/store/internal';
 import { BROKERS_MAX, type BrokerLive, BrokerLiveTable } from './broker-live-table.ts';
 import type { BrokerRegistration } from './route-info-manager.ts';
 
@@ -35,10 +36,12 @@ export class BrokerTable {
   readonly #clusters = new Map<string, Set<string>>();
   readonly #brokers = new Map<string, BrokerData>();
   readonly #live: BrokerLiveTable;
+  readonly #refusals: LineRate;
 
   constructor(options: BrokerTableOptions) {
     this.#logger = options.logger;
     this.#options = options;
+    this.#refusals = new LineRate(options.clock);
     this.#live = new BrokerLiveTable(options.clock, options.scanIntervalMs, (live) => this.#expire(live));
   }
 
@@ -81,9 +84,14 @@ export class BrokerTable {
     this.#live.touch(clusterName, brokerAddr);
   }
 
-  /** Why a broker elsewhere cannot register as it wants to; undefined when it can. */
-  refusal(registration: BrokerRegistration): string | undefined {
-    return this.#takenByLocal(registration) ?? this.#inOtherCluster(registration) ?? this.#noRoom(registration);
+  /** Why a broker elsewhere cannot register as it wants to, over this connection; undefined when it can. */
+  refusal(registration: BrokerRegistration, connection: RemotingConnection): string | undefined {
+    return (
+      this.#takenByLocal(registration) ??
+      this.#inOtherCluster(registration) ??
+      this.#takenByLive(registration, connection) ??
+      this.#noRoom(registration)
+    );
   }
 
   /** Whether the known broker of this name and id is another one, and farther (RocketMQ stateVersion). */
@@ -150,6 +158,7 @@ export class BrokerTable {
       fixedAddress: connection !== undefined || registration.fixedAddress === true,
       heartbeatTimeoutMs: registration.heartbeatTimeoutMs ?? HEARTBEAT_TIMEOUT_MS,
       leftOut,
+      refusedAddr: before?.refusedAddr,
       onTopicLost: registration.onTopicLost,
     });
   }
@@ -196,6 +205,35 @@ export class BrokerTable {
     }
     if (!this.isLocal(clusterName, brokerAddr)) return undefined;
     return `${here} has the address ${brokerAddr}; give this one a brokerIP1 that others reach it by`;
+  }
+
+  /**
+   * Another broker has this name and id and is alive. RocketMQ lets the last one that registers have them, and then clients
+   * are sent to the one and the other in turn. One that a controller has made the master has a higher state version, and takes
+   * the place; so does one whose registrations come over the same connection, which has changed its address.
+   */
+  #takenByLive(
+    { clusterName, brokerName, brokerId, brokerAddr, topicConfig }: BrokerRegistration,
+    connection: RemotingConnection,
+  ): string | undefined {
+    const address = this.#brokers.get(brokerName)?.brokerAddrs.get(brokerId);
+    if (address === undefined || address === brokerAddr) return undefined;
+    const live = this.#live.get(clusterName, address);
+    if (live === undefined || live.connection === connection || !this.#live.isHeard(live)) return undefined;
+    if (live.dataVersion.stateVersion !== topicConfig.dataVersion.stateVersion) return undefined;
+    const refused = `the broker name ${brokerName}:${brokerId} is taken by the broker at ${address}, which is alive`;
+    this.#noteRefused(live, brokerAddr, `registration of ${brokerAddr} refused: ${refused}`);
+    return `${refused}; give this one another brokerName`;
+  }
+
+  /** It comes again each 30 s. */
+  #noteRefused(live: BrokerLive, brokerAddr: string, line: string): void {
+    if (live.refusedAddr === brokerAddr) return;
+    live.refusedAddr = brokerAddr;
+    const refusedBefore = this.#refusals.admit();
+    if (refusedBefore === undefined) return;
+    const { clusterName, brokerName, brokerId, brokerAddr: address } = live;
+    this.#logger.warn({ clusterName, brokerName, brokerId, address, brokerAddr, refusedBefore }, line);
   }
 
   /** A name is in one cluster; a broker that is alone there takes its name along when it moves. */

@@ -117,7 +117,7 @@ export class RouteInfoManager {
     const { brokerName, brokerId } = registration;
     const first = this.#table.brokers.get(brokerName)?.brokerAddrs.get(brokerId) === undefined;
     if (connection !== undefined) {
-      const refused = this.#table.refusal(registration);
+      const refused = this.#table.refusal(registration, connection);
       if (refused !== undefined) return { refused };
       if (this.#table.isStale(registration)) return {};
       // A broker that is not known yet and has one topic: RocketMQ takes it for the update of that topic, and so it comes

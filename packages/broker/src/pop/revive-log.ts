@@ -6,6 +6,7 @@ import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
 import { propertyEntry } from '../put/properties.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import {
   ACK_TAG,
@@ -32,10 +33,14 @@ export function logOffsetIn({ properties }: Pick<MessageExt, 'properties'>): num
   return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
 }
 
+/** The label `put_status`: RocketMQ's name of a put that went well, and one for all others. */
+export const putStatusOf = (isRefused: boolean): string => (isRefused ? 'UNKNOWN_ERROR' : 'PUT_OK');
+
 export interface ReviveLogParts {
   readonly config: BrokerConfig;
   readonly topics: TopicConfigManager;
   readonly put: PutService;
+  readonly stats: BrokerStats;
   /** In whose name the broker puts. */
   readonly caller: Caller;
   readonly clock: Clock;
@@ -69,7 +74,11 @@ export class ReviveLog {
     const more =
       (next === undefined ? '' : propertyEntry(POP_NEXT, String(next))) +
       (point.logOffset === undefined ? '' : propertyEntry(POP_LOG_OFFSET, String(point.logOffset)));
-    return this.#put(encodeCheckPoint(point), CK_TAG, checkPointKey(point), reviveQueueId, deliverTime, more);
+    return this.#counted(
+      point,
+      'CK',
+      this.#put(encodeCheckPoint(point), CK_TAG, checkPointKey(point), reviveQueueId, deliverTime, more),
+    );
   }
 
   /** `invisibleMs`: of the checkpoint. */
@@ -77,7 +86,22 @@ export class ReviveLog {
     const isBatch = ack.queueOffsets.length > 1;
     const deliverTime = ack.popTime + invisibleMs;
     const tag = isBatch ? BATCH_ACK_TAG : ACK_TAG;
-    return this.#put(encodeAck(ack, isBatch), tag, ackKey(ack, isBatch), reviveQueueId, deliverTime);
+    return this.#counted(
+      ack,
+      'ACK',
+      this.#put(encodeAck(ack, isBatch), tag, ackKey(ack, isBatch), reviveQueueId, deliverTime),
+    );
+  }
+
+  async #counted(
+    { topic, group }: Pick<PopCheckPoint, 'topic' | 'group'>,
+    type: 'CK' | 'ACK',
+    putting: Promise<number | Refusal>,
+  ): Promise<number | Refusal> {
+    const stored = await putting;
+    const { meters } = this.#parts.stats;
+    meters?.countEvent('reviveIn', topic, group, 1, `${type} ${putStatusOf(stored instanceof Refusal)}`);
+    return stored;
   }
 
   async #put(

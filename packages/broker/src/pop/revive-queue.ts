@@ -6,6 +6,7 @@ import type { Place, PlaceTable } from '../follow/follow-places.ts';
 import type { FollowService } from '../follow/follow-service.ts';
 import type { FollowProgress } from '../follow/queue-follower.ts';
 import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
 import {
   ACK_TAG,
   BATCH_ACK_TAG,
@@ -37,6 +38,7 @@ export interface ReviveQueueParts {
   readonly inFlight: InFlightTable;
   readonly log: ReviveLog;
   readonly retries: ReviveRetries;
+  readonly stats: BrokerStats;
   readonly timed: TimedMessages;
   readonly clock: Clock;
   readonly logger: StoreLogger;
@@ -106,6 +108,7 @@ const dueTimeOf = ({ properties }: MessageExt): number | undefined => {
 export class ReviveQueue {
   readonly #parts: ReviveQueueParts;
   readonly #queueId: number;
+  readonly #details: { readonly CK: string; readonly ACK: string };
   /** In the order of the queue. */
   #pending: Pending[] = [];
   /** Entries in front of it have been read. */
@@ -124,6 +127,7 @@ export class ReviveQueue {
   constructor(parts: ReviveQueueParts, queueId: number) {
     this.#parts = parts;
     this.#queueId = queueId;
+    this.#details = { CK: `CK ${queueId}`, ACK: `ACK ${queueId}` };
     this.#badLines = new LineRate(parts.clock);
   }
 
@@ -222,6 +226,7 @@ export class ReviveQueue {
     if (this.#pending.length >= PENDING_MAX) return false;
     const entry = inFlight.read(point, this.#queueId, this.#pending.length < PENDING_ANYWAY);
     if (entry === undefined) return false;
+    this.#parts.stats.meters?.countEvent('reviveOut', point.topic, point.group, 1, this.#details.CK);
     const dueAt = clock.monotonic() + CHECK_POINT_EARLY_MS + DUE_SLACK_MS;
     const { queueOffset } = message;
     const unseen = { acks: { passes: 0 }, lookedTo: 0, failures: 0, notBefore: 0 };
@@ -232,9 +237,13 @@ export class ReviveQueue {
   #takeAck(message: MessageExt): void {
     const { inFlight, config } = this.#parts;
     const ack = decodeAck(message.body, config.brokerName);
-    if (ack === undefined) this.#bad(message, 'no ack');
+    if (ack === undefined) {
+      this.#bad(message, 'no ack');
+      return;
+    }
     // Without its checkpoint it is one of those that were told here too, and are done with.
-    else inFlight.acked(ack, dueTimeOf(message));
+    inFlight.acked(ack, dueTimeOf(message));
+    this.#parts.stats.meters?.countEvent('reviveOut', ack.topic, ack.group, 1, this.#details.ACK);
   }
 
   #bad({ queueOffset, commitLogOffset }: MessageExt, why: string): void {

@@ -10,12 +10,13 @@ import type { ConsumerOffsetManager } from '../offsets/consumer-offset-manager.t
 import type { MessageToPut } from '../put/message-to-put.ts';
 import { isNeverStored } from '../put/put-result.ts';
 import type { PutOutcome, PutService } from '../put/put-service.ts';
+import type { BrokerStats } from '../stats/broker-stats.ts';
 import type { TopicConfigManager } from '../topics/topic-config-manager.ts';
 import type { PopCheckPoint } from './check-point.ts';
 import { deletedBelow } from './deleted-below.ts';
 import type { InFlight } from './in-flight.ts';
 import { queueOffsetIn } from './retry-record.ts';
-import type { ReviveLog } from './revive-log.ts';
+import { putStatusOf, type ReviveLog } from './revive-log.ts';
 
 export interface ReviveRetriesParts {
   readonly config: BrokerConfig;
@@ -25,6 +26,7 @@ export interface ReviveRetriesParts {
   readonly offsets: ConsumerOffsetManager;
   readonly put: PutService;
   readonly log: ReviveLog;
+  readonly stats: BrokerStats;
   /** In whose name the broker puts. */
   readonly caller: Caller;
   readonly clock: Clock;
@@ -102,6 +104,8 @@ export class ReviveRetries {
       if (message === undefined || message.commitLogOffset > (point.logOffset ?? Number.POSITIVE_INFINITY)) return 0;
       if (!this.#isWanted({ ...point, logOffset: message.commitLogOffset })) return 0;
       const stored = await this.#putCopy(point, message);
+      const putStatus = putStatusOf(stored instanceof Refusal);
+      this.#parts.stats.meters?.countEvent('reviveRetries', point.topic, point.group, 1, putStatus);
       if (!(stored instanceof Refusal)) {
         this.#revivedTotal++;
         return stored;

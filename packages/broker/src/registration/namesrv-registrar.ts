@@ -55,6 +55,8 @@ export class NamesrvRegistrar {
   #next: Promise<void> | undefined;
   #timer: unknown;
   #stopped = false;
+  /** By nameserver: why it refused the registration last, as it was logged. */
+  readonly #refusals = new Map<string, string>();
   readonly #routes = new Map<string, { route: Promise<TopicRouteData | undefined>; until: number }>();
 
   constructor(options: {
@@ -192,14 +194,24 @@ export class NamesrvRegistrar {
     try {
       const request = createRequest(RequestCode.REGISTER_BROKER, fields, body);
       const response = await this.#client.invoke(address, request, this.#config.registerBrokerTimeoutMills);
-      if (response.code === ResponseCode.SUCCESS) return true;
-      this.#logger.warn({ address, code: response.code }, `nameserver refused the registration: ${response.remark}`);
+      if (response.code === ResponseCode.SUCCESS) {
+        this.#refusals.delete(address);
+        return true;
+      }
+      this.#noteRefusal(address, response.code, response.remark ?? '');
     } catch (error) {
       if (!this.#stopped) {
         this.#logger.warn({ address }, `not registered with the nameserver: ${(error as Error).message}`);
       }
     }
     return false;
+  }
+
+  /** It is tried again each period, and mostly comes to the same. */
+  #noteRefusal(address: string, code: number, remark: string): void {
+    if (this.#refusals.get(address) === remark) return;
+    this.#refusals.set(address, remark);
+    this.#logger.warn({ address, code }, `nameserver refused the registration: ${remark}`);
   }
 
   #self() {

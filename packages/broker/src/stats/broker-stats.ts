@@ -1,3 +1,4 @@
+import type { Clock } from '@vernier/store';
 import { isLmq, LMQ_PREFIX } from '@vernier/store/internal';
 import { type BudgetState, textBytes } from '../base/budget.ts';
 import { isRetryOrDlqTopic } from '../base/names.ts';
@@ -276,6 +277,24 @@ export class BrokerStats {
   /** Messages a second over the last minute. */
   tps(name: StatsName, key: string, now: number): number {
     return this.find(name, key)?.minute(now).tps ?? 0;
+  }
+
+  /** Does what an operator wants of topics or groups, and counts how long it took and whether it was done. */
+  async timeCreation<Outcome>(
+    kind: 'topic' | 'group',
+    isSystem: boolean,
+    clock: Pick<Clock, 'monotonic'>,
+    create: () => Promise<Outcome | undefined>,
+  ): Promise<Outcome | undefined> {
+    const began = clock.monotonic();
+    let isSuccess = false;
+    try {
+      const refusal = await create();
+      isSuccess = refusal === undefined;
+      return refusal;
+    } finally {
+      this.meters?.noteCreation(kind, isSuccess, isSystem, clock.monotonic() - began);
+    }
   }
 
   forgetTopic(topic: string): void {

@@ -20,6 +20,9 @@ export const FINISH_LATENCY_BOUNDS_S = [5, 60, 600, 3_600, 43_200, 86_400] as co
 /** Upper bounds in seconds of how long timed messages are to wait. */
 export const DELAY_BOUNDS_S = [60, 600, 3_600, 43_200, 86_400, 259_200] as const;
 
+/** Upper bounds in milliseconds of how long an operator's change of topics or groups takes. */
+export const CREATION_BOUNDS_MS = [10, 100, 1_000, 3_000, 5_000] as const;
+
 /** Counts of classes, one more than there are bounds, and the sum of what was counted. */
 export class MeterHistogram {
   readonly bounds: readonly number[];
@@ -58,16 +61,29 @@ export interface OutMeter {
 }
 
 /** What is counted one by one and rarely. */
-const EVENT_NAMES = ['deadLetters', 'commits', 'rollbacks', 'timerEnqueued', 'timerDequeued'] as const;
+const EVENT_NAMES = [
+  ...(['deadLetters', 'commits', 'rollbacks', 'timerEnqueued', 'timerDequeued'] as const),
+  ...(['reviveIn', 'reviveOut', 'reviveRetries'] as const),
+] as const;
 export type EventName = (typeof EVENT_NAMES)[number];
 
 export interface EventMeter {
   readonly topic: string | undefined;
   /** Empty where the event has no group. */
   readonly group: string;
+  /** What else tells rows apart; empty where nothing does. */
+  readonly detail: string;
   count: number;
   /** Of commits: seconds since the half's birth; of timed messages: seconds from their birth to their time. */
   latency: MeterHistogram | undefined;
+}
+
+/** What operators made or changed, by its outcome. */
+export interface CreationMeter {
+  readonly isTopic: boolean;
+  readonly isSuccess: boolean;
+  readonly isSystem: boolean;
+  readonly times: MeterHistogram;
 }
 
 const IN_BYTES = 480;
@@ -81,7 +97,7 @@ const inRow = (topic: string | undefined, type: number): InMeter => ({
 
 class EventTable {
   readonly rows = new Map<string, EventMeter>();
-  readonly overflow: EventMeter = { topic: undefined, group: '', count: 0, latency: undefined };
+  readonly overflow: EventMeter = { topic: undefined, group: '', detail: '', count: 0, latency: undefined };
 }
 
 export class MessageMeters {
@@ -95,6 +111,8 @@ export class MessageMeters {
   readonly #out = new Map<string, Map<string, OutMeter>>();
   #outCount = 0;
   readonly #outOverflow: OutMeter = { topic: undefined, group: '', messages: 0, bytes: 0 };
+  /** At most one for each combination. */
+  readonly #creations = new Map<string, CreationMeter>();
   readonly #events = new Map<EventName, EventTable>(EVENT_NAMES.map((name) => [name, new EventTable()]));
 
   /** `seriesMax`: rows of one table. */
@@ -119,8 +137,24 @@ export class MessageMeters {
     row.bytes += bytes;
   }
 
-  countEvent(name: EventName, topic: string, group = '', count = 1): void {
-    this.#eventRow(name, topic, group).count += count;
+  /** `detail`: one of few, whatever clients do. */
+  countEvent(name: EventName, topic: string, group = '', count = 1, detail = ''): void {
+    this.#eventRow(name, topic, group, detail).count += count;
+  }
+
+  /** An operator made or changed topics or groups, or was refused, after so many milliseconds. */
+  noteCreation(kind: 'topic' | 'group', isSuccess: boolean, isSystem: boolean, ms: number): void {
+    const key = `${kind} ${isSuccess} ${isSystem}`;
+    let row = this.#creations.get(key);
+    if (row === undefined) {
+      row = { isTopic: kind === 'topic', isSuccess, isSystem, times: new MeterHistogram(CREATION_BOUNDS_MS) };
+      this.#creations.set(key, row);
+    }
+    row.times.add(Math.max(0, Math.floor(ms)));
+  }
+
+  creations(): Iterable<CreationMeter> {
+    return this.#creations.values();
   }
 
   /** A commit, so many seconds after the half's birth. */
@@ -204,13 +238,13 @@ export class MessageMeters {
     return row;
   }
 
-  #eventRow(name: EventName, topic: string, group: string): EventMeter {
+  #eventRow(name: EventName, topic: string, group: string, detail = ''): EventMeter {
     const table = this.#events.get(name)!;
-    const key = `${topic}\u0000${group}`;
+    const key = `${topic}\u0000${group}\u0000${detail}`;
     const known = table.rows.get(key);
     if (known !== undefined) return known;
     if (table.rows.size >= this.#seriesMax || !this.#budget.take(eventBytes(topic, group))) return table.overflow;
-    const row: EventMeter = { topic, group, count: 0, latency: undefined };
+    const row: EventMeter = { topic, group, detail, count: 0, latency: undefined };
     table.rows.set(key, row);
     return row;
   }

@@ -199,6 +199,26 @@ export class TimerService {
     return { notTakenUp: this.#behind, waiting: files.waitingCount, overdueMs: Math.max(0, now - dueAt) };
   }
 
+  /** Age in milliseconds of the oldest message that is not in the files; 0 when all are. Rejects STORE_READ_FAILED. */
+  async takeUpDelayMs(): Promise<number> {
+    if (this.#behind === 0) return 0;
+    const { store, clock } = this.#parts;
+    const storedAt = await store.getMessageStoreTimeStamp(TIMER_TOPIC, 0, this.takenUpTo());
+    return storedAt < 0 ? 0 : Math.max(0, clock.now() - storedAt);
+  }
+
+  /**
+   * Messages that are due within so many seconds from now, a count for each bound without what the bound before it counts.
+   * What is overdue is in none. Undefined without timerWheelEnable. Rejects STORE_READ_FAILED.
+   */
+  async dueWithin(boundsSeconds: readonly number[]): Promise<number[] | undefined> {
+    const files = this.#files;
+    if (files === undefined) return undefined;
+    const slot = Math.floor(this.#parts.clock.now() / files.precisionMs);
+    const ends = boundsSeconds.map((seconds) => slot + Math.ceil((seconds * 1_000) / files.precisionMs));
+    return files.counts(slot, ends);
+  }
+
   /** Topics that messages wait for, and how many do. */
   waitingByTopic(): Iterable<[topic: string, count: number]> {
     return this.#parts.metrics.counts();

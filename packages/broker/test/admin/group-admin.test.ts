@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ResponseCode } from '@vernier/remoting';
+import { systemClock } from '@vernier/store';
 import { GroupAdmin } from '../../src/admin/group-admin.ts';
 import { Refusal } from '../../src/base/refusal.ts';
 import { subscriptionGroup } from '../../src/groups/subscription-group-config.ts';
@@ -10,7 +11,7 @@ function open(options: TablesOptions = {}) {
   const tables = new Tables(options);
   const { groups, offsets, stats } = tables;
   const files = { groupsFile: tables.file('groups'), offsetsFile: tables.file('offsets') };
-  return { tables, groups, offsets, admin: new GroupAdmin({ groups, offsets, stats, ...files }) };
+  return { tables, groups, offsets, admin: new GroupAdmin({ groups, offsets, stats, clock: systemClock, ...files }) };
 }
 
 function refusedWith(outcome: unknown, code: number, remark: RegExp): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTopicConfig, ResponseCode } from '@vernier/remoting';
-import { type MessageStore, silentLogger } from '@vernier/store';
+import { type MessageStore, silentLogger, systemClock } from '@vernier/store';
 import { TopicAdmin, type TopicChange } from '../../src/admin/topic-admin.ts';
 import { Refusal } from '../../src/base/refusal.ts';
 import { fileOf, Tables, type TablesOptions } from '../table-fixtures.ts';
@@ -24,7 +24,7 @@ function open(options: TablesOptions = {}) {
   } as unknown as MessageStore;
   const { config, topics, offsets, stats, announce } = tables;
   const admin = new TopicAdmin({
-    ...{ config, store, topics, offsets, stats, logger: silentLogger, announce },
+    ...{ config, store, topics, offsets, stats, clock: systemClock, logger: silentLogger, announce },
     ...{ topicsFile: tables.file('topics'), offsetsFile: tables.file('offsets') },
     ...{ mappingsFile: tables.file('mappings'), staticTopics: tables.staticTopics },
     hasDelayed: () => state.hasDelayed,

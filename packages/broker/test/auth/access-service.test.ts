@@ -65,6 +65,11 @@ test('access service: a user is known by its signature, and nobody says what was
   assert.ok(isFault(disabled) && /disabled/.test(disabled.refusal.remark));
   const notGone = access.authenticate(proof('gone', 'x'), '10.0.0.1');
   assert.ok(isFault(notGone) && /check signature failed/.test(notGone.refusal.remark));
+  const nobody = access.authenticate(proof('bob', 'of-bob'), '10.0.0.1');
+  assert.deepEqual(
+    [unsigned, disabled, notGone, nobody].map((one) => isFault(one) && one.kind),
+    ['unsigned', 'disabled', 'signature', 'no_user'],
+  );
 });
 
 test('access service: rights are looked up when they are asked for', async () => {
@@ -84,6 +89,7 @@ test('access service: rights are looked up when they are asked for', async () =>
   await table.change(() => ({ users: new Map([['root', undefined]]) }));
   assert.match(root.refusalOf(publish('T'))?.remark ?? '', /no matched policies/, 'a Super that is gone is nobody');
   assert.equal(access.deniedCount, 3);
+  assert.deepEqual([...access.denied], [['Pub', 3]]);
 });
 
 test('access service: white lists, by code and by name', async () => {
@@ -110,41 +116,43 @@ test('failed sign-ins: a line a minute for each source, with how many came befor
     ...silent,
     warn: (_fields: object, line: string) => void lines.push(line),
   });
-  for (let i = 0; i < 5; i++) failures.failed('10.0.0.1', `reason ${i}`);
-  failures.failed('10.0.0.2', 'another');
+  for (let i = 0; i < 5; i++) failures.failed('10.0.0.1', `reason ${i}`, 'signature');
+  failures.failed('10.0.0.2', 'another', 'signature');
   assert.deepEqual(lines, ['sign-in from 10.0.0.1 failed: reason 0', 'sign-in from 10.0.0.2 failed: another']);
   return clock.advance(60_000).then(() => {
-    failures.failed('10.0.0.1', 'reason 5');
+    failures.failed('10.0.0.1', 'reason 5', 'signature');
     assert.equal(lines[2], 'sign-in from 10.0.0.1 failed: reason 5; 4 more of it since the last line');
-    assert.equal(failures.total, 7);
+    failures.failed('10.0.0.1', 'no name', 'unsigned');
+    assert.equal(failures.total, 8);
+    assert.deepEqual(failures.counts, { unsigned: 1, no_user: 0, signature: 7, disabled: 0 });
   });
 });
 
 test('failed sign-ins: after ten in a minute answers come one each 100 ms, and then the source is disconnected', async () => {
   const clock = new ManualClock();
   const failures = new FailedSignIns(clock, silent);
-  for (let i = 0; i < 10; i++) assert.equal(failures.failed('10.0.0.1', ''), undefined);
+  for (let i = 0; i < 10; i++) assert.equal(failures.failed('10.0.0.1', '', 'signature'), undefined);
   const answered: number[] = [];
   for (let i = 0; i < 100; i++) {
-    const wait = failures.failed('10.0.0.1', '');
+    const wait = failures.failed('10.0.0.1', '', 'signature');
     assert.ok(wait instanceof Promise);
     wait.then(() => answered.push(i));
   }
-  assert.equal(failures.failed('10.0.0.1', ''), 'disconnect');
-  assert.equal(failures.failed('10.0.0.2', ''), undefined, 'another source does not wait');
+  assert.equal(failures.failed('10.0.0.1', '', 'signature'), 'disconnect');
+  assert.equal(failures.failed('10.0.0.2', '', 'signature'), undefined, 'another source does not wait');
   await clock.advance(1_000);
   assert.equal(answered.length, 10);
   await clock.advance(9_000);
   assert.equal(answered.length, 100);
   assert.equal(clock.timerCount, 0);
   await clock.advance(60_000);
-  assert.equal(failures.failed('10.0.0.1', ''), undefined, 'a new minute');
+  assert.equal(failures.failed('10.0.0.1', '', 'signature'), undefined, 'a new minute');
 });
 
 test('failed sign-ins: a flood from a hundred thousand addresses fills neither memory nor log', () => {
   let lines = 0;
   const failures = new FailedSignIns(new ManualClock(), { ...silent, warn: () => void lines++ });
-  for (let i = 0; i < 100_000; i++) failures.failed(`2001:db8::${i.toString(16)}`, 'wrong');
+  for (let i = 0; i < 100_000; i++) failures.failed(`2001:db8::${i.toString(16)}`, 'wrong', 'signature');
   assert.equal(lines, 60);
   assert.equal(failures.total, 100_000);
 });

@@ -16,6 +16,7 @@ import {
   RemotingClient,
   type RemotingCommand,
   RequestCode,
+  silentLogger,
   type TopicConfig,
 } from '@vernier/remoting';
 import { ManualClock } from '@vernier/torture';
@@ -181,7 +182,7 @@ describe('REGISTER_BROKER', () => {
     assert.deepEqual(await addresses(fixture), [[0, '10.0.0.1:10911']]);
   });
 
-  it('the same id from another address replaces it, unless the known state version is higher', async (t) => {
+  it('the same id from another address: ignored with a lower state version, and takes the place with a higher one', async (t) => {
     const fixture = await start(t);
     await register(fixture, topics('T1', 'T2'), {}, 1, 5);
     const other = { brokerAddr: '10.0.0.9:10911' };
@@ -194,7 +195,57 @@ describe('REGISTER_BROKER', () => {
     );
     assert.equal(stale.code, 0);
     assert.deepEqual(await addresses(fixture), [[0, '10.0.0.1:10911']]);
-    await register({ client: fixture.newClient(), address: fixture.address }, topics('T1', 'T2'), other, 1, 5);
+    await register({ client: fixture.newClient(), address: fixture.address }, topics('T1', 'T2'), other, 1, 6);
+    assert.deepEqual(await addresses(fixture), [[0, '10.0.0.9:10911']]);
+  });
+
+  it('the same id from another address is refused while the one that has it is connected, and taken when it is not', async (t) => {
+    const lines: string[] = [];
+    const logger = { ...silentLogger, warn: (_: object, line: string) => void lines.push(line) };
+    const fixture = await start(t, { logger });
+    const first = fixture.newClient();
+    await register({ client: first, address: fixture.address }, topics('T1', 'T2'));
+    const second = { client: fixture.newClient(), address: fixture.address };
+    const other = { brokerAddr: '10.0.0.9:10911' };
+    for (let time = 0; time < 3; time++) {
+      const answer = await register(second, topics('T1', 'T2', 'T3'), other, time + 2);
+      assert.equal(answer.code, 1);
+      assert.equal(
+        answer.remark,
+        'the broker name b:0 is taken by the broker at 10.0.0.1:10911, which is alive; give this one another brokerName',
+      );
+    }
+    assert.deepEqual(await addresses(fixture), [[0, '10.0.0.1:10911']]);
+    assert.equal(await addresses(fixture, 'T3'), undefined, 'nothing of it was taken');
+    assert.deepEqual(lines, [
+      'registration of 10.0.0.9:10911 refused: the broker name b:0 is taken by the broker at 10.0.0.1:10911, which is alive',
+    ]);
+    await register({ client: first, address: fixture.address }, topics('T1', 'T2'));
+    assert.equal((await register(second, topics('T1', 'T2'), other)).code, 1);
+    assert.equal(lines.length, 1, 'one line, however often each of them comes');
+    await first.close();
+    while ((await addresses(fixture)) !== undefined);
+    assert.equal((await register(second, topics('T1', 'T2'), other)).code, 0);
+    assert.deepEqual(await addresses(fixture), [[0, '10.0.0.9:10911']]);
+    // It has moved itself, and says so on its own connection.
+    assert.equal((await register(second, topics('T1', 'T2'), { brokerAddr: '10.0.0.8:10911' })).code, 0);
+    assert.deepEqual(await addresses(fixture), [[0, '10.0.0.8:10911']]);
+  });
+
+  it('the same id from another address has it when the other one was silent for more than a minute', async (t) => {
+    const clock = new ManualClock();
+    const fixture = await start(t, { clock });
+    await register(fixture, topics('T1', 'T2'));
+    const second = { client: fixture.newClient(), address: fixture.address };
+    const other = { brokerAddr: '10.0.0.9:10911' };
+    await clock.advance(60_000);
+    assert.equal((await register(second, topics('T1', 'T2'), other)).code, 1);
+    const { clusterName, brokerAddr } = identity;
+    await fixture.call(RequestCode.BROKER_HEARTBEAT, { clusterName, brokerAddr });
+    await clock.advance(60_000);
+    assert.equal((await register(second, topics('T1', 'T2'), other)).code, 1, 'a heartbeat counts');
+    await clock.advance(6_000);
+    assert.equal((await register(second, topics('T1', 'T2'), other)).code, 0, 'its machine may be gone');
     assert.deepEqual(await addresses(fixture), [[0, '10.0.0.9:10911']]);
   });
 

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ResponseCode } from '@vernier/remoting';
+import { silentLogger } from '@vernier/store';
+import { Budget } from '../../src/base/budget.ts';
 import { REVIVE_GROUP, reviveTopicOf } from '../../src/base/names.ts';
+import { Refusal } from '../../src/base/refusal.ts';
 import { encodeAck, encodeCheckPoint, type PopCheckPoint } from '../../src/pop/check-point.ts';
+import { type EventName, MessageMeters } from '../../src/stats/message-meters.ts';
 import { property } from '../harness.ts';
 import { PopMachine, SECOND } from './pop-machine.ts';
 
@@ -48,6 +52,30 @@ test('revive: after a restart acks in the log count, however late timed messages
   await pop.kill();
   await pop.advance(5 * SECOND);
   assert.deepEqual(await pop.bodies(), ['b']);
+  await pop.broker.stop();
+});
+
+test('revive: checkpoints, acks and retries are counted for an exporter, each once', async () => {
+  const pop = await PopMachine.start();
+  const { stats, put } = pop.context;
+  stats.meters = new MessageMeters(100, new Budget('metricsBytesMax', () => 1024 * 1024, silentLogger));
+  const rows = (name: EventName) =>
+    [...stats.meters!.events(name)].map(({ topic, group, detail, count }) => `${topic} ${group} ${detail} ${count}`);
+  await pop.send('T', 'a', 'b');
+  const [a] = await pop.pop();
+  await pop.ack(a!);
+  assert.deepEqual(rows('reviveIn'), ['T g CK PUT_OK 1', 'T g ACK PUT_OK 1']);
+  assert.deepEqual([...rows('reviveOut'), ...rows('reviveRetries')], [], 'their time has not come');
+  const original = put.put.bind(put);
+  let refusals = 1;
+  put.put = ((message, caller, origin, done) =>
+    origin === 'revive' && refusals-- > 0
+      ? new Refusal(ResponseCode.SYSTEM_BUSY, 'as told')
+      : original(message, caller, origin, done)) as typeof put.put;
+  await pop.advance(60 * SECOND);
+  assert.deepEqual(rows('reviveRetries'), ['T g UNKNOWN_ERROR 1', 'T g PUT_OK 1']);
+  assert.deepEqual(rows('reviveOut'), ['T g CK 0 2', 'T g ACK 0 1'], 'a checkpoint more for what was refused');
+  assert.deepEqual(rows('reviveIn'), ['T g CK PUT_OK 2', 'T g ACK PUT_OK 1']);
   await pop.broker.stop();
 });
 

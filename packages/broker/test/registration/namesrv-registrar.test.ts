@@ -100,6 +100,32 @@ test('a nameserver that refuses or is gone counts as none, and is asked again', 
   assert.equal(clock.timerCount, 1);
 });
 
+test('a refusal is logged once, and again when it is another one or comes after a registration that went well', async (t) => {
+  const lines: string[] = [];
+  const answers = ['taken', 'taken', 'full', undefined, 'taken', 'taken'];
+  const server = new RemotingServer();
+  server.registerProcessor(RequestCode.REGISTER_BROKER, (request) => {
+    const remark = answers.shift();
+    return createResponse(request, remark === undefined ? ResponseCode.SUCCESS : ResponseCode.SYSTEM_ERROR, remark);
+  });
+  server.registerProcessor(RequestCode.UNREGISTER_BROKER, (request) => createResponse(request, ResponseCode.SUCCESS));
+  const { port } = await server.listen({ port: 0 });
+  const registrar = new NamesrvRegistrar({
+    ...{ namesrv: undefined, addresses: [`127.0.0.1:${port}`], config: defaultBrokerConfig },
+    hosts: new BrokerHosts({ configuredHost: '10.1.2.3', bindAddress: '0.0.0.0', port: 10911, storePort: 10911 }),
+    topics: () => ({ dataVersion: initialDataVersion(1), topicConfigTable: new Map() }),
+    ...{ clock: new ManualClock(), registered: () => {} },
+    logger: { ...silentLogger, warn: (_: object, line: string) => void lines.push(line) },
+  });
+  cleanUp(t, async () => {
+    await registrar.stop();
+    await server.shutdown(0);
+  });
+  while (answers.length > 0) await registrar.register();
+  const line = (remark: string): string => `nameserver refused the registration: ${remark}`;
+  assert.deepEqual(lines, ['taken', 'full', 'taken'].map(line));
+});
+
 test('a broker that goes says so', async (t) => {
   const { registrar, requests, clock } = await fixture(t);
   await registrar.register();

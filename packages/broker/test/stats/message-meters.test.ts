@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createTopicConfig } from '@vernier/remoting';
 import { silentLogger } from '@vernier/store';
 import { Budget } from '../../src/base/budget.ts';
 import { Refusal } from '../../src/base/refusal.ts';
@@ -73,6 +74,43 @@ test('meters: beyond the rows of a table sums stay true, and what is deleted mak
   assert.deepEqual(inRows(of)[1], ['C', 'normal', 1, 10]);
   for (const topic of ['B', 'C']) of.forgetTopic(topic);
   assert.equal(budget.usedBytes, 0, 'what was taken is given back');
+});
+
+test('meters: rows of one topic and group that differ in a detail go with them', () => {
+  const { meters: of, budget } = meters();
+  for (const detail of ['CK 0', 'ACK 0', 'CK 0']) of.countEvent('reviveOut', 'T', 'g', 1, detail);
+  of.countEvent('reviveOut', 'T', 'h', 2, 'CK 1');
+  const rows = () => [...of.events('reviveOut')].map(({ group, detail, count }) => [group, detail, count]);
+  assert.deepEqual(rows(), [
+    ['g', 'CK 0', 2],
+    ['g', 'ACK 0', 1],
+    ['h', 'CK 1', 2],
+  ]);
+  of.forgetGroup('g');
+  assert.deepEqual(rows(), [['h', 'CK 1', 2]]);
+  of.forgetTopic('T');
+  assert.equal(budget.usedBytes, 0);
+});
+
+test('meters: what operators make is timed, done or refused', async () => {
+  const broker = await MachineBroker.start({ meters: LARGE });
+  const { topicAdmin, groupAdmin, stats } = broker.context;
+  const topic = createTopicConfig('Made');
+  const run = (work: Promise<unknown>) => broker.machine.until(work, 'admin');
+  assert.equal(await run(topicAdmin.update([{ topic, attributes: undefined }])), undefined);
+  assert.ok(await run(topicAdmin.update([{ topic: createTopicConfig('a b'), attributes: undefined }])));
+  assert.ok(await run(topicAdmin.update([{ topic: createTopicConfig('TBW102'), attributes: undefined }])));
+  assert.equal(await run(groupAdmin.update([{ groupName: 'made' }])), undefined);
+  const rows = [...stats.meters!.creations()].map(({ isTopic, isSuccess, isSystem, times }) => [
+    ...[isTopic ? 'topic' : 'group', isSuccess, isSystem, times.counts.reduce((sum, count) => sum + count)],
+  ]);
+  assert.deepEqual(rows, [
+    ['topic', true, false, 1],
+    ['topic', false, false, 1],
+    ['topic', false, true, 1],
+    ['group', true, false, 1],
+  ]);
+  await broker.stop();
 });
 
 test('meters: the bytes of names are bounded, and a group that goes gives its own back', () => {

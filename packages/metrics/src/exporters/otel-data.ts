@@ -12,6 +12,8 @@ export interface DataOptions {
   readonly common: Labels;
   /** Names with their units, as Prometheus shows them. OTLP gets the unit beside the name. */
   readonly isForPrometheus: boolean;
+  /** What came since `startTime`, when not all since the start. */
+  readonly isDelta?: boolean;
   /** Since when counters count, and now. */
   readonly startTime: HrTime;
   readonly endTime: HrTime;
@@ -23,12 +25,12 @@ export interface DataOptions {
  */
 export function metricData(name: MetricName, points: readonly Point[], options: DataOptions): MetricData {
   const { kind, unit, description } = metricList[name];
-  const { common, isForPrometheus, startTime, endTime } = options;
+  const { common, isForPrometheus, isDelta = false, startTime, endTime } = options;
   const valueType = kind === 'counter' && unit !== 'seconds' ? ValueType.INT : ValueType.DOUBLE;
   const shownName = isForPrometheus ? prometheusName(name, metricList[name]) : name;
   const shared = {
     descriptor: { name: shownName, description, unit: isForPrometheus ? '' : unit, valueType, advice: {} },
-    aggregationTemporality: AggregationTemporality.CUMULATIVE,
+    aggregationTemporality: isDelta ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
   };
   const point = ({ labels }: Point) => ({ startTime, endTime, attributes: { ...common, ...labels } });
   switch (kind) {

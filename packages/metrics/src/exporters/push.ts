@@ -16,6 +16,7 @@ import type { MetricsConfig } from '../config.ts';
 import { SCOPE } from '../list.ts';
 import type { Labels } from '../observation.ts';
 import { pairsOf, urlOf } from '../text-forms.ts';
+import { Deltas } from './deltas.ts';
 import { hrTime, metricData } from './otel-data.ts';
 
 export interface PushOptions {
@@ -67,17 +68,26 @@ function collectorExporter(config: MetricsConfig): PushMetricExporter {
 /** What the SDK’s reader gets: the metrics that are collected here, beside those of instruments, of which there are none. */
 class CollectedMetrics implements MetricProducer {
   readonly #options: PushOptions;
+  readonly #deltas: Deltas | undefined;
+  /** Unix milliseconds of the export before. */
+  #lastAt: number;
 
   constructor(options: PushOptions) {
     this.#options = options;
+    this.#deltas = options.config.metricsInDelta ? new Deltas() : undefined;
+    this.#lastAt = options.startedAt;
   }
 
   async collect(): Promise<CollectionResult> {
     const { collector, common, startedAt, now } = this.#options;
     const observation = await collector.collect();
-    const times = { startTime: hrTime(startedAt), endTime: hrTime(now()) };
-    const metrics = [...observation.metrics()].map(({ name, points }) =>
-      metricData(name, points, { common, isForPrometheus: false, ...times }),
+    const isDelta = this.#deltas !== undefined;
+    const endTime = now();
+    const times = { startTime: hrTime(isDelta ? this.#lastAt : startedAt), endTime: hrTime(endTime) };
+    this.#lastAt = endTime;
+    const all = this.#deltas?.since(observation.metrics()) ?? observation.metrics();
+    const metrics = [...all].map(({ name, points }) =>
+      metricData(name, points, { common, isForPrometheus: false, isDelta, ...times }),
     );
     const resourceMetrics = {
       resource: { attributes: {} },

@@ -8,7 +8,6 @@ import {
 } from '@vernier/remoting';
 import type { Labels, Observation } from '../observation.ts';
 import { inSeconds, type Source, type SourceParts } from '../source.ts';
-import { STORAGE } from './store.ts';
 import { isSystemGroup } from './system-names.ts';
 
 /** RocketMQ has a queue in front of each pool of threads, and so a row for each. */
@@ -24,7 +23,7 @@ const CONSUME_MODES: Readonly<Record<string, string>> = {
   CONSUME_POP: 'pop',
 };
 
-/** Tables, clients, transactions, timed messages, POP, budgets. */
+/** Tables, clients, transactions, POP, budgets. */
 export function brokerSource(parts: SourceParts): Source {
   const { broker, version } = parts;
   const { store, topics, groups, config, holds, clock, startedAt, pop } = broker;
@@ -40,7 +39,6 @@ export function brokerSource(parts: SourceParts): Source {
       for (const [topic, count] of broker.transactions.openByTopic()) {
         into.observe('rocketmq_half_messages', count, { topic });
       }
-      observeTimer(into, parts);
       for (const { queueId, behind, overdueMs } of pop.revive.progress(clock.now())) {
         into.observe('rocketmq_pop_revive_lag', behind, { queue_id: String(queueId) });
         into.observe('rocketmq_pop_revive_latency', overdueMs, { queue_id: String(queueId) });
@@ -118,17 +116,6 @@ class Tally {
 
   observe(into: Observation, name: 'rocketmq_producer_connections' | 'rocketmq_consumer_connections'): void {
     for (const { labels, count } of this.#counts.values()) into.observe(name, count, labels);
-  }
-}
-
-function observeTimer(into: Observation, { broker: { timer } }: SourceParts): void {
-  const { progress } = timer;
-  if (progress === undefined) return;
-  into.observe('rocketmq_timer_enqueue_lag', progress.notTakenUp, STORAGE);
-  into.observe('rocketmq_timer_dequeue_lag', progress.waiting, STORAGE);
-  into.observe('rocketmq_timer_dequeue_latency', progress.overdueMs, STORAGE);
-  for (const [topic, count] of timer.waitingByTopic()) {
-    into.observe('rocketmq_timing_messages', count, { ...STORAGE, topic });
   }
 }
 

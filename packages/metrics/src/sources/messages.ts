@@ -20,11 +20,22 @@ export function messageSource({ broker }: SourceParts): Source {
     into: Observation,
     name: EventName,
     metric: MetricName,
-    more: (topic: string, group: string) => Labels,
+    more: (topic: string, group: string, detail: readonly string[]) => Labels,
   ) => {
-    for (const { topic, group, count } of stats.meters?.events(name) ?? []) {
-      into.observe(metric, count, topic === undefined ? OVERFLOW : more(topic, group));
+    for (const { topic, group, detail, count } of stats.meters?.events(name) ?? []) {
+      into.observe(metric, count, topic === undefined ? OVERFLOW : more(topic, group, detail.split(' ')));
     }
+  };
+  const observeRevive = (into: Observation): void => {
+    events(into, 'reviveIn', 'rocketmq_pop_revive_in_message_total', (topic, group, [type = '', status = '']) => ({
+      ...{ consumer_group: group, topic, revive_message_type: type, put_status: status },
+    }));
+    events(into, 'reviveOut', 'rocketmq_pop_revive_out_message_total', (topic, group, [type = '', queueId = '']) => ({
+      ...{ consumer_group: group, topic, queue_id: queueId, revive_message_type: type },
+    }));
+    events(into, 'reviveRetries', 'rocketmq_pop_revive_retry_messages_total', (topic, group, [status = '']) => ({
+      ...{ consumer_group: group, topic, put_status: status },
+    }));
   };
   let usedMs = 0;
   return {
@@ -57,6 +68,14 @@ export function messageSource({ broker }: SourceParts): Source {
       events(into, 'rollbacks', 'rocketmq_rollback_messages_total', (topic) => ({ topic }));
       events(into, 'timerEnqueued', 'rocketmq_timer_enqueue_total', (topic) => ({ ...STORAGE, topic }));
       events(into, 'timerDequeued', 'rocketmq_timer_dequeue_total', (topic) => ({ ...STORAGE, topic }));
+      for (const { isTopic, isSuccess, isSystem, times } of meters.creations()) {
+        const invocation_status = isSuccess ? 'success' : 'failure';
+        if (isTopic) {
+          const labels = { invocation_status, is_system: String(isSystem) };
+          into.observe('rocketmq_topic_create_execution_time', histogram(times), labels);
+        } else into.observe('rocketmq_consumer_group_create_execution_time', histogram(times), { invocation_status });
+      }
+      observeRevive(into);
       for (const { topic, latency } of meters.events('commits')) {
         if (latency === undefined) continue;
         into.observe('rocketmq_finish_message_latency', histogram(latency), topic === undefined ? OVERFLOW : { topic });

@@ -100,6 +100,11 @@ export class Clients {
     return client !== undefined && groupNameOf(client.settings) === group;
   }
 
+  /** The group that a client consumes in, as it said when it came; undefined for a producer, and for who is not known. */
+  groupOf(clientId: string): string | undefined {
+    return groupNameOf((this.#clients.get(clientId) ?? this.#remembered.get(clientId))?.settings);
+  }
+
   /** What a client says of itself; gives what it is to do. Throws StatusError, and nothing is changed then. */
   settings(call: Call, settings: Settings, stream: TelemetryStream): Settings {
     const client = this.#join(call, settings);

@@ -120,8 +120,8 @@ export class RemotingServer extends EventEmitter<RemotingServerEvents> implement
     );
   }
 
-  /** What TLS takes here: handshakes that have not ended, and bytes held for all connections by TLS. */
-  get tls(): { readonly pending: number; readonly usedBytes: number } {
+  /** What TLS takes here: handshakes that have not ended, bytes held for all connections by TLS, and what it did. */
+  get tls(): Pick<TlsFront, 'pending' | 'usedBytes' | 'counts'> {
     return this.#tls;
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { RemotingLogger } from '../logger.ts';
 import type { ServerIdentity, TlsMode } from '../tls/server-identity.ts';
 import { SourceLog } from '../tls/source-log.ts';
-import { TLS_HANDSHAKE, TlsDoor, type TlsLimits } from '../tls/tls-door.ts';
+import { TLS_HANDSHAKE, type TlsCounts, TlsDoor, type TlsLimits } from '../tls/tls-door.ts';
 import type { Connection } from './connection.ts';
 
 export interface TlsFrontOptions {
@@ -31,6 +31,11 @@ export class TlsFront {
 
   get usedBytes(): number {
     return this.#door?.usedBytes ?? 0;
+  }
+
+  /** Undefined where nothing knows TLS. */
+  get counts(): TlsCounts | undefined {
+    return this.#door?.counts;
   }
 
   close(): void {

@@ -39,6 +39,20 @@ export function certificateOf({ key, certificate, passphrase }: KeyAndCertificat
   return parsed;
 }
 
+/** Unix milliseconds at which the first of these certificates (PEM) ends; undefined when one of them cannot be read. */
+export function endOf(certificates: string): number | undefined {
+  try {
+    const ends = blocksOf(certificates).map((block) => Date.parse(new X509Certificate(block).validTo));
+    const end = Math.min(...ends);
+    return Number.isFinite(end) ? end : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const blocksOf = (certificates: string): readonly string[] =>
+  certificates.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+
 function privateKeyOf(key: string, passphrase: string | undefined): KeyObject {
   if (passphrase === undefined && key.includes('ENCRYPTED')) {
     throw new Error('the key is encrypted and there is no password for it');
@@ -56,8 +70,8 @@ function privateKeyOf(key: string, passphrase: string | undefined): KeyObject {
 
 /** Why a text is no list of certificates in PEM; undefined when it is. */
 export function trustFault(certificates: string): string | undefined {
-  const blocks = certificates.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g);
-  if (blocks === null) return 'there is no certificate in it';
+  const blocks = blocksOf(certificates);
+  if (blocks.length === 0) return 'there is no certificate in it';
   for (const [index, block] of blocks.entries()) {
     try {
       new X509Certificate(block);

@@ -33,6 +33,8 @@ export interface ServerIdentityOptions {
 export interface TlsMaterial extends KeyAndCertificate {
   /** Who vouches for clients, PEM. */
   readonly trust?: string | undefined;
+  /** Unix milliseconds at which the certificate ends, or one of those behind it that ends sooner. */
+  readonly endsAt?: number | undefined;
 }
 
 /** Time between two looks at the files, milliseconds. What changed is taken when it is the same at two of them. */
@@ -54,6 +56,7 @@ export class ServerIdentity {
   readonly #paths: readonly string[];
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
   #material: Promise<TlsMaterial> | undefined;
+  #endsAt: number | undefined;
   #opened: Promise<void> | undefined;
   #timer: TimerHandle;
   #closed = false;
@@ -85,12 +88,25 @@ export class ServerIdentity {
   material(): Promise<TlsMaterial> {
     if (this.#material === undefined) {
       this.#material = this.#read();
-      // The next one tries again.
-      this.#material.catch(() => {
-        this.#material = undefined;
-      });
+      this.#material.then(
+        ({ endsAt }) => {
+          this.#endsAt = endsAt;
+        },
+        () => {
+          // The next one tries again.
+          this.#material = undefined;
+        },
+      );
     }
     return this.#material;
+  }
+
+  /**
+   * Unix milliseconds at which what is shown ends; undefined while nothing was shown, as a self-signed certificate is made for
+   * the first who asks.
+   */
+  get certificateEnd(): number | undefined {
+    return this.#endsAt;
   }
 
   /** Calls `renewed` whenever other files have been taken over. The returned function ends that. */
@@ -148,6 +164,7 @@ export class ServerIdentity {
       this.#used = marks;
       this.#refused = undefined;
       this.#material = Promise.resolve(material);
+      this.#endsAt = material.endsAt;
       for (const renewed of this.#listeners) renewed(material);
       this.#logger.info({ paths: this.#paths }, 'the renewed TLS files are in use from here on');
     } catch (error) {
@@ -161,13 +178,13 @@ export class ServerIdentity {
   }
 
   async #read(): Promise<TlsMaterial> {
-    const { ownCertificate } = await import('./certificate.ts');
+    const { endOf, ownCertificate } = await import('./certificate.ts');
     const { readPair } = await import('./checked-files.ts');
     const trust = await this.#readTrust();
     const { ownDirectory } = this.#options;
     const pair =
       (await readPair(this.#options)) ?? (await ownCertificate(ownDirectory, this.#clock.now(), this.#logger));
-    return { ...pair, trust };
+    return { ...pair, trust, endsAt: endOf(pair.certificate) };
   }
 
   async #readTrust(): Promise<string | undefined> {

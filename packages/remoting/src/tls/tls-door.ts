@@ -39,6 +39,20 @@ const BEGUN_A_TURN = 4;
 /** A handshake that has taken longer gives its place to the next one that waits. Over any network it is done by then. */
 const SLOW_MS = 1_000;
 
+/**
+ * How handshakes end: `ok`; `failed`, as TLS itself or the peer's certificate has it; `timeout`, too slow for its place;
+ * `closed` by the peer before its end; `refused` for want of room, or in a shutdown.
+ */
+export const HANDSHAKE_RESULTS = ['ok', 'failed', 'timeout', 'closed', 'refused'] as const;
+export type HandshakeResult = (typeof HANDSHAKE_RESULTS)[number];
+
+/** What TLS did at one port since the start. */
+export interface TlsCounts {
+  readonly handshakes: Readonly<Record<HandshakeResult, number>>;
+  /** Connections by TLS that are open now. */
+  readonly connections: number;
+}
+
 /** How a handshake ended. One of the two is called once, or none when the peer has closed the connection. */
 export interface HandshakeOutcome {
   /** `stream` is what the peer sends and gets; nothing of it has been read. */
@@ -54,6 +68,7 @@ interface Handshake {
   readonly outcome: HandshakeOutcome;
   readonly deadline: Deadline;
   slow: Deadline | undefined;
+  isSecured: boolean;
 }
 
 /**
@@ -75,6 +90,8 @@ export class TlsDoor {
   /** Those under way for longer than SLOW_MS, the first one first. */
   readonly #slow = new Set<Handshake>();
   readonly #begin = new Slices<Handshake>(BEGUN_A_TURN, (handshake) => this.#hand(handshake));
+  readonly #handshakes = { ok: 0, failed: 0, timeout: 0, closed: 0, refused: 0 };
+  #connections = 0;
   #loading: Promise<SecureServer> | undefined;
   #closed = false;
 
@@ -99,13 +116,20 @@ export class TlsDoor {
     return this.#memory.used;
   }
 
+  get counts(): TlsCounts {
+    return { handshakes: { ...this.#handshakes }, connections: this.#connections };
+  }
+
   /** `socket` is paused, and what was read from it is put back. */
   accept(socket: Socket, outcome: HandshakeOutcome): void {
     if (socket.destroyed) return;
+    if (!this.#closed && this.#memory.fits(TLS_CONNECTION_BYTES)) {
+      this.#add(socket, outcome);
+      return;
+    }
+    this.#handshakes.refused++;
     if (this.#closed) {
       outcome.failed('the server is shutting down');
-    } else if (this.#memory.fits(TLS_CONNECTION_BYTES)) {
-      this.#add(socket, outcome);
     } else {
       outcome.failed(`TLS connections hold ${this.#memory.used} bytes, at most ${this.#memory.max}`);
     }
@@ -118,14 +142,16 @@ export class TlsDoor {
       name: nameOf(socket),
       outcome,
       deadline: this.#deadlines.add(handshakeTimeoutMs, () =>
-        this.#fail(handshake, `the handshake was not done after ${handshakeTimeoutMs} ms`),
+        this.#fail(handshake, 'timeout', `the handshake was not done after ${handshakeTimeoutMs} ms`),
       ),
       slow: undefined,
+      isSecured: false,
     };
     this.#memory.take(TLS_CONNECTION_BYTES);
     socket.once('close', () => {
       this.#memory.give(TLS_CONNECTION_BYTES);
-      this.#end(handshake);
+      if (handshake.isSecured) this.#connections--;
+      if (this.#end(handshake)) this.#handshakes.closed++;
     });
     this.#waiting.add(handshake);
     this.#next();
@@ -135,7 +161,7 @@ export class TlsDoor {
   close(): void {
     this.#closed = true;
     for (const handshake of [...this.#waiting, ...this.#underWay.values()]) {
-      this.#fail(handshake, 'the server is shutting down');
+      this.#fail(handshake, 'refused', 'the server is shutting down');
     }
     this.#deadlines.close();
     this.#loading?.then(
@@ -151,7 +177,7 @@ export class TlsDoor {
         const [slowest] = this.#slow;
         if (slowest === undefined) return;
         // It calls this again.
-        this.#fail(slowest, `others wait for its place, and it was not done after ${SLOW_MS} ms`);
+        this.#fail(slowest, 'timeout', `others wait for its place, and it was not done after ${SLOW_MS} ms`);
         return;
       }
       this.#waiting.delete(handshake);
@@ -171,7 +197,7 @@ export class TlsDoor {
       ({ server }) => {
         if (this.#isUnderWay(handshake)) server.emit('connection', handshake.socket);
       },
-      (error: unknown) => this.#fail(handshake, errorText(error)),
+      (error: unknown) => this.#fail(handshake, 'failed', errorText(error)),
     );
   }
 
@@ -184,13 +210,16 @@ export class TlsDoor {
         const handshake = this.#underWay.get(nameOf(stream));
         if (handshake === undefined) return void stream.destroy();
         const fault = clientFault(stream, this.identity);
-        if (fault !== undefined) return this.#fail(handshake, fault);
+        if (fault !== undefined) return this.#fail(handshake, 'failed', fault);
         this.#end(handshake);
+        this.#handshakes.ok++;
+        this.#connections++;
+        handshake.isSecured = true;
         handshake.outcome.secured(stream);
       });
       secure.server.on('tlsClientError', (error: Error, stream: TLSSocket) => {
         const handshake = this.#underWay.get(nameOf(stream));
-        if (handshake !== undefined) this.#fail(handshake, handshakeFault(error, stream));
+        if (handshake !== undefined) this.#fail(handshake, 'failed', handshakeFault(error, stream));
       });
       return secure;
     } catch (error) {
@@ -204,8 +233,10 @@ export class TlsDoor {
     return this.#underWay.get(handshake.name) === handshake && !handshake.socket.destroyed;
   }
 
-  #fail(handshake: Handshake, reason: string): void {
-    if (this.#end(handshake)) handshake.outcome.failed(reason);
+  #fail(handshake: Handshake, result: HandshakeResult, reason: string): void {
+    if (!this.#end(handshake)) return;
+    this.#handshakes[result]++;
+    handshake.outcome.failed(reason);
   }
 
   /** False when it had ended before. */

@@ -3,9 +3,10 @@ import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Authority } from '../../../../test/support/certificates.ts';
 import { temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { silentLogger } from '../../src/logger.ts';
-import { certificateFault, ownCertificate } from '../../src/tls/certificate.ts';
+import { certificateFault, endOf, ownCertificate } from '../../src/tls/certificate.ts';
 
 const DAY = 24 * 3_600_000;
 const now = Date.now();
@@ -24,6 +25,17 @@ test('certificate: made once, on an elliptic curve, for this machine, and readab
   });
   assert.deepEqual(readdirSync(directory), ['tls.pem']);
   if (!posix) assert.equal(statSync(join(directory, 'tls.pem')).mode & 0o777, 0o600);
+});
+
+test('certificate: the first end of those in a file counts, and what cannot be read has none', async () => {
+  const authority = await Authority.create();
+  const soon = Math.floor(now / 1_000) * 1_000 + 3_600_000;
+  const { certificate: short } = await authority.issue('short', { validUntil: soon });
+  const { certificate: long } = await authority.issue('long', { validUntil: soon + DAY });
+  assert.equal(endOf(long), soon + DAY);
+  assert.equal(endOf(`${long}\n${short}`), soon);
+  assert.equal(endOf(''), undefined);
+  assert.equal(endOf(long.replace(/\n[A-Za-z0-9+/]/, '\n')), undefined);
 });
 
 test('certificate: one that is over, damaged or not that of its key is made anew', async (t) => {

@@ -38,6 +38,9 @@ test('tls door: a handshake that does not end is closed after its time', async (
   assert.ok(await soon(half.isGone));
   await until(() => server.connections.size === 0 && server.tls.usedBytes === 0);
   assert.match(logger.at('warn')[0]!.message, /TLS: the handshake was not done after 5000 ms/);
+  assert.deepEqual(server.tls.counts, {
+    ...{ handshakes: { ok: 0, failed: 0, timeout: 1, closed: 0, refused: 0 }, connections: 0 },
+  });
 });
 
 test('tls door: a flood of half-open handshakes holds so many places, and gives them to those that wait', async (t) => {
@@ -80,8 +83,11 @@ test('tls door: what TLS holds for connections has a bound, and comes back', asy
   assert.equal(server.tls.usedBytes, tlsLimits.tlsBytesMax);
   await assert.rejects(connectTls(t, port));
   assert.match(logger.at('warn')[0]!.message, /TLS connections hold 131072 bytes, at most 131072/);
+  assert.deepEqual(server.tls.counts!.handshakes, { ok: 2, failed: 0, timeout: 0, closed: 0, refused: 1 });
+  assert.equal(server.tls.counts!.connections, 2);
   first.destroy();
   await until(() => server.tls.usedBytes === TLS_CONNECTION_BYTES);
+  assert.equal(server.tls.counts!.connections, 1);
   const third = await connectTls(t, port);
   assert.ok(!third.destroyed && !second.destroyed);
 });
@@ -124,6 +130,10 @@ test('tls door: hostile handshakes end alone, and leave nothing behind', async (
   }
   await until(() => server.tls.pending === 0 && server.connections.size === 2);
   assert.equal(server.tls.usedBytes, TLS_CONNECTION_BYTES, 'that of the steady client');
+  const { handshakes, connections } = server.tls.counts!;
+  assert.equal(connections, 1);
+  assert.equal(handshakes.refused + handshakes.timeout, 0);
+  assert.ok(handshakes.ok >= 1 && handshakes.failed > 0 && handshakes.closed > 0, JSON.stringify(handshakes));
 });
 
 test('tls door: many clients at once are all let in', async (t) => {

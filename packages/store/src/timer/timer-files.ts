@@ -357,6 +357,11 @@ export class TimerFiles {
     return this.#wheel.above(limit, count);
   }
 
+  /** See TimerWheel.counts. */
+  counts(from: number, ends: readonly number[]): Promise<number[]> {
+    return this.#wheel.counts(from, ends);
+  }
+
   /** Removes files of the log whose records are gone. */
   async deleteExpired(minLogOffset: number): Promise<number> {
     return this.#alone(() => this.#log.deleteExpired(minLogOffset));

@@ -204,6 +204,32 @@ export class TimerWheel {
     return numbers;
   }
 
+  /**
+   * Messages that wait in the slots from `from` up to each of `ends`, which grow and are no part of theirs: one count for each
+   * of them, without what the one before it counts. Pages that are not in memory are read, at most 256 KiB at once. Rejects
+   * STORE_READ_FAILED.
+   */
+  async counts(from: number, ends: readonly number[]): Promise<number[]> {
+    const counts = ends.map(() => 0);
+    const limit = Math.min(ends.at(-1) ?? from, this.#highest + 1);
+    const block: { bytes: Buffer | undefined; at: number } = { bytes: undefined, at: -1 };
+    let which = 0;
+    const next = (number: number): number => this.#nextFrom(Math.max(number, this.#lowest), limit);
+    for (let number = next(from); number < limit && this.#count > 0; number = next(number + 1)) {
+      while (number >= ends[which]!) which++;
+      const at = (number % this.slots) * SLOT_BYTES;
+      const page = this.#pages.get(Math.floor(at / PAGE_BYTES));
+      if (page === undefined && (at < block.at || at >= block.at + SCAN_BYTES || block.bytes === undefined)) {
+        block.at = Math.floor(at / SCAN_BYTES) * SCAN_BYTES;
+        block.bytes ??= Buffer.allocUnsafe(Math.min(SCAN_BYTES, this.fileBytes));
+        await this.#read(block.bytes.subarray(0, Math.min(SCAN_BYTES, this.fileBytes - block.at)), block.at);
+      }
+      const slot = page === undefined ? readSlot(block.bytes!, at - block.at) : readSlot(page.bytes, at % PAGE_BYTES);
+      if (slot?.number === number && this.isOccupied(number)) counts[which]! += slot.num;
+    }
+    return counts;
+  }
+
   /** Copies of what was changed since the last call. Each is given to write() once, or given up with the wheel. */
   takeDirty(): WheelPages {
     const pages = new Map<number, Buffer>();
@@ -271,14 +297,16 @@ export class TimerWheel {
     return this.#lowest + (distance < 0 ? distance + this.slots : distance);
   }
 
-  #nextFrom(number: number): number {
-    for (let at = number; ; ) {
+  /** The next slot with a bit; `limit` when there is none in front of it. */
+  #nextFrom(number: number, limit = Number.POSITIVE_INFINITY): number {
+    for (let at = number; at < limit; ) {
       const index = at % this.slots;
       if (this.#hasBit(index)) return at;
       // Words without a bit are passed over whole, but for the last one of the ring, which may have fewer.
       const isWordBegin = (index & 31) === 0 && index + 32 <= this.slots;
       at += isWordBegin && this.#occupied[index >>> 5] === 0 ? 32 : 1;
     }
+    return limit;
   }
 
   async #page(number: number): Promise<Page> {

@@ -675,3 +675,33 @@ test('what has come at last holds nothing back: the checkpoint says where the ne
   await fixture.files.close();
   assert.equal(decodeTimerCheck(fixture.fileSystem.volatileContent(CHECK))?.own?.hasLate, false);
 });
+
+test('counts: what waits within each bound, from memory and from the file, and nothing that is done or was before', async () => {
+  const fixture = await Fixture.make();
+  const ends = [5, 60, 300].map((seconds) => NOW_SLOT + seconds);
+  assert.deepEqual(await fixture.files.counts(NOW_SLOT, ends), [0, 0, 0]);
+  for (const ahead of [-3, 0, 4, 4, 5, 59, 60, 299, 300, 600]) await fixture.add(ahead, 1_000 + ahead);
+  await fixture.add(30, 5_000, TimerMagic.DEFAULT | TimerMagic.DELETE);
+  const expected = [3, 2, 2];
+  assert.deepEqual(await fixture.files.counts(NOW_SLOT, ends), expected, 'recalls do not count');
+  await fixture.files.close();
+  await fixture.open();
+  const { readCalls } = fixture.files.cost;
+  assert.deepEqual(await fixture.files.counts(NOW_SLOT, ends), expected, 'from the file');
+  assert.equal(fixture.files.cost.readCalls, readCalls + 1, 'in one piece');
+  await fixture.fire(-3);
+  await fixture.fire(4);
+  assert.deepEqual(await fixture.files.counts(NOW_SLOT, ends), [1, 2, 2]);
+  assert.deepEqual(await fixture.files.counts(NOW_SLOT + 1_000, [NOW_SLOT + 2_000]), [0]);
+  await fixture.files.close();
+});
+
+test('counts: a page that cannot be read is an error and no number', async () => {
+  const fixture = await Fixture.make();
+  await fixture.add(4, 1_000);
+  await fixture.files.close();
+  await fixture.open();
+  fixture.fileSystem.inject({ operation: 'read', path: 'timerwheel', code: 'EIO' });
+  await assert.rejects(fixture.files.counts(NOW_SLOT, [NOW_SLOT + 60]), { code: 'STORE_READ_FAILED' });
+  await fixture.files.close();
+});
