@@ -56,6 +56,7 @@ export class LocalBackend implements Backend {
   readonly transactions: Transactions;
   readonly queues: Queues;
   readonly lite: Lite;
+  readonly learn = undefined;
 
   constructor(broker: BrokerContext) {
     const { clock, logger, access, config, reports, metadata, groups } = broker;
@@ -91,10 +92,6 @@ export class LocalBackend implements Backend {
         broker.transactions.end({ producerGroup, queueOffset, logOffset, commitOrRollback, isFromCheck }, caller),
       find: (topic, transactionId) => findHalf(broker, topic, transactionId),
     };
-  }
-
-  learn(): undefined {
-    return undefined;
   }
 
   checkBroker(brokerName: string): void {
