@@ -9,6 +9,49 @@
  */
 export const mutations = [
   {
+    name: 'a message that a remote broker did not answer for is called stored',
+    package: 'proxy',
+    file: 'backend/remote/calls.ts',
+    from: '      throw this.#failed(address, code, error);\n',
+    to: "      return createRequest(0, { queueOffset: '0' });\n",
+    test: {
+      file: 'packages/proxy/test/backend/remote.test.ts',
+      name: 'remote: a connection that is lost after a send',
+    },
+  },
+  {
+    name: 'a message that a remote broker refused is called stored',
+    package: 'proxy',
+    file: 'backend/remote/messages.ts',
+    from: '    if (!STORED.has(response.code)) return refused(response);\n',
+    to: '',
+    test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: a broker that is busy' },
+  },
+  {
+    name: 'an ack that a remote broker refused is called done',
+    package: 'proxy',
+    file: 'backend/remote/deliveries.ts',
+    from: 'code === ResponseCode.SUCCESS ? undefined : new Refusal',
+    to: 'code >= 0 ? undefined : new Refusal',
+    test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: an ack that its broker refuses' },
+  },
+  {
+    name: 'the queues of a static topic elsewhere are taken for its logical ones',
+    package: 'proxy',
+    file: 'backend/remote/topics.ts',
+    from: 'if (known?.isStatic === true) throw',
+    to: 'if (known === null) throw',
+    test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: a static topic' },
+  },
+  {
+    name: 'names that clients invent take memory without end',
+    package: 'proxy',
+    file: 'backend/remote/known.ts',
+    from: 'this.#budget.usedBytes + bytes > this.#parts.bytesMax',
+    to: 'this.#budget.usedBytes + bytes < 0',
+    test: { file: 'packages/proxy/test/backend/known.test.ts', name: 'known: the oldest make room' },
+  },
+  {
     name: 'a denied notification keeps the wake of its message to itself',
     package: 'broker',
     file: 'pop/notification-service.ts',
@@ -283,9 +326,9 @@ export const mutations = [
   {
     name: 'a message of gRPC to a static topic goes to a queue that no logical one lies in',
     package: 'proxy',
-    file: 'methods/send-message.ts',
-    from: '  const { queueId, delta } = hosted[index] as StaticQueue;\n',
-    to: '  const { delta } = hosted[index] as StaticQueue;\n  const queueId = writeQueueNums - 1;\n',
+    file: 'backend/local.ts',
+    from: '    const { queueId, delta } = hosted[index] as StaticQueue;\n',
+    to: '    const { delta } = hosted[index] as StaticQueue;\n    const queueId = writeQueueNums - 1;\n',
     test: { file: 'packages/proxy/test/methods/send-message.test.ts', name: 'send: of a static topic' },
   },
   {
@@ -440,8 +483,8 @@ export const mutations = [
     name: 'a receipt of another broker is taken',
     package: 'proxy',
     file: 'receipts/handle.ts',
-    from: 'if (handle.brokerName !== brokerName) {',
-    to: "if (handle.brokerName === '') {",
+    from: '  broker.checkBroker(handle.brokerName);\n',
+    to: '',
     test: { file: 'packages/proxy/test/methods/ack-message.test.ts', name: 'ack: receipts that are none' },
   },
   {
@@ -523,7 +566,7 @@ export const mutations = [
     name: 'a half is forgotten with the process',
     package: 'proxy',
     file: 'transactions/halves.ts',
-    from: ' ?? (await this.#findInIndex(topic, transactionId))',
+    from: ' ?? (await this.#parts.broker.transactions.find(topic, transactionId))',
     to: '',
     test: { file: 'packages/proxy/test/methods/transactions.test.ts', name: 'transaction: a half whose place' },
   },

@@ -10,6 +10,7 @@ import {
   RequestCode,
   type RequestHandler,
   ResponseCode,
+  type ServerIdentity,
   topicConfigJson,
 } from '@vernier/remoting';
 import { cleanUp } from '../../../../test/support/clean-up.ts';
@@ -67,8 +68,10 @@ export async function routedTopic({ broker }: Pick<RemoteCluster, 'broker'>, nam
 export async function startImpostor(
   t: TestContext,
   handlers: Readonly<Record<number, RequestHandler>> = {},
+  topicQueueMappingByBroker?: Map<string, unknown>,
+  tls?: ServerIdentity,
 ): Promise<{ server: RemotingServer; address: string }> {
-  const server = new RemotingServer({});
+  const server = new RemotingServer({ tls });
   cleanUp(t, () => server.shutdown(0));
   const { host, port } = await server.listen({ port: 0 });
   const address = `${host}:${port}`;
@@ -82,6 +85,7 @@ export async function startImpostor(
         queueDatas: [{ brokerName: 'b', readQueueNums: 1, writeQueueNums: 1, perm: 6, topicSysFlag: 0 }],
         brokerDatas: [{ cluster: 'c', brokerName: 'b', brokerAddrs, enableActingMaster: false }],
         filterServerTable: new Map(),
+        topicQueueMappingByBroker,
       });
       return createResponse(request, ResponseCode.SUCCESS, undefined, undefined, body);
     },

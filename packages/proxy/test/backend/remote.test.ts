@@ -3,14 +3,17 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import {
+  ACCESS_KEY,
   createRequest,
   createResponse,
   decodeTopicRouteData,
   type RemotingCommand,
   RequestCode,
   ResponseCode,
+  ServerIdentity,
 } from '@vernier/remoting';
-import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { Authority, writeIssued } from '../../../../test/support/certificates.ts';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { startBroker } from '../../../broker/test/harness.ts';
 import { ClientType, Code, codecs, type Message, MessageType, TransactionResolution } from '../../src/wire/messages.ts';
 import { timeOf } from '../../src/wire/times.ts';
@@ -348,6 +351,69 @@ test('remote: a connection that is lost after a send leaves the message not stor
     entries: [{ messageId: 'M', receiptHandle }],
   });
   assert.equal(acked.entries![0]!.status?.code, Code.INTERNAL_SERVER_ERROR);
+});
+
+test('remote: an ack that its broker refuses is not called done', async (t) => {
+  const impostor = await startImpostor(t, {
+    [RequestCode.ACK_MESSAGE]: (request) => createResponse(request, ResponseCode.SYSTEM_ERROR, 'no disk'),
+    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => createResponse(request, ResponseCode.SUCCESS),
+  });
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] });
+  const client = new RawClient(t, endpoint);
+  const receiptHandle = `0 ${Date.now()} 60000 0 0 b 0 0 0`;
+  const common = { group: { name: 'g' }, topic: { name: 'T' } };
+  const acked = await client.ack({ ...common, entries: [{ messageId: 'M', receiptHandle }] });
+  const { code, message: text } = acked.entries![0]!.status!;
+  assert.deepEqual([code, text], [Code.INTERNAL_SERVER_ERROR, 'no disk']);
+  const changed = await client.call(
+    ...(['ChangeInvisibleDuration', codecs.ChangeInvisibleDurationRequest] as const),
+    ...([
+      codecs.ChangeInvisibleDurationResponse,
+      { ...common, receiptHandle, invisibleDuration: timeOf(1_000) },
+    ] as const),
+  );
+  assert.equal(changed.status?.code, Code.INTERNAL_SERVER_ERROR, 'there is no new receipt');
+});
+
+test('remote: a static topic is not taken for one of its brokers’ queues', async (t) => {
+  const mapping = new Map([['b', { topic: 'T', bname: 'b', totalQueues: 1 }]]);
+  const impostor = await startImpostor(t, {}, mapping);
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] });
+  const client = new RawClient(t, endpoint);
+  assert.equal((await client.route('T')).status?.code, Code.NOT_IMPLEMENTED);
+  assert.equal((await client.send(message('T', 'x'))).status?.code, Code.NOT_IMPLEMENTED);
+});
+
+test('remote: requests are signed, and go by TLS', async (t) => {
+  const folder = await temporaryFolder(t, 'proxy');
+  const authority = await Authority.create();
+  const files = writeIssued(folder, 'server', await authority.issue('server'));
+  const tls = new ServerIdentity({ mode: 'enforcing', ...files });
+  cleanUp(t, async () => tls.close());
+  await tls.open();
+  const signers: (string | undefined)[] = [];
+  const impostor = await startImpostor(
+    t,
+    {
+      [RequestCode.SEND_MESSAGE_V2]: (request) => {
+        signers.push(request.extFields?.[ACCESS_KEY]);
+        const fields = { queueOffset: '7', msgId: '' };
+        return createResponse(request, ResponseCode.SUCCESS, undefined, fields);
+      },
+    },
+    undefined,
+    tls,
+  );
+  const credentials = { accessKey: 'proxy', secretKey: 'secret' };
+  const connecting = { tls: { trust: 'any' as const }, credentials };
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address], ...connecting });
+  const { status, entries } = await new RawClient(t, endpoint).send(message('T', 'x'));
+  assert.equal(status?.code, Code.OK, status?.message);
+  assert.equal(Number(entries![0]!.offset), 7);
+  assert.deepEqual(signers, ['proxy']);
+  const plain = await startRemoteProxy(t, { namesrvs: [impostor.address], credentials, answerMs: 1_000 });
+  const refused = await new RawClient(t, plain.endpoint).send(message('T', 'x'));
+  assert.equal(refused.status?.code, Code.INTERNAL_SERVER_ERROR);
 });
 
 test('remote: a nameserver that is gone is passed over, and what is known is used without any', async (t) => {

@@ -71,13 +71,14 @@ export class RemoteDeliveries implements Deliveries {
 
   async ack(receipt: Receipt): Promise<Refusal | undefined> {
     const response = await this.#ask(receipt, RequestCode.ACK_MESSAGE, deliveryFields(receipt));
-    return response.code === ResponseCode.SUCCESS ? undefined : refused(response);
+    return refusalOf(response);
   }
 
   async change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
     const fields = { ...deliveryFields(receipt), invisibleTime: String(invisibleMs), suspend: String(isSuspended) };
     const response = await this.#ask(receipt, RequestCode.CHANGE_MESSAGE_INVISIBLETIME, fields);
-    if (response.code !== ResponseCode.SUCCESS) return refused(response);
+    const refusal = refusalOf(response);
+    if (refusal !== undefined) return refusal;
     const { brokerName } = receipt.handle;
     const address = this.#parts.names.addressOf(brokerName);
     const handle = {
@@ -102,7 +103,7 @@ export class RemoteDeliveries implements Deliveries {
       ...{ originTopic: topic, bname: handle.brokerName },
     };
     const response = await this.#ask(receipt, RequestCode.CONSUMER_SEND_MSG_BACK, fields);
-    return response.code === ResponseCode.SUCCESS ? undefined : refused(response);
+    return refusalOf(response);
   }
 
   #ask({ handle, liteTopic }: Receipt, code: number, fields: ExtFields): Promise<RemotingCommand> {
@@ -126,7 +127,9 @@ export class RemoteDeliveries implements Deliveries {
   }
 }
 
-const refused = ({ code, remark }: RemotingCommand): Refusal => new Refusal(code, remark ?? '');
+/** Undefined: it is done. */
+const refusalOf = ({ code, remark }: RemotingCommand): Refusal | undefined =>
+  code === ResponseCode.SUCCESS ? undefined : new Refusal(code, remark ?? '');
 
 function popFields(pop: PopRequest, brokerName: string, now: number): ExtFields {
   return {

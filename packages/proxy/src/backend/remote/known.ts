@@ -59,7 +59,7 @@ export class Known<Value> {
     this.#entries.delete(name);
     this.#entries.set(name, entry);
     const age = this.#parts.clock.monotonic() - entry.at;
-    const isDistrusted = entry.at <= this.#distrustedAt;
+    const isDistrusted = entry.at < this.#distrustedAt;
     if (entry.value === undefined) return age < UNKNOWN_MS && !isDistrusted ? undefined : this.#ask(name, hints);
     if (age < FRESH_MS && !isDistrusted) return undefined;
     const asked = this.#ask(name, hints).catch((error: Error) => {
