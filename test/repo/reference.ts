@@ -171,6 +171,7 @@ export const generated: Readonly<Record<string, Readonly<Record<string, () => st
     vernier: () => help(),
     start: () => help('start'),
     namesrv: () => help('namesrv'),
+    proxy: () => help('proxy'),
     produce: () => help('produce'),
     consume: () => help('consume'),
     'topic list': () => help('topic', 'list'),

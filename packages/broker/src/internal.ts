@@ -8,11 +8,13 @@ export { ACTIONS, type Access, type Identity, topicAccess } from './base/identit
 export { lmqOf } from './base/lite-names.ts';
 export {
   AUTO_CREATE_TOPIC_KEY_TOPIC,
+  fixedSystemTopics,
   groupNameFault,
   isReadable,
   isRetryOrDlqTopic,
   isWriteable,
   popRetryTopicOf,
+  SYSTEM_TOPIC_PREFIX,
   TRANS_HALF_TOPIC,
   topicNameFault,
 } from './base/names.ts';
@@ -25,6 +27,7 @@ export { createBrokerContext, loadTables, startServices } from './create-context
 export { buildSubscription } from './filter/tag-filter.ts';
 export {
   type GroupRetryPolicy,
+  readSubscriptionGroup,
   type SubscriptionGroupConfig,
   subscriptionGroup,
 } from './groups/subscription-group-config.ts';
@@ -56,6 +59,6 @@ export {
   MessageTypeIndex,
   type MeterHistogram,
 } from './stats/message-meters.ts';
-export { recallHandleOf } from './timer/recall-handle.ts';
+export { decodeRecallHandle, recallHandleOf } from './timer/recall-handle.ts';
 export { resolveTls, TLS_CONFIG_FILE, type TlsConfig, type TlsSettings, tlsKeys } from './tls-config.ts';
 export type { StaticQueue } from './topics/static-topics.ts';

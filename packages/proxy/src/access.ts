@@ -82,7 +82,7 @@ const PACKAGE = 'apache.rocketmq.v2';
  * the request's message.
  */
 export function checkAccess(
-  proxy: Pick<ProxyContext, 'disconnect'>,
+  proxy: Pick<ProxyContext, 'clients' | 'disconnect'>,
   access: AccessService,
   message: string,
   request: unknown,

@@ -1,6 +1,8 @@
 import type { BrokerContext } from '@vernier/broker/internal';
 import { formatAddress, ServerIdentity } from '@vernier/remoting';
 import { type StoreLogger, silentLogger } from '@vernier/store';
+import type { Backend } from './backend/backend.ts';
+import type { RemoteBackend, RemoteBackendOptions } from './backend/remote/remote.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { Listener } from './net/listener.ts';
 
@@ -24,9 +26,9 @@ interface Serving {
 }
 
 /**
- * RocketMQ's gRPC protocol on a broker of this process.
+ * RocketMQ's gRPC protocol on a broker of this process, or in front of others.
  *
- * listen: the port is taken, and clients that connect wait. serve: they are answered. stop, before the broker's: calls under
+ * listen: the port is taken, and clients that connect wait. serve, serveRemote: they are answered. stop, before the broker's: calls under
  * way end, calls that wait for messages are told that there is none, then connections are closed.
  */
 export class GrpcProxy {
@@ -37,6 +39,7 @@ export class GrpcProxy {
   readonly #tls: ServerIdentity;
   #address: string | undefined;
   #serving: Promise<Serving> | undefined;
+  #remote: RemoteBackend | undefined;
 
   constructor(options: ProxyOptions = {}) {
     const { host = '127.0.0.1', port = DEFAULT_PROXY_PORT, limits, logger = silentLogger } = options;
@@ -70,7 +73,20 @@ export class GrpcProxy {
 
   /** Loads what serves the protocol, and serves. The broker has to be started. */
   async serve(broker: BrokerContext): Promise<void> {
-    this.#serving ??= this.#serve(broker);
+    this.#serving ??= this.#serve(async () => new (await import('./backend/local.ts')).LocalBackend(broker));
+    await this.#serving;
+  }
+
+  /**
+   * The same in front of the brokers behind nameservers. They need not be there yet: calls are answered with errors until they
+   * are. Rejects REMOTING_ADDRESS_INVALID.
+   */
+  async serveRemote(options: RemoteBackendOptions): Promise<void> {
+    this.#serving ??= this.#serve(async () => {
+      const { RemoteBackend: Made } = await import('./backend/remote/remote.ts');
+      this.#remote = new Made(options);
+      return this.#remote;
+    });
     await this.#serving;
   }
 
@@ -91,15 +107,13 @@ export class GrpcProxy {
     await Promise.race([ended(), late]);
     clearTimeout(timer);
     this.#listener.destroy();
+    await this.#remote?.close();
   }
 
-  async #serve(broker: BrokerContext): Promise<Serving> {
-    const [{ startServing }, { LocalBackend }] = await Promise.all([
-      import('./serving.ts'),
-      import('./backend/local.ts'),
-    ]);
+  async #serve(backend: () => Promise<Backend>): Promise<Serving> {
+    const [{ startServing }, broker] = await Promise.all([import('./serving.ts'), backend()]);
     return startServing({
-      broker: new LocalBackend(broker),
+      broker,
       limits: this.#limits,
       address: this.#address ?? formatAddress(this.#host, this.#port),
       listener: this.#listener,

@@ -13,6 +13,7 @@ import type {
 } from '@grpc/grpc-js';
 import { status as GrpcStatus, Metadata, Server } from '@grpc/grpc-js';
 import { checkAccess } from './access.ts';
+import { namesOf } from './backend/names-of.ts';
 import { Call, Peers } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
@@ -124,6 +125,12 @@ export class ProxyServer {
     return access.isOn ? checkAccess(this.#proxy, access, message, request, call) : undefined;
   }
 
+  /** See Backend.learn; undefined: there is nothing to wait for. */
+  #learn(message: unknown): Promise<void> | undefined {
+    const { broker } = this.#proxy;
+    return broker.learn === undefined ? undefined : broker.learn(namesOf(message));
+  }
+
   /** It is under way from here on, until `#end`. Throws TOO_MANY_REQUESTS, CLIENT_ID_REQUIRED. */
   #begin(call: Call): void {
     this.#calls.add(call);
@@ -157,6 +164,8 @@ export class ProxyServer {
       this.#begin(call);
       const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
       if (denied !== undefined) await denied;
+      const learning = this.#learn(incoming.request);
+      if (learning !== undefined) await learning;
       response = await method.call(this.#proxy, incoming.request, call);
     } catch (error) {
       response = { status: this.#statusOf(error, method.name) };
@@ -187,6 +196,8 @@ export class ProxyServer {
       this.#begin(call);
       const denied = this.#checkAccess(`${method.name}Request`, incoming.request, call);
       if (denied !== undefined) await denied;
+      const learning = this.#learn(incoming.request);
+      if (learning !== undefined) await learning;
       await method.call(this.#proxy, incoming.request, call, answers);
     } catch (error) {
       await this.#failStream(method, incoming, answers, error);
@@ -255,8 +266,17 @@ export class ProxyServer {
         try {
           call.checkClientId();
           const refused = this.#checkAccess('TelemetryCommand', command, call);
-          if (refused !== undefined) refused.catch((error: unknown) => this.#failed(stream, error));
-          else telemetryCommand(this.#proxy, command, call, stream);
+          if (refused !== undefined) return void refused.catch((error: unknown) => this.#failed(stream, error));
+          const learning = this.#learn(command);
+          if (learning === undefined) return telemetryCommand(this.#proxy, command, call, stream);
+          // Commands keep their order.
+          incoming.pause();
+          learning
+            .then(() => {
+              if (!call.caller.isGone) telemetryCommand(this.#proxy, command, call, stream);
+            })
+            .catch((error: unknown) => this.#failed(stream, error))
+            .finally(() => incoming.resume());
         } catch (error) {
           this.#failed(stream, error);
         }

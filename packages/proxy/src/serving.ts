@@ -66,13 +66,13 @@ export async function startServing({ broker, limits, address, listener, tls }: S
     ...server.metrics.runtimeInfo(),
   });
   broker.reports.add(report);
-  broker.tls.ports.set('grpc', () => door.counts);
+  broker.tlsPorts.set('grpc', () => door.counts);
   return {
     proxy,
     drain: (graceMs: number): void => connections.drain(graceMs),
     stop: async (): Promise<void> => {
       broker.reports.delete(report);
-      broker.tls.ports.delete('grpc');
+      broker.tlsPorts.delete('grpc');
       door.close();
       await server.stop();
       await proxy.state?.close();

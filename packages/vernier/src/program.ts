@@ -5,6 +5,7 @@ import type { ConsumeOptions } from './commands/consume.ts';
 import type { InitOptions } from './commands/init.ts';
 import type { NamesrvOptions } from './commands/namesrv.ts';
 import type { ProduceOptions } from './commands/produce.ts';
+import type { ProxyCommandOptions } from './commands/proxy.ts';
 import type { StartOptions } from './commands/start.ts';
 import type { StatusOptions } from './commands/status.ts';
 import type { StoreOptions } from './commands/store/common.ts';
@@ -26,7 +27,21 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 /** RocketMQ’s attribute message.type. */
 const TOPIC_TYPES = ['NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'PRIORITY', 'LITE', 'MIXED'];
 const commandNames = [
-  ...['start', 'init', 'namesrv', 'produce', 'consume', 'topic', 'user', 'acl', 'status', 'store', 'torture', 'help'],
+  ...[
+    'start',
+    'init',
+    'namesrv',
+    'proxy',
+    'produce',
+    'consume',
+    'topic',
+    'user',
+    'acl',
+    'status',
+    'store',
+    'torture',
+    'help',
+  ],
 ];
 
 /**
@@ -58,6 +73,7 @@ Exit codes: 0 done, 1 failed while running, 2 bad input (nothing was changed), 1
   addStart(program, finish);
   addInit(program, finish);
   addNamesrv(program, finish);
+  addProxy(program, finish);
   addProduce(program, finish);
   addConsume(program, finish);
   addTopic(program, finish);
@@ -170,6 +186,23 @@ function addNamesrv(program: Command, finish: (exitCode: ExitCode) => void): voi
     .addOption(logLevelOption())
     .option('--log-file <file>', 'log into this file instead of stderr')
     .action(async (options: NamesrvOptions) => finish(await (await import('./commands/namesrv.ts')).namesrv(options)));
+}
+
+function addProxy(program: Command, finish: (exitCode: ExitCode) => void): void {
+  program
+    .command('proxy')
+    .description('serve clients of gRPC in front of brokers elsewhere, these or Java’s; nothing is kept on disk')
+    .addOption(namesrvOption())
+    .option('-c, --config <file>', 'a properties file with keys of TLS and of gRPC in it (docs/reference/config.md)')
+    .option('--set <key=value>', 'one of these keys; may be given often', collect)
+    .option('--listen <host>', 'address to listen on', '127.0.0.1')
+    .option('--proxy-port <port>', 'port, 0 = any', port, 8081)
+    .option('--proxy-cert <file>', 'certificate for clients that use TLS, PEM (default: one of its own)')
+    .option('--proxy-key <file>', 'its key, PEM')
+    .option('--ready-file <file>', 'JSON with pid and address, written when clients are served')
+    .addOption(logLevelOption())
+    .option('--log-file <file>', 'log into this file instead of stderr')
+    .action(async (options: ProxyCommandOptions) => finish(await (await import('./commands/proxy.ts')).proxy(options)));
 }
 
 function addProduce(program: Command, finish: (exitCode: ExitCode) => void): void {

@@ -27,6 +27,8 @@ export interface Backend {
   /** Milliseconds. */
   readonly config: Pick<BrokerConfig, 'channelExpiredTimeout' | 'callClientTimeoutMills'>;
   readonly reports: BrokerContext['reports'];
+  /** What TLS did at each port, as whoever listens there says. */
+  readonly tlsPorts: BrokerContext['tls']['ports'];
   /** Where files of this broker are kept over a restart; undefined: none are. */
   readonly metadata: (Pick<BrokerContext['metadata'], 'file'> & { readonly brokerName: string }) | undefined;
   readonly topics: Topics;
@@ -42,9 +44,9 @@ export interface Backend {
 
   /**
    * Finds out what a call needs to know of these names. Undefined when it knows them. Rejects with StatusError when nobody
-   * answers; a name that nobody knows is none of its failures.
+   * answers; a name that nobody knows is none of its failures. A backend without it knows everything.
    */
-  learn(names: Names): Promise<void> | undefined;
+  readonly learn: ((names: Names) => Promise<void> | undefined) | undefined;
 
   /** The broker of a receipt is one of ours; throws INVALID_RECEIPT_HANDLE. */
   checkBroker(brokerName: string): void;

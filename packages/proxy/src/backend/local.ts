@@ -47,6 +47,7 @@ export class LocalBackend implements Backend {
   readonly access: Backend['access'];
   readonly config: BrokerContext['config'];
   readonly reports: Backend['reports'];
+  readonly tlsPorts: Backend['tlsPorts'];
   readonly metadata: Backend['metadata'];
   readonly topics: Topics;
   readonly groups: Backend['groups'];
@@ -56,6 +57,7 @@ export class LocalBackend implements Backend {
   readonly transactions: Transactions;
   readonly queues: Queues;
   readonly lite: Lite;
+  readonly learn = undefined;
 
   constructor(broker: BrokerContext) {
     const { clock, logger, access, config, reports, metadata, groups } = broker;
@@ -64,6 +66,7 @@ export class LocalBackend implements Backend {
     this.access = access;
     this.config = config;
     this.reports = reports;
+    this.tlsPorts = broker.tls.ports;
     this.metadata = {
       file: (name, table, delayMs) => metadata.file(name, table, delayMs),
       brokerName: config.brokerName,
@@ -91,10 +94,6 @@ export class LocalBackend implements Backend {
         broker.transactions.end({ producerGroup, queueOffset, logOffset, commitOrRollback, isFromCheck }, caller),
       find: (topic, transactionId) => findHalf(broker, topic, transactionId),
     };
-  }
-
-  learn(): undefined {
-    return undefined;
   }
 
   checkBroker(brokerName: string): void {

@@ -1,12 +1,13 @@
 import { defaultBrokerConfig } from '@vernier/broker';
 import { DEFAULT_PROXY_PORT } from '@vernier/proxy';
+import { proxyCertificateOf } from '../config/proxy-settings.ts';
 import { loadSettings } from '../config/settings.ts';
 import { CliError } from '../errors.ts';
 import { EXIT_OK, type Phase } from '../exit-codes.ts';
 import { createLog, type LogLevel } from '../log.ts';
 import { report } from '../main.ts';
 import { serveWithoutOutput } from '../output/broken-output.ts';
-import { type AllInOne, type ProxyCertificate, startAllInOne } from '../server/all-in-one.ts';
+import { type AllInOne, startAllInOne } from '../server/all-in-one.ts';
 import { measureFlushTime } from '../server/disk-flush-time.ts';
 import { openToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
@@ -144,15 +145,6 @@ async function run(dataDir: string | undefined, options: StartOptions, serving: 
   }
   process.stdout.write(`stopped after ${Math.round(performance.now() - began)} ms\n`);
   return EXIT_OK;
-}
-
-/** The proxy's certificate, as typed; undefined when none was. Throws CLI_USAGE. */
-function proxyCertificateOf({ proxyCert, proxyKey }: StartOptions): ProxyCertificate | undefined {
-  if (proxyCert === undefined && proxyKey === undefined) return undefined;
-  if (proxyCert === undefined || proxyKey === undefined) {
-    throw new CliError('CLI_USAGE', '--proxy-cert and --proxy-key are given together');
-  }
-  return { certPath: proxyCert, keyPath: proxyKey };
 }
 
 /**

@@ -5,13 +5,14 @@ const flags = {
   nameserver: '--namesrv-port, 0 is any',
   broker: '--broker-port, 0 is any',
   proxy: '--proxy-port, 0 is any, or do without gRPC by --no-proxy',
+  'lone proxy': '--proxy-port, 0 is any',
   'metrics port': '--set metricsPromExporterPort=…, 0 is any',
 } as const;
 
 /** An address that cannot be listened on, in the words of the command line; anything else as it is. */
 export function listenError(error: unknown, what: keyof typeof flags, host: string, port: number): unknown {
   if (!(error instanceof RemotingError)) return error;
-  const at = `the ${what} cannot listen on ${host}:${port}`;
+  const at = `the ${what === 'lone proxy' ? 'proxy' : what} cannot listen on ${host}:${port}`;
   const flag = flags[what];
   const details = { host, port, ...error.details };
   switch (error.code) {

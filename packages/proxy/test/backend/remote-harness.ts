@@ -1,0 +1,100 @@
+// A proxy in front of brokers that it reaches by remoting alone, all in this process on free ports.
+import type { TestContext } from 'node:test';
+import {
+  createRequest,
+  createResponse,
+  createTopicConfig,
+  encodeTopicRouteData,
+  type RemotingCommand,
+  RemotingServer,
+  RequestCode,
+  type RequestHandler,
+  ResponseCode,
+  type ServerIdentity,
+  topicConfigJson,
+} from '@vernier/remoting';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { startBroker, type TestBroker, type TestBrokerOptions } from '../../../broker/test/harness.ts';
+import { GrpcProxy, type ProxyOptions, type RemoteBackendOptions } from '../../src/index.ts';
+import { makeTopic, RawClient } from '../harness.ts';
+
+export interface RemoteProxy {
+  proxy: GrpcProxy;
+  endpoint: string;
+}
+
+/** Stopped at the test's end. */
+export async function startRemoteProxy(
+  t: TestContext,
+  options: RemoteBackendOptions,
+  proxyOptions: ProxyOptions = {},
+): Promise<RemoteProxy> {
+  const proxy = new GrpcProxy({ port: 0, ...proxyOptions });
+  cleanUp(t, () => proxy.stop());
+  const endpoint = await proxy.listen();
+  await proxy.serveRemote(options);
+  return { proxy, endpoint };
+}
+
+export interface RemoteCluster extends RemoteProxy {
+  broker: TestBroker;
+  client: RawClient;
+}
+
+/** A broker, a nameserver, and a proxy in front of them. */
+export async function startCluster(
+  t: TestContext,
+  options: TestBrokerOptions = {},
+  remote: Partial<RemoteBackendOptions> = {},
+): Promise<RemoteCluster> {
+  const broker = await startBroker(t, options);
+  const front = await startRemoteProxy(t, { namesrvs: [namesrvOf(broker)], ...remote });
+  return { broker, ...front, client: new RawClient(t, front.endpoint) };
+}
+
+export const namesrvOf = ({ namesrv }: TestBroker): string => namesrv.address as string;
+
+/** Makes a topic, and waits until the nameserver knows it. */
+export async function routedTopic({ broker }: Pick<RemoteCluster, 'broker'>, name: string, type?: string, queues = 1) {
+  makeTopic(broker, name, type, queues);
+  const isRouted = async (): Promise<boolean> => {
+    const request = createRequest(RequestCode.GET_ROUTEINFO_BY_TOPIC, { topic: name });
+    return (await broker.client.invoke(namesrvOf(broker), request, 10_000)).code === ResponseCode.SUCCESS;
+  };
+  while (!(await isRouted())) await new Promise(setImmediate);
+}
+
+/** A nameserver and broker in one that says what a test wants it to say, of one topic with one queue. */
+export async function startImpostor(
+  t: TestContext,
+  handlers: Readonly<Record<number, RequestHandler>> = {},
+  topicQueueMappingByBroker?: Map<string, unknown>,
+  tls?: ServerIdentity,
+): Promise<{ server: RemotingServer; address: string }> {
+  const server = new RemotingServer({ tls });
+  cleanUp(t, () => server.shutdown(0));
+  const { host, port } = await server.listen({ port: 0 });
+  const address = `${host}:${port}`;
+  const topic = createTopicConfig('T', { readQueueNums: 1, writeQueueNums: 1 });
+  const json = (request: RemotingCommand, value: object) =>
+    createResponse(request, ResponseCode.SUCCESS, undefined, undefined, Buffer.from(JSON.stringify(value)));
+  const usual: Record<number, RequestHandler> = {
+    [RequestCode.GET_ROUTEINFO_BY_TOPIC]: (request) => {
+      const brokerAddrs = new Map([[0, address]]);
+      const body = encodeTopicRouteData({
+        queueDatas: [{ brokerName: 'b', readQueueNums: 1, writeQueueNums: 1, perm: 6, topicSysFlag: 0 }],
+        brokerDatas: [{ cluster: 'c', brokerName: 'b', brokerAddrs, enableActingMaster: false }],
+        filterServerTable: new Map(),
+        topicQueueMappingByBroker,
+      });
+      return createResponse(request, ResponseCode.SUCCESS, undefined, undefined, body);
+    },
+    [RequestCode.GET_TOPIC_CONFIG]: (request) => json(request, topicConfigJson(topic)),
+    [RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG]: (request) => json(request, { groupName: 'g' }),
+    [RequestCode.HEART_BEAT]: (request) => createResponse(request, ResponseCode.SUCCESS),
+    [RequestCode.UNREGISTER_CLIENT]: (request) => createResponse(request, ResponseCode.SUCCESS),
+    ...handlers,
+  };
+  for (const [code, handler] of Object.entries(usual)) server.registerProcessor(Number(code), handler);
+  return { server, address };
+}

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { message, RawClient } from '../../../proxy/test/harness.ts';
+import type { ReadyFile } from '../../src/server/ready-file.ts';
+import { endAfter, Running, run, startBroker } from '../cli.ts';
+import { assertFails, command } from '../in-process.ts';
+
+test('proxy: alone, in front of a broker of another process, with a ready file, until it is asked to stop', async (t) => {
+  const folder = await temporaryFolder(t, 'cli');
+  const broker = await startBroker(t, join(folder, 'data'));
+  const env = { NAMESRV_ADDR: broker.ready.namesrv! };
+  assert.equal((await run(['topic', 'create', 'T', '--queues', '1'], { env })).code, 0);
+  const readyFile = join(folder, 'proxy.json');
+  const proxy = new Running(['proxy', '--proxy-port', '0', '--ready-file', readyFile], { env });
+  endAfter(t, proxy);
+  await proxy.printed(/^ready after/m);
+  const { proxy: address, pid } = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;
+  assert.equal(pid, proxy.child.pid);
+  assert.ok(proxy.stdout.includes(address!));
+  const client = new RawClient(t, address!);
+  const sent = await client.send(message('T', 'through it'));
+  assert.equal(sent.status?.message, 'OK');
+  assert.equal((await run(['consume', 'T'], { env })).stdout, 'through it\n');
+  proxy.signal('SIGTERM');
+  assert.equal((await proxy.finished).code, 0);
+  assert.equal(existsSync(readyFile), false);
+  assert.equal((await run(['consume', 'T'], { env })).stdout, 'through it\n', 'the broker goes on');
+});
+
+test('proxy: what was mistyped is refused before anything listens', async (t) => {
+  const folder = await temporaryFolder(t, 'cli');
+  writeFileSync(join(folder, 'precious'), 'precious');
+  const own = ['proxy', '--proxy-port', '0'];
+  assertFails(await command([...own, '--namesrv', ' ; ']), 2, 'CLI_USAGE', /--namesrv is empty/);
+  assertFails(await command([...own, '--namesrv', 'nowhere']), 2, 'REMOTING_ADDRESS_INVALID', /is not HOST:PORT/);
+  assertFails(await command([...own, '--proxy-cert', 'x']), 2, 'CLI_USAGE', /are given together/);
+  assertFails(await command([...own, '--access-key', 'x']), 2, 'CLI_USAGE', /no secret key/);
+  const foreign = await command([...own, '--set', 'flushDiskType=SYNC_FLUSH']);
+  assertFails(foreign, 2, 'CLI_CONFIG_INVALID', /a proxy alone has no key flushDiskType/);
+  const held = await command([...own, '--ready-file', join(folder, 'precious')]);
+  assertFails(held, 2, 'CLI_READY_FILE_UNUSABLE', /holds something else/);
+  const busy = new Running(['proxy', '--proxy-port', '0']);
+  endAfter(t, busy);
+  const [, port] = await busy.printed(/gRPC proxy +127\.0\.0\.1:(\d+)/);
+  const second = await run(['proxy', '--proxy-port', port!]);
+  assert.equal(second.code, 2);
+  assert.match(second.stderr, /^vernier: the proxy cannot listen on .*the port is in use .*\[CLI_PORT_IN_USE\]\n$/);
+});
