@@ -567,11 +567,6 @@ export const mutations = [
   {
     name: 'a receipt of another broker is taken',
     package: 'proxy',
-    file: 'backend/local.ts',
-    from: 'if (brokerName !== own) throw',
-    to: "if (brokerName === '') throw",
-  },
-  {
     file: 'receipts/handle.ts',
     from: '  broker.checkBroker(handle.brokerName);\n',
     to: '',
