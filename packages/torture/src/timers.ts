@@ -47,7 +47,8 @@ export interface FoundTimers {
 }
 
 /**
- * What the senders of timed messages know. None comes before its time by the broker's clock. One that was acknowledged comes
+ * What the senders of timed messages know. None comes before its time by the broker's clock, at the moment
+ * in which its delivery begins. One that was acknowledged comes
  * at least once, unless its recall was sent: at the end of a history everything is delivered.
  */
 export class TimerModel {
@@ -118,8 +119,10 @@ export class TimerModel {
       for (const message of messages.get(`${TIMED_TOPIC}-${queueId}`) ?? []) {
         const timed = this.#known(message);
         if (timed.queueId !== queueId) throw new Violation(`timed message ${timed.id} is in queue ${queueId}`);
-        if (message.storeTimestamp < timed.time) {
-          throw new Violation(`timed message ${timed.id} is for ${timed.time}, and came at ${message.storeTimestamp}`);
+        // The clock may be set back while the put is under way: its time was over when the delivery began.
+        const cameAt = Math.max(message.storeTimestamp, Number(message.properties.TIMER_DEQUEUE_MS ?? 0));
+        if (cameAt < timed.time) {
+          throw new Violation(`timed message ${timed.id} is for ${timed.time}, and came at ${cameAt}`);
         }
         if (!timed.isDelivered) this.deliveredTotal++;
         timed.isDelivered = true;
