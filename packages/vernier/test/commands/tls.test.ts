@@ -135,5 +135,5 @@ test('tls: a broker registers by TLS with a nameserver that asks for it', async 
   assert.equal((await run(['topic', 'list', ...flags], { env })).code, 0);
   const refused = await run(['namesrv', ...set({ brokerName: 'x' })]);
   assert.deepEqual([refused.code, refused.stdout], [2, '']);
-  assert.match(refused.stderr, /a nameserver has no key brokerName, only those of TLS/);
+  assert.match(refused.stderr, /a nameserver has no key brokerName, only those of TLS and access control/);
 });
