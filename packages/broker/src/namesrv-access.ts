@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type RemotingConnection, type RemotingLogger, RequestCode, silentLogger } from '@vernier/remoting';
 import { type Clock, systemClock } from '@vernier/store';
 import { type FileSystem, NodeFileSystem } from '@vernier/store/internal';
@@ -51,8 +51,7 @@ export async function guardNamesrv(namesrv: Namesrv, options: NamesrvAccessOptio
   const { table, access, admin } = createAccess({ config, budget, clock, logger, save });
   const path = join(directory, 'access.json');
   const file: MetadataFile = new MetadataFile(path, table, 0, fileSystem, clock, logger);
-  await fileSystem.makeDirectory(directory);
-  await fileSystem.syncDirectory(directory);
+  await makeDurably(fileSystem, directory);
   await file.load();
   await ensureConfiguredUsers(config, admin, logger);
   /** Who is behind the request that is handled next on a connection. */
@@ -67,4 +66,17 @@ export async function guardNamesrv(namesrv: Namesrv, options: NamesrvAccessOptio
       guarded((request, connection) => handle({ accessAdmin: admin }, request, { identity: callers.get(connection) })),
     );
   }
+}
+
+/** Makes a directory whose name, and those above it that were missing too, a power cut does not take with what is in it. */
+async function makeDurably(fileSystem: FileSystem, directory: string): Promise<void> {
+  await fileSystem.makeDirectory(directory);
+  let path = directory;
+  do {
+    path = dirname(path);
+    await fileSystem.syncDirectory(path).catch((error: NodeJS.ErrnoException) => {
+      // A directory of others that we may not read; its names are theirs to keep.
+      if (path === dirname(directory) || (error.code !== 'EACCES' && error.code !== 'EPERM')) throw error;
+    });
+  } while (path !== dirname(path));
 }
