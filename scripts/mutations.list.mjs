@@ -2312,4 +2312,26 @@ export const mutations = [
       name: 'access of gRPC: a consumer whose right is gone',
     },
   },
+  {
+    name: 'namesrv: users go with the name of their directory in a power cut',
+    package: 'broker',
+    file: 'namesrv-access.ts',
+    from: 'await makeDurably(fileSystem, directory);',
+    to: 'await fileSystem.makeDirectory(directory);',
+    test: {
+      file: 'packages/broker/test/namesrv-access.test.ts',
+      name: 'namesrv access: EIO at each call of a change',
+    },
+  },
+  {
+    name: 'namesrv: its users are not asked for',
+    package: 'broker',
+    file: 'namesrv-access.ts',
+    from: 'namesrv.guard(accessGate({ access, isGroup: () => false, passed }));',
+    to: '',
+    test: {
+      file: 'packages/broker/test/namesrv-access.test.ts',
+      name: 'namesrv access: every request has to be signed',
+    },
+  },
 ];

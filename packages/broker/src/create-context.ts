@@ -12,10 +12,7 @@ import { OperatorQuestions } from './admin/operator-questions.ts';
 import { QueueInspection } from './admin/queue-inspection.ts';
 import { runtimeInfo } from './admin/runtime-info.ts';
 import { TopicAdmin } from './admin/topic-admin.ts';
-import { AccessAdmin } from './auth/access-admin.ts';
-import { AccessService } from './auth/access-service.ts';
-import { AccessTable } from './auth/access-table.ts';
-import { FailedSignIns } from './auth/failed-sign-ins.ts';
+import { createAccess, ensureConfiguredUsers } from './auth/create-access.ts';
 import { Budget, type BudgetState } from './base/budget.ts';
 import { CallerSession } from './base/caller.ts';
 import { ClientHousekeeping } from './clients/client-housekeeping.ts';
@@ -23,13 +20,12 @@ import { ConsumerManager } from './clients/consumer-manager.ts';
 import { HeartbeatService } from './clients/heartbeat-service.ts';
 import { ProducerManager } from './clients/producer-manager.ts';
 import { RebalanceLockManager } from './clients/rebalance-lock-manager.ts';
-import { type BrokerConfig, innerCredentials } from './config.ts';
+import type { BrokerConfig } from './config.ts';
 import type { BrokerContext } from './context.ts';
 import { DelayLevelHook } from './delay/delay-level-hook.ts';
 import { DelayOffsets } from './delay/delay-offsets.ts';
 import { DelayService } from './delay/delay-service.ts';
 import { DueDeliveries } from './delay/due-deliveries.ts';
-import { BrokerError } from './errors.ts';
 import { HeldFilters } from './filter/held-filters.ts';
 import { SqlFilters } from './filter/sql-filters.ts';
 import { FollowPlaces } from './follow/follow-places.ts';
@@ -168,8 +164,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     load: (file) => offsets.load(file),
   };
   const timers: TimerMetrics = new TimerMetrics(now, () => metadata.timers.changed());
-  const accessTable: AccessTable = new AccessTable(budgets.access, () => metadata.access.save());
-  const access = new AccessService({ config, table: accessTable, failures: new FailedSignIns(clock, logger) });
+  const accessParts = { config, budget: budgets.access, clock, logger };
+  const users = createAccess({ ...accessParts, save: () => metadata.access.save() });
   const tables = {
     topics,
     groups,
@@ -181,7 +177,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     orders,
     modes,
     mappings: staticTopics,
-    access: accessTable,
+    access: users.table,
   };
   const metadata = new MetadataFiles(directory, tables, config, fileSystem, clock, logger, hasLmqs);
   const consumers = new ConsumerManager({
@@ -322,8 +318,8 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
     metadata,
     settings,
     tls: { ports: new Map(), certificateEnd: () => parts.tls?.certificateEnd },
-    access,
-    accessAdmin: new AccessAdmin(accessTable, config.authenticationEnabled),
+    access: users.access,
+    accessAdmin: users.admin,
     put,
     putHooks,
     sendBack,
@@ -371,7 +367,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
         ...delay.runtimeInfo(),
         ...timer.runtimeInfo(),
         ...pop.revive.runtimeInfo(),
-        ...access.runtimeInfo(),
+        ...users.access.runtimeInfo(),
         ...Object.assign({}, ...[...reports].map((report) => report())),
       });
       return runtimeInfo({
@@ -406,10 +402,7 @@ export async function loadTables(
   // cut too.
   await fileSystem.syncDirectory(metadataDirectory(root));
   await metadata.load();
-  await ensureConfiguredUsers(config, accessAdmin);
-  if (config.authenticationEnabled && !accessAdmin.hasSuper) {
-    logger.warn({}, 'there is no enabled Super: nobody can make users; initAuthenticationUser names one');
-  }
+  await ensureConfiguredUsers(config, accessAdmin, logger);
   await timer.load();
   topics.adoptStoredQueues(store.queuesByTopic(), (topic) => store.hasBatchQueues(topic));
   for (const topic of staticTopics.keepOnly((name) => topics.select(name) !== undefined)) {
@@ -419,25 +412,6 @@ export async function loadTables(
   // The first start writes the tables, so that whatever opens the directory next (a Java broker) finds them.
   metadata.topics.changed();
   metadata.groups.changed();
-}
-
-/**
- * Users that the configuration names (RocketMQ AuthenticationMetadataManagerImpl.initUser). Rejects BROKER_CONFIG_INVALID,
- * BROKER_METADATA_WRITE_FAILED.
- */
-async function ensureConfiguredUsers(config: BrokerConfig, admin: AccessAdmin): Promise<void> {
-  const { initAuthenticationUser, innerClientAuthenticationCredentials } = config;
-  const ensure = async (key: keyof BrokerConfig, username: string, password: string): Promise<void> => {
-    const fault = await admin.ensureSuper(username, password);
-    if (fault === undefined) return;
-    throw new BrokerError('BROKER_CONFIG_INVALID', `${key}: ${fault}`, { key, value: 'a secret' });
-  };
-  if (initAuthenticationUser !== '') {
-    const { username, password } = JSON.parse(initAuthenticationUser) as { username: string; password: string };
-    await ensure('initAuthenticationUser', username, password);
-  }
-  const inner = innerCredentials(innerClientAuthenticationCredentials);
-  if (inner !== undefined) await ensure('innerClientAuthenticationCredentials', inner.accessKey, inner.secretKey);
 }
 
 /** See PutsOnDisk. */

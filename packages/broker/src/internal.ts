@@ -1,6 +1,7 @@
 /** For Vernier's own packages and tools; promises nothing to anybody else. */
 
 export { AccessService, isFault, type Proof } from './auth/access-service.ts';
+export { ACCESS_KEYS, type AccessConfig } from './auth/create-access.ts';
 export { SIGN_IN_FAULTS } from './auth/failed-sign-ins.ts';
 export { Budget, type BudgetState, textBytes } from './base/budget.ts';
 export { type Caller, CallerSession, storeHostOf } from './base/caller.ts';
@@ -34,6 +35,7 @@ export {
 export { liteGroupOf } from './lite/lite-rules.ts';
 export type { LiteAction, LiteStart } from './lite/lite-subscription-service.ts';
 export type { MetadataFile, SavedTable } from './metadata/metadata-files.ts';
+export { guardNamesrv, type NamesrvAccessOptions } from './namesrv-access.ts';
 export type { Delivered } from './pop/ack-service.ts';
 export {
   handleText,

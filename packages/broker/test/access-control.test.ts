@@ -21,7 +21,15 @@ import {
 } from '@vernier/remoting';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { Broker, type BrokerOptions } from '../src/index.ts';
-import { heartbeat, pullFields, sendFields, smallStore, startBroker, type TestBrokerOptions } from './harness.ts';
+import {
+  freePort,
+  heartbeat,
+  pullFields,
+  sendFields,
+  smallStore,
+  startBroker,
+  type TestBrokerOptions,
+} from './harness.ts';
 
 const { SUCCESS, NO_PERMISSION } = ResponseCode;
 
@@ -695,4 +703,31 @@ test('access: without access control nothing is asked, and users can be prepared
   const shown = await invoke(RequestCode.AUTH_GET_USER, { username: 'a' });
   assert.doesNotMatch(String(shown.body), /a-secret/, 'a secret is told to nobody who did not prove to be a Super');
   assert.equal(broker.context.accessAdmin.user('a', undefined)?.userType, 'Super');
+});
+
+test('access: two ports below, where old clients send to, the same users are asked for', async (t) => {
+  const port = await freePort();
+  const { broker, as, root } = await secured(t, { broker: { listenPort: port } });
+  const { port: vipPort } = broker.vipAddress!;
+  assert.equal(vipPort, port - 2);
+  const vip = `127.0.0.1:${vipPort}`;
+  const unsigned = new RemotingClient();
+  cleanUp(t, () => unsigned.close());
+  for (const code of broker.requestCodes) {
+    const request = createRequest(code, {});
+    // After ten failures in a minute answers come slowly; a few of each kind will do.
+    if (code % 7 !== 3 && code !== RequestCode.SEND_MESSAGE) continue;
+    expect(await unsigned.invoke(vip, request, 10_000), NO_PERMISSION, `code ${code}`);
+  }
+  const oldAlice = as('alice', 'alice-secret', vip);
+  const oldMallory = as('mallory', 'mallory-secret', vip);
+  expect(await send(oldAlice, 'of-alice'), SUCCESS);
+  const stored = broker.store.maxPhyOffset;
+  expect(await send(oldMallory, 'of-alice'), NO_PERMISSION);
+  expect(await send(as('alice', 'another', vip), 'of-alice'), NO_PERMISSION);
+  expect(await pull(oldMallory, 'of-alice', 'mallory-group'), NO_PERMISSION);
+  assert.equal(broker.store.maxPhyOffset, stored);
+  // What is taken away counts there at once.
+  expect(await root(RequestCode.AUTH_DELETE_ACL, { subject: 'User:alice' }), SUCCESS);
+  expect(await send(oldAlice, 'of-alice'), NO_PERMISSION);
 });

@@ -7,7 +7,7 @@ import { StoreError } from '@vernier/store';
 import { ManualClock } from '@vernier/torture';
 import { cleanUp, temporaryFolder } from '../../../test/support/clean-up.ts';
 import { Broker, type BrokerOptions } from '../src/index.ts';
-import { heartbeat, pullFields, send, sendFields, smallStore, startBroker, withStore } from './harness.ts';
+import { freePort, heartbeat, pullFields, send, sendFields, smallStore, startBroker, withStore } from './harness.ts';
 
 test('settings that cannot work are refused by name before anything is opened', async (t) => {
   const directory = join(await temporaryFolder(t, 'broker'), 'not-made');
@@ -48,22 +48,6 @@ test('a port in use is said by its number, and the directory is as it was', asyn
   assert.deepEqual(await readdir(directory), []);
   await broker.shutdown();
 });
-
-/** A port that is free, as is the one two below it; somebody else may take them before the test does. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = new RemotingServer();
-    const { port } = await server.listen({ port: 0 });
-    const isFree =
-      port > 1_026 &&
-      (await server.listen({ port: port - 2 }).then(
-        () => true,
-        () => false,
-      ));
-    await server.shutdown(0);
-    if (isFree) return port;
-  }
-}
 
 test('Java clients 4.0 to 4.5.0 find the broker two ports below: the same requests, the same answers', async (t) => {
   const port = await freePort();

@@ -5,6 +5,7 @@ import {
   encodeHeartbeatData,
   RemotingClient,
   type RemotingCommand,
+  RemotingServer,
   RequestCode,
   tagSubscription,
 } from '@vernier/remoting';
@@ -162,3 +163,19 @@ export const heartbeat = (
   });
 
 export const property = (name: string, value: string): string => `${name}\u0001${value}\u0002`;
+
+/** A port that is free, as is the one two below it; somebody else may take them before the test does. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const server = new RemotingServer();
+    const { port } = await server.listen({ port: 0 });
+    const isFree =
+      port > 1_026 &&
+      (await server.listen({ port: port - 2 }).then(
+        () => true,
+        () => false,
+      ));
+    await server.shutdown(0);
+    if (isFree) return port;
+  }
+}

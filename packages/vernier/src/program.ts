@@ -178,8 +178,9 @@ function addNamesrv(program: Command, finish: (exitCode: ExitCode) => void): voi
   program
     .command('namesrv')
     .description('start a nameserver alone, for these or for Java brokers')
-    .option('-c, --config <file>', 'a properties file with the keys of TLS in it (docs/reference/config.md)')
+    .option('-c, --config <file>', 'a file with the keys of TLS and access control in it (docs/reference/config.md)')
     .option('--set <key=value>', 'one of these keys; may be given often', collect)
+    .option('--data-dir <dir>', 'where users, settings and KV entries are kept (default: nowhere, and no users)')
     .option('--listen <host>', 'address to listen on', '127.0.0.1')
     .option('--namesrv-port <port>', 'port, 0 = any', port, 9876)
     .option('--ready-file <file>', 'JSON with pid and address, written when it listens')
@@ -279,6 +280,8 @@ function addTopic(program: Command, finish: (exitCode: ExitCode) => void): void 
     .action(async (name: string, options: TopicOptions) => finish(await (await load()).topicStatus(name, options)));
 }
 
+const ONE_OF_THEM = 'this broker, or nameserver with users of its own, and no other';
+
 function addUser(program: Command, finish: (exitCode: ExitCode) => void): void {
   const user = program.command('user').description('users whose signed requests a broker answers (ACL 2.0)');
   const load = () => import('./commands/user.ts');
@@ -288,6 +291,7 @@ function addUser(program: Command, finish: (exitCode: ExitCode) => void): void {
       .description(description)
       .argument(argument)
       .addOption(namesrvOption())
+      .option('--broker <host:port>', ONE_OF_THEM)
       .option('--json', 'print JSON');
   const withMembers = (made: Command): Command =>
     made
@@ -322,7 +326,12 @@ function addAcl(program: Command, finish: (exitCode: ExitCode) => void): void {
   const load = () => import('./commands/acl.ts');
   const loadTransfer = () => import('./commands/acl-transfer.ts');
   const command = (name: string, description: string): Command =>
-    acl.command(name).description(description).addOption(namesrvOption()).option('--json', 'print JSON');
+    acl
+      .command(name)
+      .description(description)
+      .addOption(namesrvOption())
+      .option('--broker <host:port>', ONE_OF_THEM)
+      .option('--json', 'print JSON');
   const policy = (): Option => new Option('--policy <type>', 'default: Custom').choices(['Custom', 'Default']);
   for (const name of ['create', 'update']) {
     command(name, 'put entries; each takes the place of that with its resource')

@@ -16,6 +16,10 @@ import { Refusal } from '../base/refusal.ts';
 import type { BrokerContext } from '../context.ts';
 import { json, RequestFault, refused, requiredText, success } from './requests.ts';
 
+/** A nameserver without a broker has them too. */
+type Users = Pick<BrokerContext, 'accessAdmin'>;
+type Asker = Pick<Caller, 'identity'>;
+
 const done = (request: RemotingCommand, refusal: Refusal | undefined): RemotingCommand =>
   refusal === undefined ? success(request) : refused(request, refusal);
 
@@ -48,53 +52,45 @@ function oneOf<Name extends string>(object: JsonObject, member: string, names: r
 
 /** AUTH_CREATE_USER. Answered once the table is on disk and in force, as all changes here. */
 export async function createUser(
-  { accessAdmin }: BrokerContext,
+  { accessAdmin }: Users,
   request: RemotingCommand,
-  { identity }: Caller,
+  { identity }: Asker,
 ): Promise<RemotingCommand> {
   return done(request, await accessAdmin.createUser(changeOf(request), identity));
 }
 
 /** AUTH_UPDATE_USER */
 export async function updateUser(
-  { accessAdmin }: BrokerContext,
+  { accessAdmin }: Users,
   request: RemotingCommand,
-  { identity }: Caller,
+  { identity }: Asker,
 ): Promise<RemotingCommand> {
   return done(request, await accessAdmin.updateUser(changeOf(request), identity));
 }
 
 /** AUTH_DELETE_USER */
 export async function deleteUser(
-  { accessAdmin }: BrokerContext,
+  { accessAdmin }: Users,
   request: RemotingCommand,
-  { identity }: Caller,
+  { identity }: Asker,
 ): Promise<RemotingCommand> {
   return done(request, await accessAdmin.deleteUser(usernameIn(request.extFields), identity));
 }
 
 /** AUTH_GET_USER. Without a body there is no such user. */
-export function getUser(
-  { accessAdmin }: BrokerContext,
-  request: RemotingCommand,
-  { identity }: Caller,
-): RemotingCommand {
+export function getUser({ accessAdmin }: Users, request: RemotingCommand, { identity }: Asker): RemotingCommand {
   const user = accessAdmin.user(usernameIn(request.extFields), identity);
   return user === undefined ? success(request) : json(request, user);
 }
 
 /** AUTH_LIST_USER. Without a body there is none. */
-export function listUsers(
-  { accessAdmin }: BrokerContext,
-  request: RemotingCommand,
-  { identity }: Caller,
-): RemotingCommand {
+export function listUsers({ accessAdmin }: Users, request: RemotingCommand, { identity }: Asker): RemotingCommand {
   const users = accessAdmin.users(request.extFields?.filter ?? '', identity);
   return users.length === 0 ? success(request) : json(request, users);
 }
 
 /** AUTH_CREATE_ACL, AUTH_UPDATE_ACL: both lay the policies over those that are there. */
-export async function putAcl({ accessAdmin }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
+export async function putAcl({ accessAdmin }: Users, request: RemotingCommand): Promise<RemotingCommand> {
   const object = bodyObject(request.body, 'AclInfo');
   if (asArray(object.policies, 'policies').length === 0) {
     throw new RequestFault(ResponseCode.SYSTEM_ERROR, 'The body of acl is null');
@@ -105,7 +101,7 @@ export async function putAcl({ accessAdmin }: BrokerContext, request: RemotingCo
 }
 
 /** AUTH_DELETE_ACL */
-export async function deleteAcl({ accessAdmin }: BrokerContext, request: RemotingCommand): Promise<RemotingCommand> {
+export async function deleteAcl({ accessAdmin }: Users, request: RemotingCommand): Promise<RemotingCommand> {
   const { policyType = '', resource = '' } = request.extFields ?? {};
   const type = nameIn(POLICY_TYPES, policyType);
   if (type === undefined && policyType !== '') {
@@ -120,14 +116,14 @@ export async function deleteAcl({ accessAdmin }: BrokerContext, request: Remotin
 }
 
 /** AUTH_GET_ACL. Without a body the user has none. */
-export function getAcl({ accessAdmin }: BrokerContext, request: RemotingCommand): RemotingCommand {
+export function getAcl({ accessAdmin }: Users, request: RemotingCommand): RemotingCommand {
   const found = accessAdmin.policies(requiredText(request.extFields, 'subject'));
   if (found === undefined) return success(request);
   return found instanceof Refusal ? refused(request, found) : json(request, shownAcl(found));
 }
 
 /** AUTH_LIST_ACL. Without a body there is none. */
-export function listAcls({ accessAdmin }: BrokerContext, request: RemotingCommand): RemotingCommand {
+export function listAcls({ accessAdmin }: Users, request: RemotingCommand): RemotingCommand {
   const { subjectFilter = '', resourceFilter = '' } = request.extFields ?? {};
   const isWanted = (pattern: Parameters<typeof resourceText>[0]): boolean =>
     resourceFilter === '' || resourceText(pattern).includes(resourceFilter);

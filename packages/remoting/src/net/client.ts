@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { type Clock, systemClock } from '../clock.ts';
+import { connectionFault } from '../error-text.ts';
 import { RemotingError } from '../errors.ts';
 import { PeerLog } from '../line-limit.ts';
 import { type RemotingLogger, silentLogger } from '../logger.ts';
@@ -169,7 +170,7 @@ export class RemotingClient implements ConnectionHost {
         done(
           new RemotingError('REMOTING_CONNECT_FAILED', `cannot connect to ${address}: ${reason}`, { address }, cause),
         );
-      const onError = (cause: Error): void => fail(cause.message, cause);
+      const onError = (cause: Error): void => fail(connectionFault(cause), cause);
       deadline = this.deadlines.add(timeoutMs, () => fail(`no answer in ${timeoutMs} ms`));
       this.#abandon.add(done);
       socket.on('error', onError);

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ResponseCode } from '../codes/response-code.ts';
-import { errorText } from '../error-text.ts';
+import { connectionFault, errorText } from '../error-text.ts';
 import { RemotingError } from '../errors.ts';
 import type { PeerLog } from '../line-limit.ts';
 import type { RemotingLogger } from '../logger.ts';
@@ -137,7 +137,7 @@ export class Connection implements RemotingConnection, OutgoingOwner {
   #listen(socket: Duplex): void {
     socket.on('drain', () => this.#outgoing.drained());
     socket.on('error', (error) => {
-      this.#closeReason = error.message;
+      this.#closeReason = connectionFault(error);
     });
     socket.on('close', () => this.#onClose());
     socket.on('data', this.#onChunk);

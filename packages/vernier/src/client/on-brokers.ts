@@ -5,6 +5,8 @@ import { type ConnectingOptions, connectingOf } from './connecting.ts';
 
 export interface ClusterOptions extends ConnectingOptions {
   namesrv: string;
+  /** `host:port` of the one to ask instead of all that the nameserver knows. */
+  broker?: string;
   json?: boolean;
 }
 
@@ -37,8 +39,9 @@ export async function onEach(
   }
 }
 
-/** Throws CLI_NO_ROUTE when there is none. */
-export async function knownBrokers(cluster: Cluster): Promise<[BrokerEntry, ...BrokerEntry[]]> {
+/** Those that the nameserver knows, or the one that was named. Throws CLI_NO_ROUTE when there is none. */
+export async function knownBrokers(cluster: Cluster, named?: string): Promise<[BrokerEntry, ...BrokerEntry[]]> {
+  if (named !== undefined) return [{ cluster: '', brokerName: named, address: named }];
   const [first, ...others] = await cluster.brokers();
   if (first === undefined) throw new CliError('CLI_NO_ROUTE', 'the nameserver knows no broker');
   return [first, ...others];

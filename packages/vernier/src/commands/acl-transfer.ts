@@ -19,7 +19,7 @@ const SECRET_FILE_MODE = 0o600;
 /** `vernier acl export`: users with their secrets, and policies, of the first broker. */
 export function exportAccess(options: AclExportOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const [{ address }] = await knownBrokers(cluster);
+    const [{ address }] = await knownBrokers(cluster, options.broker);
     const users = usersOf((await cluster.call(address, RequestCode.AUTH_LIST_USER)).body);
     const hidden = users.find(({ password }) => password === undefined);
     if (hidden !== undefined) {
@@ -50,8 +50,8 @@ export function exportAccess(options: AclExportOptions): Promise<number> {
 export async function importAccess(path: string, options: ClusterOptions): Promise<number> {
   const data = await accessData(path);
   return withCluster(options, async (cluster) => {
-    for (const user of data.users) await putUser(cluster, user);
-    for (const acl of data.acls) await putOnAll(cluster, acl);
+    for (const user of data.users) await putUser(cluster, user, options.broker);
+    for (const acl of data.acls) await putOnAll(cluster, acl, options.broker);
     for (const text of data.leftOut) process.stderr.write(`vernier: left out: ${text}\n`);
     const counts = { users: data.users.length, acls: data.acls.length, leftOut: data.leftOut };
     if (options.json) await printJson(counts);
@@ -59,10 +59,10 @@ export async function importAccess(path: string, options: ClusterOptions): Promi
   });
 }
 
-async function putUser(cluster: Cluster, user: AccessData['users'][number]): Promise<void> {
+async function putUser(cluster: Cluster, user: AccessData['users'][number], named: string | undefined): Promise<void> {
   const { username } = user;
   const body = Buffer.from(JSON.stringify(user));
-  await onEach(await knownBrokers(cluster), async (address) => {
+  await onEach(await knownBrokers(cluster, named), async (address) => {
     const present = await cluster.call(address, RequestCode.AUTH_GET_USER, { username });
     const isThere = present.body !== undefined && present.body.length > 0;
     const code = isThere ? RequestCode.AUTH_UPDATE_USER : RequestCode.AUTH_CREATE_USER;

@@ -41,16 +41,17 @@ export function putAcl(user: string, options: AclOptions): Promise<number> {
   }));
   const acl = { subject, policies: [{ policyType: options.policy ?? 'Custom', entries }] };
   return withCluster(options, async (cluster) => {
-    await putOnAll(cluster, acl);
+    await putOnAll(cluster, acl, options.broker);
     if (options.json) await printJson(acl);
     else process.stdout.write(`${subject}: ${entries.length} ${entries.length === 1 ? 'entry' : 'entries'} put\n`);
   });
 }
 
-export async function putOnAll(cluster: Cluster, acl: Acl): Promise<void> {
+/** On all brokers, or on the one that is named. */
+export async function putOnAll(cluster: Cluster, acl: Acl, named: string | undefined): Promise<void> {
   const { subject } = acl;
   const body = Buffer.from(JSON.stringify(acl));
-  const brokers = await knownBrokers(cluster);
+  const brokers = await knownBrokers(cluster, named);
   await onEach(brokers, (address) => cluster.call(address, RequestCode.AUTH_CREATE_ACL, { subject }, { body }));
 }
 
@@ -58,7 +59,7 @@ export async function putOnAll(cluster: Cluster, acl: Acl): Promise<void> {
 export function deleteAcl(user: string, options: AclOptions): Promise<number> {
   const subject = subjectOf(user);
   return withCluster(options, async (cluster) => {
-    const brokers = await knownBrokers(cluster);
+    const brokers = await knownBrokers(cluster, options.broker);
     for (const resource of options.resource ?? ['']) {
       const fields = { subject, resource, policyType: options.policy ?? 'Custom' };
       await onEach(brokers, (address) => cluster.call(address, RequestCode.AUTH_DELETE_ACL, fields));
@@ -72,7 +73,7 @@ export function deleteAcl(user: string, options: AclOptions): Promise<number> {
 /** `vernier acl get`, of the first broker. */
 export function getAcl(user: string, options: AclOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const [{ address }] = await knownBrokers(cluster);
+    const [{ address }] = await knownBrokers(cluster, options.broker);
     const { body } = await cluster.call(address, RequestCode.AUTH_GET_ACL, { subject: subjectOf(user) });
     await print(body === undefined || body.length === 0 ? [] : [aclOf(parseJavaJsonBody(body))], options);
   });
@@ -81,7 +82,7 @@ export function getAcl(user: string, options: AclOptions): Promise<number> {
 /** `vernier acl list` */
 export function listAcls(options: AclListOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const [{ address }] = await knownBrokers(cluster);
+    const [{ address }] = await knownBrokers(cluster, options.broker);
     const fields = { subjectFilter: options.user, resourceFilter: options.resource };
     await print(aclsOf((await cluster.call(address, RequestCode.AUTH_LIST_ACL, fields)).body), options);
   });

@@ -28,7 +28,7 @@ export async function createUser(username: string, options: UserOptions): Promis
   const given = await secretFrom(options.passwordFile);
   const password = given ?? randomBytes(SECRET_BYTES).toString('base64url');
   return withCluster(options, async (cluster) => {
-    const brokers = await knownBrokers(cluster);
+    const brokers = await knownBrokers(cluster, options.broker);
     const user = { username, password, userType: options.type, userStatus: options.status };
     const body = Buffer.from(JSON.stringify(user));
     await onEach(brokers, (address) => cluster.call(address, RequestCode.AUTH_CREATE_USER, { username }, { body }));
@@ -48,7 +48,7 @@ export async function updateUser(username: string, options: UserOptions): Promis
   return withCluster(options, async (cluster) => {
     const user = { username, password, userType: options.type, userStatus: options.status };
     const body = Buffer.from(JSON.stringify(user));
-    const brokers = await knownBrokers(cluster);
+    const brokers = await knownBrokers(cluster, options.broker);
     await onEach(brokers, (address) => cluster.call(address, RequestCode.AUTH_UPDATE_USER, { username }, { body }));
     if (options.json) await printJson({ username, updated: true });
     else process.stdout.write(`${username}: changed\n`);
@@ -58,7 +58,7 @@ export async function updateUser(username: string, options: UserOptions): Promis
 /** `vernier user delete`: its policies go with it. */
 export function deleteUser(username: string, options: UserOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const brokers = await knownBrokers(cluster);
+    const brokers = await knownBrokers(cluster, options.broker);
     await onEach(brokers, (address) => cluster.call(address, RequestCode.AUTH_DELETE_USER, { username }));
     if (options.json) await printJson({ username, deleted: true });
     else process.stdout.write(`${username}: deleted, with its policies\n`);
@@ -68,7 +68,7 @@ export function deleteUser(username: string, options: UserOptions): Promise<numb
 /** `vernier user get`, of the first broker; it prints no secret but as JSON, and then to a Super alone. */
 export function getUser(username: string, options: UserOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const [{ address }] = await knownBrokers(cluster);
+    const [{ address }] = await knownBrokers(cluster, options.broker);
     const { body } = await cluster.call(address, RequestCode.AUTH_GET_USER, { username });
     if (body === undefined || body.length === 0) {
       throw new CliError('CLI_REFUSED', `there is no user ${username}`, { username });
@@ -82,7 +82,7 @@ export function getUser(username: string, options: UserOptions): Promise<number>
 /** `vernier user list` */
 export function listUsers(filter: string | undefined, options: UserOptions): Promise<number> {
   return withCluster(options, async (cluster) => {
-    const [{ address }] = await knownBrokers(cluster);
+    const [{ address }] = await knownBrokers(cluster, options.broker);
     const fields = filter === undefined ? {} : { filter };
     const users = usersOf((await cluster.call(address, RequestCode.AUTH_LIST_USER, fields)).body);
     if (options.json) await printJson(users);

@@ -1,6 +1,15 @@
 import { resolve } from 'node:path';
 import type { BrokerOptions } from '@vernier/broker';
-import { brokerKeys, resolveTls, roleKeys, type TlsConfig, type TlsSettings, tlsKeys } from '@vernier/broker/internal';
+import {
+  ACCESS_KEYS,
+  type AccessConfig,
+  brokerKeys,
+  resolveTls,
+  roleKeys,
+  type TlsConfig,
+  type TlsSettings,
+  tlsKeys,
+} from '@vernier/broker/internal';
 import { type MetricsConfig, metricsKeys } from '@vernier/metrics';
 import { limitsOf, type ProxyLimits, proxyKeys } from '@vernier/proxy';
 import type { MessageStoreOptions } from '@vernier/store';
@@ -112,20 +121,24 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
   };
 }
 
+const isAccessKey = (key: string): key is keyof AccessConfig => (ACCESS_KEYS as readonly string[]).includes(key);
+
 /**
- * The keys of TLS alone, for a nameserver without a broker; others of the file are not looked at, and those that were typed
- * are refused.
+ * The keys of TLS and access control alone, for a nameserver without a broker; others of the file are not looked at, and those
+ * that were typed are refused.
  * @throws CliError as loadSettings does
  */
-export async function loadTlsSettings({
+export async function loadNamesrvSettings({
   configFile,
   set = [],
-}: Pick<SettingsSources, 'configFile' | 'set'>): Promise<TlsSettings> {
+}: Pick<SettingsSources, 'configFile' | 'set'>): Promise<{ tls: TlsSettings; access: Partial<AccessConfig> }> {
   for (const { key, place } of set.map(readAssignment)) {
-    if (Object.hasOwn(tlsKeys, key)) continue;
-    throw new CliError('CLI_CONFIG_INVALID', `${place}: a nameserver has no key ${shownValue(key)}, only those of TLS`);
+    if (Object.hasOwn(tlsKeys, key) || isAccessKey(key)) continue;
+    const message = `${place}: a nameserver has no key ${shownValue(key)}, only those of TLS and access control`;
+    throw new CliError('CLI_CONFIG_INVALID', message);
   }
-  return (await loadSettings({ configFile, set })).tls;
+  const { tls, broker } = await loadSettings({ configFile, set });
+  return { tls, access: Object.fromEntries(Object.entries(broker).filter(([key]) => isAccessKey(key))) };
 }
 
 /** Throws CLI_CONFIG_INVALID for keys that cannot be together. */

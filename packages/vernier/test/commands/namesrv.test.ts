@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../../../test/support/clean-up.ts';
@@ -122,4 +122,101 @@ test('namesrv: the ready file is there when it says it is ready, and gone with n
   assert.deepEqual(readdirSync(folder), []);
   assert.equal(process.listenerCount('SIGTERM'), listeners, 'nothing listens any more');
   assertFails(await command(['topic', 'list', '--namesrv', address!]), 1, 'CLI_UNREACHABLE', /does not answer/);
+});
+
+const USERS = [
+  ...['--set', 'authenticationEnabled=true', '--set', 'authorizationEnabled=true'],
+  ...['--set', 'initAuthenticationUser={"username":"root","password":"root-secret"}'],
+];
+const ROOT = ['--access-key', 'root', '--secret-key', 'root-secret'];
+
+/** A nameserver alone that knows users, in this process. */
+async function guarded(dataDir: string) {
+  const stdout = new Output();
+  const running = command(['namesrv', '--namesrv-port', '0', '--data-dir', dataDir, ...USERS], { stdout });
+  const [, address] = await stdout.printed(/nameserver {2}(\S+)\n\nready after \d+ ms/);
+  const stop = async (): Promise<void> => {
+    process.emit('SIGTERM');
+    assert.equal((await running).code, 0);
+  };
+  return { address: address!, stop };
+}
+
+test('namesrv: with users of its own it answers who signs and may, and keeps them over a restart', async (t) => {
+  const folder = await temporaryFolder(t, 'namesrv');
+  const first = await guarded(folder);
+  const at = ['--namesrv', first.address];
+  const users = (...args: string[]) => command(['user', ...args, ...at, '--broker', first.address]);
+  assertFails(await command(['topic', 'list', ...at]), 1, 'CLI_REFUSED', /NO_PERMISSION \(16\).*not signed/);
+  assertFails(
+    await command(['topic', 'list', ...at, '--access-key', 'root', '--secret-key', 'x']),
+    1,
+    'CLI_REFUSED',
+    /16/,
+  );
+  assert.equal((await command(['topic', 'list', ...at, ...ROOT])).code, 0);
+  const secret = join(folder, 'secret');
+  writeFileSync(secret, 'alice-secret\n');
+  assertFails(await users('create', 'alice', '--password-file', secret), 1, 'CLI_REFUSED', /16/);
+  assert.equal((await users('create', 'alice', '--password-file', secret, ...ROOT)).code, 0);
+  const alice = ['--access-key', 'alice', '--secret-key', 'alice-secret'];
+  assertFails(await command(['topic', 'list', ...at, ...alice]), 1, 'CLI_REFUSED', /User:alice has no permission/);
+  assertFails(
+    await users('create', 'eve', '--type', 'Super', ...alice),
+    1,
+    'CLI_REFUSED',
+    /User:alice has no permission/,
+  );
+  const may = ['acl', 'create', 'alice', '--resource', 'Cluster:DefaultCluster', '--actions', 'List,Get', ...at];
+  assert.equal((await command([...may, '--broker', first.address, ...ROOT])).code, 0);
+  assert.equal((await command(['topic', 'list', ...at, ...alice])).code, 0);
+  assert.equal(
+    (statSync(join(folder, 'namesrv', 'access.json')).mode & 0o077) === 0 || process.platform === 'win32',
+    true,
+  );
+  await first.stop();
+
+  const second = await guarded(folder);
+  assert.equal((await command(['topic', 'list', '--namesrv', second.address, ...alice])).code, 0);
+  assertFails(await command(['topic', 'list', '--namesrv', second.address]), 1, 'CLI_REFUSED', /16/);
+  await second.stop();
+});
+
+test('namesrv: a broker of another process registers with a nameserver that knows users when it signs, and not else', async (t) => {
+  const folder = await temporaryFolder(t, 'namesrv');
+  const namesrv = await guarded(join(folder, 'namesrv'));
+  const start = (name: string, ...more: string[]): Running => {
+    const broker = new Running([
+      ...['start', join(folder, name), '--broker-port', '0', '--no-proxy', '--no-namesrv'],
+      ...['--set', `namesrvAddr=${namesrv.address}`, '--set', 'mappedFileSizeCommitLog=1048576', ...more],
+    ]);
+    endAfter(t, broker);
+    return broker;
+  };
+  const unsigned = start('unsigned');
+  await unsigned.printed(/nameserver refused the registration: .*not signed/, 'stderr');
+  const signed = start(
+    'signed',
+    '--set',
+    'innerClientAuthenticationCredentials={"accessKey":"root","secretKey":"root-secret"}',
+  );
+  await signed.printed(/^ready after/m);
+  assert.equal((await command(['topic', 'list', '--namesrv', namesrv.address, ...ROOT])).code, 0);
+  for (const broker of [unsigned, signed]) {
+    broker.signal('SIGTERM');
+    assert.equal((await broker.finished).code, 0);
+  }
+  await namesrv.stop();
+});
+
+test('namesrv: users need a directory, and a policy without a user is refused', async () => {
+  const args = ['namesrv', '--namesrv-port', '0'];
+  assertFails(await command([...args, ...USERS]), 2, 'CLI_USAGE', /needs --data-dir/);
+  assertFails(await command([...args, '--data-dir', '']), 2, 'CLI_USAGE', /the data directory is empty/);
+  assertFails(
+    await command([...args, '--set', 'flushDiskType=SYNC_FLUSH']),
+    2,
+    'CLI_CONFIG_INVALID',
+    /no key flushDiskType/,
+  );
 });

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import type { Command } from 'commander';
 import { Authority, writeIssued } from '../../../../test/support/certificates.ts';
-import { temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
+import { createProgram } from '../../src/program.ts';
 import { endAfter, type Finished, Running, run, startBroker } from '../cli.ts';
+import { command } from '../in-process.ts';
 
 const set = (keys: Record<string, string>): string[] =>
   Object.entries(keys).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
 
-test('tls: a broker that enforces it, and every command with its flags', async (t) => {
+/** Certificates, and the keys of a broker that lets in by TLS alone those who have one of the authority. */
+async function enforcing(t: TestContext) {
   const folder = await temporaryFolder(t, 'tls');
   const authority = await Authority.create();
   const ca = join(folder, 'authority.pem');
@@ -29,7 +33,11 @@ test('tls: a broker that enforces it, and every command with its flags', async (
       `tls.server.trustCertPath=${ca}\n`,
     ].join('\n'),
   );
-  const keys = { 'tls.config.file': config, 'tls.server.mode': 'enforcing' };
+  return { folder, ca, client, keys: { 'tls.config.file': config, 'tls.server.mode': 'enforcing' } };
+}
+
+test('tls: a broker that enforces it, and a command with its flags', async (t) => {
+  const { folder, ca, client, keys } = await enforcing(t);
   const broker = await startBroker(t, join(folder, 'data'), set(keys));
   const env = { NAMESRV_ADDR: broker.ready.namesrv!, VERNIER_TLS_KEY_PASSWORD: 'other' };
   const shown = ['--tls-cert', client.certPath, '--tls-key', client.keyPath];
@@ -60,6 +68,67 @@ test('tls: a broker that enforces it, and every command with its flags', async (
     assert.match(finished.stderr, pattern, what);
   }
   assert.equal(`${broker.stdout}${broker.stderr}`.includes('secret'), false, 'a password is shown to nobody');
+});
+
+/** Every command that asks a nameserver, and arguments with which it succeeds after those in front of it. */
+const ASKING: readonly (readonly [name: string, ...args: string[]])[] = [
+  ['produce', 'a', '--body', 'x'],
+  ['consume', 'a'],
+  ['topic create', 'b'],
+  ['topic list'],
+  ['topic status', 'b'],
+  ['topic delete', 'b'],
+  ['user create', 'alice'],
+  ['user update', 'alice', '--status', 'enable'],
+  ['user get', 'alice'],
+  ['user list'],
+  ['acl create', 'alice', '--resource', 'Topic:a', '--actions', 'Pub'],
+  ['acl update', 'alice', '--resource', 'Topic:b', '--actions', 'Pub'],
+  ['acl get', 'alice'],
+  ['acl list'],
+  ['acl delete', 'alice'],
+  ['user delete', 'alice'],
+  ['acl export'],
+  ['acl import', 'FILE'],
+  ['status'],
+  ['store import'],
+];
+
+test('tls: every command that asks a server shows its certificate, and none gets by without', async (t) => {
+  const { folder, ca, client, keys } = await enforcing(t);
+  const broker = await startBroker(t, join(folder, 'data'), set(keys));
+  const before = process.env.VERNIER_TLS_KEY_PASSWORD;
+  process.env.VERNIER_TLS_KEY_PASSWORD = 'other';
+  cleanUp(t, async () => {
+    if (before === undefined) delete process.env.VERNIER_TLS_KEY_PASSWORD;
+    else process.env.VERNIER_TLS_KEY_PASSWORD = before;
+  });
+  const file = join(folder, 'access.json');
+  const bob = { username: 'bob', password: 'bob-secret', userType: 'Normal', userStatus: 'enable' };
+  writeFileSync(file, JSON.stringify({ users: [bob], acls: [] }));
+  for (const [name, ...rest] of ASKING) {
+    const args = [...name.split(' '), ...rest.map((one) => (one === 'FILE' ? file : one))];
+    const at = [...args, '--namesrv', broker.ready.namesrv!];
+    // For the one that reads messages from there.
+    const input = JSON.stringify({ topic: 'a', queueId: 0, bornTimestamp: 1, body: 'x' });
+    for (const more of [[], ['--tls-ca', ca]]) {
+      const refused = await command([...at, ...more], { input });
+      assert.equal(refused.code, 1, name);
+      assert.match(refused.stderr, /^[^\n]* does not answer: [^\n]*\n$/, `${name}: one line`);
+    }
+    const known = ['--tls-ca', ca, '--tls-cert', client.certPath, '--tls-key', client.keyPath];
+    const { code, stderr } = await command([...at, ...known], { input });
+    assert.equal(code, 0, `${name}: ${stderr}`);
+  }
+  const named = (of: Command, path: string): string[] => [
+    ...(of.options.some(({ long }) => long === '--namesrv') ? [path] : []),
+    ...of.commands.flatMap((child) => named(child, `${path} ${child.name()}`.trim())),
+  ];
+  const asking = named(
+    createProgram(() => {}),
+    '',
+  );
+  assert.deepEqual(ASKING.map(([name]) => name).sort(), asking.sort());
 });
 
 test('tls: a start with files that cannot be used says why, and makes nothing', async (t) => {
@@ -135,5 +204,5 @@ test('tls: a broker registers by TLS with a nameserver that asks for it', async 
   assert.equal((await run(['topic', 'list', ...flags], { env })).code, 0);
   const refused = await run(['namesrv', ...set({ brokerName: 'x' })]);
   assert.deepEqual([refused.code, refused.stdout], [2, '']);
-  assert.match(refused.stderr, /a nameserver has no key brokerName, only those of TLS/);
+  assert.match(refused.stderr, /a nameserver has no key brokerName, only those of TLS and access control/);
 });
