@@ -86,6 +86,20 @@ export async function startVernierNamesrv(): Promise<{ address: string; stop(): 
   };
 }
 
+/** `vernier proxy`, alone, in front of the brokers behind a nameserver of either kind. */
+export async function startLoneProxy(namesrvAddr: string): Promise<{ address: string; stop(): Promise<void> }> {
+  const home = mkdtempSync(join(tmpdir(), 'vernier-proxy-'));
+  const args = ['proxy', '--proxy-port', '0', '--namesrv', namesrvAddr];
+  const { child, ready } = await run(args, home, {}, () => {});
+  return {
+    address: ready.proxy!,
+    async stop() {
+      await end(child, 10_000);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
 export interface VernierPeer extends BrokerPeer {
   /** host:port of /metrics; empty without. */
   readonly metricsAddr: string;

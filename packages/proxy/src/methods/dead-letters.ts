@@ -29,7 +29,8 @@ export async function forwardToDeadLetters(
 ): Promise<Refusal | undefined> {
   const refusal = await broker.deliveries.forward(receipt, call.caller);
   if (refusal !== undefined) return refusal;
-  const notAcked = await broker.deliveries.ack(receipt);
+  // The copy is there: what is asked for again would make another.
+  const notAcked = await broker.deliveries.ack(receipt).catch((error: Error) => ({ remark: error.message }));
   if (notAcked !== undefined) {
     const fields = { group: receipt.group, topic: receipt.topic, queueOffset: receipt.queueOffset };
     broker.logger.warn(fields, `a dead letter comes once more, its delivery is not acknowledged: ${notAcked.remark}`);

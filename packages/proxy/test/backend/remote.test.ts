@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import {
@@ -373,6 +373,63 @@ test('remote: an ack that its broker refuses is not called done', async (t) => {
     ] as const),
   );
   assert.equal(changed.status?.code, Code.INTERNAL_SERVER_ERROR, 'there is no new receipt');
+});
+
+test('remote: a dead letter that is stored is not stored again because its delivery cannot be acknowledged', async (t) => {
+  let copies = 0;
+  const impostor = await startImpostor(t, {
+    [RequestCode.CONSUMER_SEND_MSG_BACK]: (request) => {
+      copies++;
+      return createResponse(request, ResponseCode.SUCCESS);
+    },
+    [RequestCode.ACK_MESSAGE]: (_request, connection) => {
+      connection.destroy('on purpose');
+      return undefined;
+    },
+  });
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] });
+  const receiptHandle = `0 ${Date.now()} 60000 0 0 b 0 0 0`;
+  const forward = { group: { name: 'g' }, topic: { name: 'T' }, receiptHandle };
+  const { status } = await new RawClient(t, endpoint).call(
+    ...(['ForwardMessageToDeadLetterQueue', codecs.ForwardRequest, codecs.ForwardResponse, forward] as const),
+  );
+  assert.deepEqual([status?.code, copies], [Code.OK, 1]);
+});
+
+test('remote: what is found for a client that is gone is given back at once', async (t) => {
+  const told = new EventEmitter();
+  const [popped, given] = [once(told, 'popped'), once(told, 'given')];
+  const cluster = await startCluster(t);
+  await routedTopic(cluster, 'T');
+  await cluster.client.send(message('T', 'x'));
+  const record = await cluster.broker.broker.context.store.selectOneMessageByOffset(0);
+  const impostor = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request, connection) => {
+      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
+      told.emit('popped', () => {
+        connection.send(createResponse(request, ResponseCode.SUCCESS, 'FOUND', fields, Buffer.from(record!)));
+      });
+      return undefined;
+    },
+    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => {
+      told.emit('given', request.extFields);
+      return createResponse(request, ResponseCode.SUCCESS, undefined, {
+        ...{ popTime: '1', invisibleTime: '1000', reviveQid: '0' },
+      });
+    },
+  });
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] });
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const call = client.receive(receiveRequest('g', 'T'));
+  call.on('error', () => {});
+  const [answer] = await popped;
+  call.cancel();
+  // Its end comes to the proxy before what is asked for after it.
+  await client.route('T');
+  answer();
+  const [fields] = await given;
+  assert.deepEqual([fields.offset, fields.invisibleTime], ['0', '1000']);
 });
 
 test('remote: a static topic is not taken for one of its brokers’ queues', async (t) => {

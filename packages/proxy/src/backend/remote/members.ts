@@ -7,6 +7,7 @@ import {
   type RemotingCommand,
   type RemotingConnection,
   RequestCode,
+  ResponseCode,
   type SubscriptionData,
 } from '@vernier/remoting';
 import type { Clock, StoreLogger } from '@vernier/store';
@@ -146,9 +147,11 @@ export class RemoteMembers implements Members {
   async #tell(address: string, bodies: readonly Buffer[]): Promise<void> {
     for (const body of bodies) {
       try {
-        await this.#parts.calls.ask(address, RequestCode.HEART_BEAT, {}, body);
+        const { code, remark } = await this.#parts.calls.ask(address, RequestCode.HEART_BEAT, {}, body);
+        if (code === ResponseCode.SUCCESS) continue;
+        this.#parts.logger.warn({ address, code, remark }, `${address} refuses the heartbeat of this proxy`);
       } catch (error) {
-        this.#parts.logger.warn({ address, reason: (error as Error).message }, `no heartbeat for ${address}`);
+        this.#parts.logger.info({ address, reason: (error as Error).message }, `no heartbeat for ${address}`);
         return;
       }
     }
