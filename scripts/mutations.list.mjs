@@ -341,6 +341,33 @@ export const mutations = [
     },
   },
   {
+    name: 'an ack of gRPC is answered before it is on disk',
+    package: 'proxy',
+    file: 'methods/ack-message.ts',
+    from: 'const refusal = await acknowledge(broker, receipt);',
+    to: 'const refusal = await Promise.race([acknowledge(broker, receipt), undefined]);',
+    test: { file: 'packages/proxy/test/receipt-history.test.ts', name: 'receipts:' },
+  },
+  {
+    name: 'a delivery is acknowledged before its dead letter is there',
+    package: 'proxy',
+    file: 'methods/dead-letters.ts',
+    from: 'const refusal = await broker.sendBack.sendBack(dead, call.caller);',
+    to: 'await acknowledge(broker, receipt);\n  const refusal = await broker.sendBack.sendBack(dead, call.caller);',
+    test: { file: 'packages/proxy/test/receipt-history.test.ts', name: 'receipts:' },
+  },
+  {
+    name: 'a connection whose HTTP/2 is broken stays for ever',
+    package: 'proxy',
+    file: 'server.ts',
+    from: "      'grpc.keepalive_time_ms': pingMs,\n",
+    to: '',
+    test: {
+      file: 'packages/proxy/test/server.test.ts',
+      name: 'server: a connection whose HTTP/2 is broken',
+    },
+  },
+  {
     name: 'a client may shake hands again and again on a connection',
     package: 'remoting',
     file: 'tls/secure-server.ts',
