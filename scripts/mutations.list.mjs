@@ -341,6 +341,17 @@ export const mutations = [
     },
   },
   {
+    name: 'expressions are compiled however many there are',
+    package: 'broker',
+    file: 'filter/compile-budget.ts',
+    from: 'if (taken > this.#chars) return false;',
+    to: '',
+    test: {
+      file: 'packages/broker/test/filter/sql-filters.test.ts',
+      name: 'SQL92 filters: only so many new expressions',
+    },
+  },
+  {
     name: 'an ack of gRPC is answered before it is on disk',
     package: 'proxy',
     file: 'methods/ack-message.ts',
