@@ -218,7 +218,7 @@ export function createBrokerContext(parts: BrokerContextParts): BrokerContext {
   const housekeeping = new ClientHousekeeping(consumers, producers, config.channelExpiredTimeout, clock, logger);
   const heldFilters = new HeldFilters(budgets.filters);
   const holds = new PullRequestHoldService(clock, heldFilters);
-  const sqlFilters = new SqlFilters(config, logger);
+  const sqlFilters = new SqlFilters(config, logger, clock);
   const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host });
   const clients = { consumers, producers, housekeeping, budget: budgets.clients };
   const heartbeats = new HeartbeatService({ ...clients, topics, groups, clock });

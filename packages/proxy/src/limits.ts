@@ -24,6 +24,8 @@ export interface ProxyLimits {
   readonly stateBytesMax: number;
   /** How long a connection may say nothing before its first byte. */
   readonly firstByteMs: number;
+  /** How long a connection may say nothing before it is asked whether its other end is there. */
+  readonly pingMs: number;
   /** How long calls under way may take when the proxy stops. */
   readonly stopMs: number;
 }
@@ -72,6 +74,13 @@ export const proxyKeys = {
     'Each of grpcClients.json and grpcReceipts.json; what has no place is lost by a restart.',
   ),
   grpcFirstByteMs: milliseconds([100], 10_000, 'How long a connection may say nothing before its first byte.', own),
+  grpcPingMs: milliseconds(
+    [100],
+    60_000,
+    'How long a connection may say nothing before it is asked whether its other end is there; without an answer within as ' +
+      'long, at most 20 s, it is closed.',
+    own,
+  ),
   grpcStopMs: milliseconds(
     [0],
     1_000,

@@ -33,8 +33,10 @@ const COMMANDS_MAX = 64;
 
 /** A connection without a call for so long is closed (RocketMQ grpcClientIdleTimeMills); a stream of telemetry is a call. */
 const IDLE_MS = 120_000;
-/** One whose other end is gone without a word is found out by that. */
-const PING_MS = 60_000;
+/**
+ * One whose other end is gone without a word is found out by a ping, and so is one that node reads no more: what breaks HTTP/2
+ * ends its session there, and leaves the connection open.
+ */
 const PING_ANSWER_MS = 20_000;
 
 interface IncomingCall {
@@ -61,7 +63,7 @@ export class ProxyServer {
   constructor(proxy: ProxyContext) {
     this.#proxy = proxy;
     this.#peers = new Peers(proxy.limits.connectionsMax);
-    const { requestBytesMax, streamsMax } = proxy.limits;
+    const { requestBytesMax, streamsMax, pingMs } = proxy.limits;
     this.grpc = new Server({
       'grpc.max_receive_message_length': requestBytesMax,
       'grpc.max_send_message_length': -1,
@@ -69,8 +71,8 @@ export class ProxyServer {
       'grpc.enable_channelz': 0,
       interceptors: [withoutStreamDeadline],
       'grpc.max_connection_idle_ms': IDLE_MS,
-      'grpc.keepalive_time_ms': PING_MS,
-      'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
+      'grpc.keepalive_time_ms': pingMs,
+      'grpc.keepalive_timeout_ms': Math.min(pingMs, PING_ANSWER_MS),
     });
     this.grpc.addService(...this.#service());
     this.#side.addTo(this.grpc);

@@ -105,6 +105,22 @@ test('server: bytes that are no message fail the call and nothing else', async (
   assert.equal((await client.route('T')).status?.code, Code.OK);
 });
 
+test('server: a connection whose HTTP/2 is broken is closed by the ping that it does not answer', async (t) => {
+  const limits = { pingMs: 100 };
+  const { endpoint, proxy } = await startProxy(t, { proxy: { limits } });
+  const socket = connect({ host: '127.0.0.1', port: Number(endpoint.split(':')[1]), noDelay: true });
+  cleanUp(t, () => void socket.destroy());
+  socket.resume();
+  const settings = Buffer.from('000000040000000000', 'hex');
+  const dataOfNoStream = Buffer.from('00000100000000000000', 'hex');
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings, dataOfNoStream]));
+  await once(socket, 'end');
+  socket.destroy();
+  while (proxy.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
+  const client = new RawClient(t, endpoint);
+  assert.equal((await client.route('T')).status?.code, Code.OK);
+});
+
 test('server: a request that is too large is refused', async (t) => {
   const { endpoint } = await startProxy(t, { proxy: { limits: { requestBytesMax: 10_000 } } });
   const client = new RawClient(t, endpoint);

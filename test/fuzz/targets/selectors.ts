@@ -10,7 +10,7 @@ import { mutate, someText } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { Find, type Target } from '../target.ts';
 
-/** For one expression of up to 64 Ki characters and a few messages, on a machine that does other things too. */
+/** For one expression of up to 16 Ki characters and a few messages, on a machine that does other things too. */
 const MS_MAX = 2_000;
 const HEAP_MAX = 256 * 1024 * 1024;
 

@@ -1,6 +1,9 @@
-import type { StoreLogger } from '@vernier/store';
+import { ResponseCode } from '@vernier/remoting';
+import type { Clock, StoreLogger } from '@vernier/store';
 import { checkMessageAndReturnSize, parseProperties, propertiesStringOf } from '@vernier/store/internal';
+import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
+import { COMPILE_CHARS_A_SECOND, CompileBudget } from './compile-budget.ts';
 import type { SizedFilter } from './sized-filter.ts';
 import { compile, type Selector, SelectorError } from './sql92/index.ts';
 
@@ -20,11 +23,13 @@ export class SqlFilters {
   readonly #logger: StoreLogger;
   /** By expression; a text says why it is none. Oldest first. */
   readonly #known = new Map<string, SizedFilter | string>();
+  readonly #budget: CompileBudget;
   #bytes = 0;
 
-  constructor(config: BrokerConfig, logger: StoreLogger) {
+  constructor(config: BrokerConfig, logger: StoreLogger, clock: Clock) {
     this.#config = config;
     this.#logger = logger;
+    this.#budget = new CompileBudget(clock);
   }
 
   /** enablePropertyFilter: without it such subscriptions are refused. */
@@ -32,10 +37,14 @@ export class SqlFilters {
     return this.#config.enablePropertyFilter;
   }
 
-  /** The filter, or what is wrong with the expression. */
-  of(expression: string): SizedFilter | string {
+  /** The filter, or what is wrong with the expression; a refusal when too many others are compiled now. */
+  of(expression: string): SizedFilter | string | Refusal {
     const known = this.#known.get(expression);
     if (known !== undefined) return known;
+    if (!this.#budget.take(expression.length)) {
+      const remark = `no new expression of ${expression.length} characters now: ${COMPILE_CHARS_A_SECOND} a second are compiled`;
+      return new Refusal(ResponseCode.SYSTEM_BUSY, remark);
+    }
     const made = this.#make(expression);
     this.#known.set(expression, made);
     this.#bytes += bytesOf(expression, made);

@@ -38,6 +38,7 @@ export function subscriptionRefusal(
 ): Refusal | undefined {
   if (expressionType === SQL92 && sqlFilters.isEnabled) {
     const filter = sqlFilters.of(subString ?? '');
+    if (filter instanceof Refusal) return filter;
     return typeof filter === 'string' ? new Refusal(ResponseCode.SUBSCRIPTION_PARSE_FAILED, filter) : undefined;
   }
   if (!isTagType(expressionType)) return expressionRefusal(expressionType);

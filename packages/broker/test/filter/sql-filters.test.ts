@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRecords, RequestCode, ResponseCode } from '@vernier/remoting';
 import { silentLogger } from '@vernier/store';
+import { ManualClock } from '../../../torture/src/simulation/manual-clock.ts';
+import { Refusal } from '../../src/base/refusal.ts';
 import { defaultBrokerConfig } from '../../src/config.ts';
 import { SqlFilters } from '../../src/filter/sql-filters.ts';
+import { SELECTOR_CHARS_MAX } from '../../src/filter/sql92/index.ts';
 import { heartbeat, property, pullFields, send, startBroker } from '../harness.ts';
 
 test('SQL92 pull: what matches comes, in order, and the offset moves on behind what does not', async (t) => {
@@ -71,7 +74,7 @@ test('SQL92 filters: each expression is read once, and a stranger’s many do no
   const lines: string[] = [];
   const note = (_fields: object, text: string) => lines.push(text);
   const logger = { debug() {}, info() {}, warn: note, error: note };
-  const filters = new SqlFilters({ ...defaultBrokerConfig }, logger as never);
+  const filters = new SqlFilters({ ...defaultBrokerConfig }, logger as never, new ManualClock());
   const first = filters.of("a LIKE 'x'");
   assert.equal(filters.of("a LIKE 'x'"), first);
   assert.equal(lines.length, 1, 'the tail that is ignored is said once');
@@ -82,16 +85,50 @@ test('SQL92 filters: each expression is read once, and a stranger’s many do no
 });
 
 test('SQL92 filters: what is kept of them has a bound in bytes, which is more than they take', () => {
-  const filters = new SqlFilters({ ...defaultBrokerConfig }, silentLogger);
-  const terms = (i: number): string => `a = ${i}${' OR b <> 1'.repeat(6_000)}`;
+  const clock = new ManualClock();
+  const filters = new SqlFilters({ ...defaultBrokerConfig }, silentLogger, clock);
+  const terms = (i: number): string => `a = ${i}${' OR b <> 1'.repeat(1_500)}`;
   const first = filters.of(terms(0));
-  assert.ok(typeof first === 'object' && first.bytes > 60_000 * 2 + 24_000 * 200, 'a word is a function or two');
-  for (let i = 1; i < 10; i++) filters.of(terms(i));
+  assert.ok(
+    typeof first === 'object' && !(first instanceof Refusal) && first.bytes > 15_000 * 2 + 6_000 * 200,
+    'a word is a function or two',
+  );
+  for (let i = 1; i < 40; i++) {
+    clock.pass(1_000);
+    assert.ok(!(filters.of(terms(i)) instanceof Refusal));
+  }
+  clock.pass(1_000);
   assert.notEqual(filters.of(terms(0)), first, 'the oldest has gone');
 });
 
+test('SQL92 filters: only so many new expressions are compiled a second, those that are known are served', () => {
+  const clock = new ManualClock();
+  const filters = new SqlFilters({ ...defaultBrokerConfig }, silentLogger, clock);
+  const long = (index: number): string => `a = ${index}`.padEnd(SELECTOR_CHARS_MAX, ' ');
+  const isServed = (expression: string): boolean => !(filters.of(expression) instanceof Refusal);
+  assert.deepEqual([isServed(long(1)), isServed(long(2)), isServed(long(3))], [true, true, false]);
+  const refusal = filters.of('b = 1');
+  assert.ok(refusal instanceof Refusal && refusal.code === ResponseCode.SYSTEM_BUSY);
+  assert.match(refusal.remark, /no new expression of 5 characters now: 262144 a second are compiled/);
+  assert.ok(isServed(long(1)), 'it is known');
+  clock.pass(1_000 / 16);
+  assert.ok(isServed(long(3)));
+  assert.ok(!isServed(long(4)));
+  clock.pass(3_600_000);
+  assert.equal(
+    [4, 5, 6].filter((index) => isServed(long(index))).length,
+    2,
+    'an hour of rest gives no more than a burst',
+  );
+  assert.ok(!isServed(`${long(1)} `), 'one that is too long is no way around it');
+});
+
 test('SQL92 filters: with strictPropertyFilter what has something behind its end is refused', () => {
-  const filters = new SqlFilters({ ...defaultBrokerConfig, strictPropertyFilter: true }, silentLogger);
+  const filters = new SqlFilters(
+    { ...defaultBrokerConfig, strictPropertyFilter: true },
+    silentLogger,
+    new ManualClock(),
+  );
   assert.match(filters.of("a LIKE 'x'") as string, /"LIKE 'x'" at 2 follows the end/);
   assert.equal(typeof filters.of('a = 1'), 'object');
 });

@@ -19,7 +19,7 @@ function open() {
   const tables = new Tables();
   const { config, topics, groups, clock } = tables;
   const consumers = new ConsumerManager({ logger: silentLogger, budget: roomy(), notifyEnabled: () => false, clock });
-  const sqlFilters = new SqlFilters(config, silentLogger);
+  const sqlFilters = new SqlFilters(config, silentLogger, clock);
   const permission = new PullPermission({ config, topics, groups, consumers, sqlFilters, host: '10.0.0.9' });
   const online = (subscriptions: ReturnType<typeof tagSubscription>[], broadcasts = false) =>
     consumers.register(

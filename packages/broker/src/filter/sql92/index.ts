@@ -14,8 +14,8 @@ import { Parser } from './parser.ts';
 export type { Properties } from './expression.ts';
 export { SelectorError } from './lexer.ts';
 
-/** Longest expression, UTF-16 units. A subscription has room for it in a heartbeat, and parsing it stays short. */
-export const SELECTOR_CHARS_MAX = 65_536;
+/** Longest expression, UTF-16 units: one takes below 10 ms of the event loop to compile, whatever is in it. */
+export const SELECTOR_CHARS_MAX = 16_384;
 const TAIL_CHARS_SHOWN = 64;
 /** An operator, a name and a literal each become one or two functions. */
 const WORD_BYTES = 400;

@@ -124,12 +124,12 @@ for (const [expression, situation] of refused) {
 
 test('SQL92: the longest expression is read, and evaluated, at once', () => {
   const half = SELECTOR_CHARS_MAX / 2;
-  const texts = Array.from({ length: 5_000 }, (_, index) => `'${index}'`).join(',');
+  const texts = Array.from({ length: 1_800 }, (_, index) => `'${index}'`).join(',');
   const begun = performance.now();
   assert.equal(matches(`a IN (${texts})`, { a: '77' }), true);
-  assert.equal(matches(`a = 'x'${' OR a = 5'.repeat(3_000)}`, { a: 'x' }), true);
-  assert.equal(matches(`b${' OR b'.repeat(13_000)}`, { a: 'x' }), false, 'as deep as the stack, were it a tree');
-  assert.equal(matches(`a = 'x'${" AND a='x'".repeat(6_000)}`, { a: 'x' }), true);
+  assert.equal(matches(`a = 'x'${' OR a = 5'.repeat(1_600)}`, { a: 'x' }), true);
+  assert.equal(matches(`b${' OR b'.repeat(3_200)}`, { a: 'x' }), false, 'as deep as the stack, were it a tree');
+  assert.equal(matches(`a = 'x'${" AND a='x'".repeat(1_480)}`, { a: 'x' }), true);
   assert.equal(matches(`a${'=a'.repeat(400)}`, { a: 'x' }), false);
   assert.equal(matches(`a${' '.repeat(SELECTOR_CHARS_MAX - 8)}= 'x'`, { a: 'x' }), true);
   assert.throws(() => compile(`a = 1 AND /*${'*a'.repeat(half - 10)}`), SelectorError);
