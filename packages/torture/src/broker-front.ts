@@ -43,7 +43,6 @@ import { type PopHistory, popHistory } from './pop-history.ts';
 import { popTopics } from './pop-model.ts';
 import type { Random } from './random.ts';
 import type { SenderOptions } from './sent.ts';
-import type { SimulatedFileSystem } from './simulation/simulated-file-system.ts';
 import { TIMER_PRECISION_MS, TIMER_ROLL_SLOTS, TIMER_SLOTS, TimerModel, TimerSenders, timerTopics } from './timers.ts';
 import {
   HALF_TOPIC,
@@ -77,18 +76,6 @@ const config: BrokerConfig = {
   ...{ timerPrecisionMs: TIMER_PRECISION_MS, timerRollWindowSlot: TIMER_ROLL_SLOTS, timerFlushIntervalMs: 100 },
   ...{ mappedFileSizeTimerLog: 4_096, recallMessageEnable: true },
 };
-
-/** There is no access control in histories: its table is not read, and a seed means what it meant before there was one. */
-const withoutUsers = (fileSystem: SimulatedFileSystem): SimulatedFileSystem =>
-  new Proxy(fileSystem, {
-    get(target, name): unknown {
-      if (name === 'readFile') {
-        return (path: string) => (/\/access\.json(\.bak)?$/.test(path) ? undefined : target.readFile(path));
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
 
 export interface BrokerFrontOptions {
   /** Producers of transactions beside the others. */
@@ -174,7 +161,7 @@ export class BrokerFront implements FrontOfHistory {
         config: ownConfig,
         store,
         hosts,
-        fileSystem: withoutUsers(fileSystem),
+        fileSystem,
         clock: scheduler,
         logger,
         timerSlots: pops ? POP_TIMER_SLOTS : TIMER_SLOTS,
@@ -183,7 +170,7 @@ export class BrokerFront implements FrontOfHistory {
       topicsChanged: () => {},
       announce: () => Promise.resolve(),
     });
-    await loadTables(context, withoutUsers(fileSystem));
+    await loadTables(context, fileSystem);
     this.#checkOffsets(context, isBackup);
     this.#model.groupFound(context.groups.has(GROUP), isBackup);
     pops?.model.startLife(scheduler, store);
