@@ -1,7 +1,7 @@
 import type { BrokerContext } from '@vernier/broker/internal';
 import { formatAddress, ServerIdentity } from '@vernier/remoting';
 import { type StoreLogger, silentLogger } from '@vernier/store';
-import { defaultLimits, type ProxyLimits } from './limits.ts';
+import { defaultLimits, PING_ANSWER_MS, type ProxyLimits } from './limits.ts';
 import { Listener } from './net/listener.ts';
 
 export interface ProxyOptions {
@@ -44,8 +44,9 @@ export class GrpcProxy {
     this.#limits = { ...defaultLimits, ...limits };
     this.#host = host;
     this.#port = port;
-    const { connectionsMax, firstByteMs } = this.#limits;
-    this.#listener = new Listener({ connectionsMax, firstByteMs, logger });
+    const { connectionsMax, firstByteMs, pingMs } = this.#limits;
+    const silentMs = 2 * pingMs + PING_ANSWER_MS;
+    this.#listener = new Listener({ connectionsMax, firstByteMs, silentMs, logger });
   }
 
   /** `host:port`; undefined before `listen`. */
