@@ -15,6 +15,7 @@ const SHARES = {
   requests: 20,
   streams: 10,
   tls: 2,
+  'inside-tls': 2,
   settings: 4,
   metadata: 2,
   pop: 3,

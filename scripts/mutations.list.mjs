@@ -496,6 +496,14 @@ export const mutations = [
     test: { file: 'packages/proxy/test/receipt-history.test.ts', name: 'receipts:' },
   },
   {
+    name: 'a connection of gRPC that nobody reads any more stays for ever',
+    package: 'proxy',
+    file: 'net/listener.ts',
+    from: 'else if (++heard.looks >= LOOKS) {',
+    to: 'else if (heard.looks < 0) {',
+    test: { file: 'packages/proxy/test/net/listener.test.ts', name: 'listener: a connection of which nothing comes' },
+  },
+  {
     name: 'a connection whose HTTP/2 is broken stays for ever',
     package: 'proxy',
     file: 'server.ts',

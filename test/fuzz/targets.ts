@@ -4,6 +4,7 @@ import { answers } from './targets/answers.ts';
 import { frames } from './targets/frames.ts';
 import { grpc } from './targets/grpc.ts';
 import { headers } from './targets/headers.ts';
+import { insideTls } from './targets/inside-tls.ts';
 import { requests, streams } from './targets/live.ts';
 import { metadata } from './targets/metadata.ts';
 import { pop } from './targets/pop.ts';
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   requests,
   streams,
   tls,
+  insideTls,
   grpc,
   selectors,
   settings,

@@ -30,6 +30,12 @@ export interface ProxyLimits {
   readonly stopMs: number;
 }
 
+/**
+ * How long a client has at most to answer a ping. One whose other end is gone without a word is found out by that, and so is one
+ * that node reads no more: what breaks HTTP/2 ends its session there, and leaves the connection open.
+ */
+export const PING_ANSWER_MS = 20_000;
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;

@@ -3,7 +3,7 @@ import { formatAddress, ServerIdentity } from '@vernier/remoting';
 import { type StoreLogger, silentLogger } from '@vernier/store';
 import type { Backend } from './backend/backend.ts';
 import type { RemoteBackend, RemoteBackendOptions } from './backend/remote/remote.ts';
-import { defaultLimits, type ProxyLimits } from './limits.ts';
+import { defaultLimits, PING_ANSWER_MS, type ProxyLimits } from './limits.ts';
 import { Listener } from './net/listener.ts';
 
 export interface ProxyOptions {
@@ -47,8 +47,9 @@ export class GrpcProxy {
     this.#limits = { ...defaultLimits, ...limits };
     this.#host = host;
     this.#port = port;
-    const { connectionsMax, firstByteMs } = this.#limits;
-    this.#listener = new Listener({ connectionsMax, firstByteMs, logger });
+    const { connectionsMax, firstByteMs, pingMs } = this.#limits;
+    const silentMs = 2 * pingMs + PING_ANSWER_MS;
+    this.#listener = new Listener({ connectionsMax, firstByteMs, silentMs, logger });
   }
 
   /** `host:port`; undefined before `listen`. */

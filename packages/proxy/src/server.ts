@@ -18,6 +18,7 @@ import { Call, Peers } from './call.ts';
 import type { TelemetryStream } from './clients/grpc-client.ts';
 import type { ProxyContext } from './context.ts';
 import { definitionOf } from './definitions.ts';
+import { PING_ANSWER_MS } from './limits.ts';
 import type { AnswerStream } from './methods/answer-stream.ts';
 import { SERVICE, type StreamMethod, streamMethods, type UnaryMethod, unaryMethods } from './methods/index.ts';
 import { telemetryCommand } from './methods/telemetry.ts';
@@ -33,12 +34,6 @@ const COMMANDS_MAX = 64;
 
 /** A connection without a call for so long is closed (RocketMQ grpcClientIdleTimeMills); a stream of telemetry is a call. */
 const IDLE_MS = 120_000;
-/**
- * One whose other end is gone without a word is found out by a ping, and so is one that node reads no more: what breaks HTTP/2
- * ends its session there, and leaves the connection open.
- */
-const PING_ANSWER_MS = 20_000;
-
 interface IncomingCall {
   readonly metadata: Metadata;
   getPeer(): string;

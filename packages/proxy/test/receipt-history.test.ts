@@ -43,6 +43,8 @@ interface Sent {
   message: Message | undefined;
   renewedFor: string | undefined;
   renewedSince: number;
+  /** It was, and a proxy that has begun since may go on with it. */
+  mayBeRenewed: boolean;
 }
 
 class History {
@@ -106,6 +108,7 @@ class History {
     this.#sent.set(body, {
       ...{ body, ack: 'none', forwards: 0, isForwardUnknown: false, isDoubled: false, hasExpired: false },
       ...{ heldUntil: 0, dueAt: this.#machine.now, message: undefined, renewedFor: undefined, renewedSince: 0 },
+      mayBeRenewed: false,
     });
   }
 
@@ -165,7 +168,11 @@ class History {
     }
     const ms = autoRenew ? RENEWED_MS : INVISIBLE_MS;
     Object.assign(sent, { message, heldUntil: began + ms, renewedFor: autoRenew ? client : undefined });
-    Object.assign(sent, { renewedSince: began, dueAt: autoRenew ? Number.POSITIVE_INFINITY : now + ms });
+    Object.assign(sent, {
+      mayBeRenewed: autoRenew,
+      renewedSince: began,
+      dueAt: autoRenew ? Number.POSITIVE_INFINITY : now + ms,
+    });
     if (ack === 'unknown') sent.ack = 'none';
   }
 
@@ -199,7 +206,7 @@ class History {
     if (changed === undefined) this.#mayBeAnywhere(sent);
     else if (changed.status?.code === Code.OK) {
       this.counts.changes++;
-      Object.assign(sent, { heldUntil: began + ms, dueAt: this.#machine.now + ms });
+      Object.assign(sent, { mayBeRenewed: false, heldUntil: began + ms, dueAt: this.#machine.now + ms });
     }
     if (changed === undefined) sent.heldUntil = 0;
   }
@@ -208,6 +215,8 @@ class History {
     if (sent?.message === undefined) return;
     const { message, body } = sent;
     const request = { group: { name: 'g' }, topic: { name: 'T' }, receiptHandle: handleOf(message) };
+    // A receipt whose time is over is taken all the same, as RocketMQ takes it, and the message comes once more.
+    const isInTime = sent.renewedFor !== undefined || this.#machine.now < sent.heldUntil;
     this.#release(sent);
     const call = this.#machine.call();
     const answer = await this.#call('forward', () =>
@@ -219,7 +228,7 @@ class History {
     else if (answer.status?.code === Code.OK) {
       this.counts.forwards++;
       sent.forwards++;
-      sent.ack = 'done';
+      sent.ack = isInTime ? 'done' : 'unknown';
     }
   }
 
@@ -246,7 +255,7 @@ class History {
     const how = this.#pick(['kill', 'cutPower'] as const);
     const { now } = this.#machine;
     for (const sent of this.#sent.values()) {
-      const isOver = sent.dueAt <= now && sent.ack !== 'done';
+      const isOver = sent.heldUntil > 0 && sent.heldUntil <= now && sent.ack !== 'done';
       // A redelivery is made twice when a crash comes before its place is saved; and a renewal may be under way.
       const mayBeRenewing = sent.renewedFor !== undefined && now - sent.renewedSince > RENEWED_MS / 2;
       if (isOver || sent.hasExpired || mayBeRenewing) sent.isDoubled = true;
@@ -287,7 +296,7 @@ class History {
     this.#alive.clear();
     for (const sent of this.#sent.values()) {
       // Those of consumers that are gone come at once.
-      if (sent.renewedFor !== undefined) sent.heldUntil = 0;
+      if (sent.mayBeRenewed) sent.heldUntil = 0;
       this.#release(sent);
     }
     for (let round = 0; round < 14; round++) {

@@ -6,8 +6,19 @@ export interface ListenerOptions {
   readonly connectionsMax: number;
   /** How long a connection may say nothing before its first byte, milliseconds. */
   readonly firstByteMs: number;
+  /** One of which nothing comes for so long is destroyed, milliseconds; what lives answers pings before. */
+  readonly silentMs: number;
   readonly logger: StoreLogger;
 }
+
+/** What a look at the connections found of one. */
+interface Heard {
+  bytes: number;
+  looks: number;
+}
+
+/** Looks within `silentMs`. */
+const LOOKS = 4;
 
 /** Who takes connections, by what their first byte says. Nothing of the connection has been read then. */
 export interface Doors {
@@ -23,6 +34,8 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Map<string, Socket>();
+  readonly #heard = new WeakMap<Socket, Heard>();
+  #timer: NodeJS.Timeout | undefined;
   /** Those that nobody serves yet: they wait for `open`, or have said nothing. */
   readonly #silent = new Set<Socket>();
   #whenEmpty: (() => void) | undefined;
@@ -58,10 +71,27 @@ export class Listener {
   open(doors: Doors): void {
     this.#doors = doors;
     for (const socket of this.#silent) this.#begin(socket, doors);
+    this.#timer = setInterval(() => this.#look(), this.#options.silentMs / LOOKS);
+  }
+
+  /**
+   * Ends those of which nothing has come for long, whatever is done with them: while a write by TLS does not end, node reads no
+   * more, tells of no end and closes no session, although its peer is gone.
+   */
+  #look(): void {
+    for (const socket of this.#sockets.values()) {
+      const heard = this.#heard.get(socket);
+      if (heard === undefined || heard.bytes !== socket.bytesRead) {
+        this.#heard.set(socket, { bytes: socket.bytesRead, looks: 0 });
+      } else if (++heard.looks >= LOOKS) {
+        socket.destroy();
+      }
+    }
   }
 
   /** Nobody connects any more; connections that are served stay. Resolves when all of them are closed. */
   async stopListening(): Promise<void> {
+    clearInterval(this.#timer);
     this.#server.close();
     for (const socket of this.#silent) socket.destroy();
     if (this.#sockets.size === 0) return;
@@ -72,6 +102,7 @@ export class Listener {
 
   /** Ends what is open. */
   destroy(): void {
+    clearInterval(this.#timer);
     this.#server.close();
     for (const socket of this.#sockets.values()) socket.destroy();
   }
