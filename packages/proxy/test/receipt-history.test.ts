@@ -10,7 +10,7 @@ import { timeOf } from '../src/wire/times.ts';
 import { handleOf, MINUTE, ProxyMachine, SECOND } from './proxy-machine.ts';
 
 /** `SEEDS=1000 FROM=1 npm test -- packages/proxy/test/receipt-history.test.ts` makes a long run. */
-const SEEDS = Number(process.env.SEEDS ?? 8);
+const SEEDS = Number(process.env.SEEDS ?? 16);
 const FROM = Number(process.env.FROM ?? 1);
 const STEPS = 60;
 const CLIENTS = ['one', 'two'];
@@ -257,7 +257,7 @@ class History {
     for (const sent of this.#sent.values()) {
       const isOver = sent.heldUntil > 0 && sent.heldUntil <= now && sent.ack !== 'done';
       // A redelivery is made twice when a crash comes before its place is saved; and a renewal may be under way.
-      const mayBeRenewing = sent.renewedFor !== undefined && now - sent.renewedSince > RENEWED_MS / 2;
+      const mayBeRenewing = sent.mayBeRenewed && now - sent.renewedSince > RENEWED_MS / 2;
       if (isOver || sent.hasExpired || mayBeRenewing) sent.isDoubled = true;
       sent.renewedFor = undefined;
     }
