@@ -502,6 +502,17 @@ export const mutations = [
     },
   },
   {
+    name: 'a pull that waited for its expression is answered to a user who may not any more',
+    package: 'broker',
+    file: 'pull/pull-service.ts',
+    from: 'const denied = identity?.expired();',
+    to: 'const denied = caller.identity?.expired();',
+    test: {
+      file: 'packages/broker/test/pull/pull-service.test.ts',
+      name: 'a pull whose expression has waited is none',
+    },
+  },
+  {
     name: 'an ack of gRPC is answered before it is on disk',
     package: 'proxy',
     file: 'methods/ack-message.ts',

@@ -66,15 +66,17 @@ export class PullService {
     if (topic instanceof Refusal) return asker.answer(topic);
     const filter = permission.filter(request, group, caller);
     if (filter instanceof Refusal) return asker.answer(filter);
-    const pull = (compiled: SizedFilter | undefined) =>
-      new Pull(this, request, caller, identity, asker, group, topic, compiled);
     const { identity } = caller;
-    if (!(filter instanceof Promise)) return this.#look(pull(filter), true);
+    if (!(filter instanceof Promise)) {
+      return this.#look(new Pull(this, request, caller, identity, asker, group, topic, filter), true);
+    }
+    // Its expression waits to be compiled.
     return filter.then((compiled) => {
       if (caller.isGone) return undefined;
-      const denied = compiled instanceof Refusal ? compiled : identity?.expired();
+      if (compiled instanceof Refusal) return asker.answer(compiled);
+      const denied = identity?.expired();
       if (denied !== undefined) return asker.answer(denied);
-      return this.#look(pull(compiled as SizedFilter | undefined), true);
+      return this.#look(new Pull(this, request, caller, identity, asker, group, topic, compiled), true);
     });
   }
 
