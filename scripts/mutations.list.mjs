@@ -472,11 +472,44 @@ export const mutations = [
     name: 'expressions are compiled however many there are',
     package: 'broker',
     file: 'filter/compile-budget.ts',
-    from: 'if (taken > this.#chars) return false;',
-    to: '',
+    from: 'return chars <= this.#chars;',
+    to: 'return true;',
     test: {
       file: 'packages/broker/test/filter/sql-filters.test.ts',
       name: 'SQL92 filters: only so many new expressions',
+    },
+  },
+  {
+    name: 'a stranger spends the budget of expressions that others have',
+    package: 'broker',
+    file: 'filter/compile-budget.ts',
+    from: 'const asker = this.#source(source, now);',
+    to: "const asker = this.#source('', now);",
+    test: {
+      file: 'packages/broker/test/filter/sql-filters.test.ts',
+      name: 'SQL92 filters: a stranger who sends without end',
+    },
+  },
+  {
+    name: 'a filter that is in use makes room for what a stranger sends',
+    package: 'broker',
+    file: 'filter/sql-filters.ts',
+    from: 'this.#known.delete(expression);\n    this.#known.set(expression, known);',
+    to: '',
+    test: {
+      file: 'packages/broker/test/filter/sql-filters.test.ts',
+      name: 'SQL92 filters: what is kept of them has a bound',
+    },
+  },
+  {
+    name: 'a pull that waited for its expression is answered to a user who may not any more',
+    package: 'broker',
+    file: 'pull/pull-service.ts',
+    from: 'const denied = identity?.expired();',
+    to: 'const denied = caller.identity?.expired();',
+    test: {
+      file: 'packages/broker/test/pull/pull-service.test.ts',
+      name: 'a pull whose expression has waited is none',
     },
   },
   {

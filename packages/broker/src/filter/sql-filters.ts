@@ -1,18 +1,22 @@
 import { ResponseCode } from '@vernier/remoting';
 import type { Clock, StoreLogger } from '@vernier/store';
 import { checkMessageAndReturnSize, parseProperties, propertiesStringOf } from '@vernier/store/internal';
+import type { Caller } from '../base/caller.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
-import { COMPILE_CHARS_A_SECOND, CompileBudget } from './compile-budget.ts';
+import { ALL_CHARS_A_SECOND, CompileBudget, SOURCE_CHARS_A_SECOND, sourceOf } from './compile-budget.ts';
 import type { SizedFilter } from './sized-filter.ts';
-import { compile, type Selector, SelectorError } from './sql92/index.ts';
+import { compile, SELECTOR_CHARS_MAX, type Selector, SelectorError } from './sql92/index.ts';
 
 export const SQL92 = 'SQL92';
 
-/** Compiled expressions that are kept; the oldest goes. A broker has one or a few a group. */
-const SELECTORS_MAX = 1_000;
-/** All of them together: what a stranger sends must not fill the memory. */
+/** Compiled expressions that are kept, a short one takes 2 KiB; the one that nobody asked for longest goes. */
 const SELECTOR_BYTES_KEPT = 64 * 1024 * 1024;
+/** As many go at once when it is full: a Map looks for its first entry behind all that have gone before it. */
+const SELECTOR_BYTES_FREED = SELECTOR_BYTES_KEPT / 64;
+
+/** The filter, or what is wrong with the expression. */
+type Known = SizedFilter | string;
 
 /**
  * Filters of SQL92 subscriptions, each expression compiled once (RocketMQ ConsumerFilterManager). A message is matched by
@@ -21,8 +25,8 @@ const SELECTOR_BYTES_KEPT = 64 * 1024 * 1024;
 export class SqlFilters {
   readonly #config: BrokerConfig;
   readonly #logger: StoreLogger;
-  /** By expression; a text says why it is none. Oldest first. */
-  readonly #known = new Map<string, SizedFilter | string>();
+  /** By expression. The longest unused first. */
+  readonly #known = new Map<string, Known>();
   readonly #budget: CompileBudget;
   #bytes = 0;
 
@@ -37,26 +41,54 @@ export class SqlFilters {
     return this.#config.enablePropertyFilter;
   }
 
-  /** The filter, or what is wrong with the expression; a refusal when too many others are compiled now. */
-  of(expression: string): SizedFilter | string | Refusal {
-    const known = this.#known.get(expression);
+  /**
+   * The filter, or what is wrong with the expression. One that is not known waits for the caller's budget when that is
+   * spent, up to COMPILE_WAIT_MS; a refusal when there is none then either.
+   */
+  of(expression: string, caller: Pick<Caller, 'host'>): Known | Refusal | Promise<Known | Refusal> {
+    const known = this.#find(expression);
     if (known !== undefined) return known;
-    if (!this.#budget.take(expression.length)) {
-      const remark = `no new expression of ${expression.length} characters now: ${COMPILE_CHARS_A_SECOND} a second are compiled`;
-      return new Refusal(ResponseCode.SYSTEM_BUSY, remark);
-    }
+    const chars = expression.length;
+    // It is refused unread, and not kept.
+    if (chars > SELECTOR_CHARS_MAX) return this.#make(expression);
+    let done: (isRefused: boolean) => void = () => {};
+    const isKnown = (): boolean => this.#known.has(expression);
+    const answer = this.#budget.ask(sourceOf(caller), { chars, isKnown, done: (isRefused) => done(isRefused) });
+    if (answer === 'now') return this.#add(expression);
+    if (answer === 'refused') return busy(chars);
+    return new Promise((resolve, reject) => {
+      done = (isRefused) => {
+        try {
+          resolve(this.#find(expression) ?? (isRefused ? busy(chars) : this.#add(expression)));
+        } catch (error) {
+          reject(error);
+        }
+      };
+    });
+  }
+
+  #find(expression: string): Known | undefined {
+    const known = this.#known.get(expression);
+    if (known === undefined) return undefined;
+    this.#known.delete(expression);
+    this.#known.set(expression, known);
+    return known;
+  }
+
+  #add(expression: string): Known {
     const made = this.#make(expression);
     this.#known.set(expression, made);
     this.#bytes += bytesOf(expression, made);
-    for (const [oldest, filter] of this.#known) {
-      if (this.#known.size <= SELECTORS_MAX && this.#bytes <= SELECTOR_BYTES_KEPT) break;
-      this.#known.delete(oldest);
-      this.#bytes -= bytesOf(oldest, filter);
+    if (this.#bytes <= SELECTOR_BYTES_KEPT) return made;
+    for (const [unused, filter] of this.#known) {
+      if (this.#bytes <= SELECTOR_BYTES_KEPT - SELECTOR_BYTES_FREED) break;
+      this.#known.delete(unused);
+      this.#bytes -= bytesOf(unused, filter);
     }
     return made;
   }
 
-  #make(expression: string): SizedFilter | string {
+  #make(expression: string): Known {
     let selector: Selector;
     try {
       selector = compile(expression, this.#config.strictPropertyFilter);
@@ -79,8 +111,15 @@ export class SqlFilters {
   }
 }
 
+const busy = (chars: number): Refusal =>
+  new Refusal(
+    ResponseCode.SYSTEM_BUSY,
+    `no new expression of ${chars} characters now: ${SOURCE_CHARS_A_SECOND} a second are compiled for an address, ` +
+      `${ALL_CHARS_A_SECOND} for all`,
+  );
+
 /** What keeping it takes, or why it is none. */
-const bytesOf = (expression: string, made: SizedFilter | string): number =>
+const bytesOf = (expression: string, made: Known): number =>
   typeof made === 'string' ? 200 + 2 * (expression.length + made.length) : made.bytes;
 
 function matchesRecord(selector: Selector, record: Buffer): boolean {

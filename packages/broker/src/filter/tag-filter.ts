@@ -1,4 +1,5 @@
 import { ResponseCode, type SubscriptionData, tagSubscription } from '@vernier/remoting';
+import type { Caller } from '../base/caller.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { SizedFilter } from './sized-filter.ts';
 import { SQL92, type SqlFilters } from './sql-filters.ts';
@@ -29,15 +30,16 @@ export function buildSubscription(
   return { ...tagSubscription(topic, SUB_ALL, subVersion), subString, expressionType: expressionType as string };
 }
 
-/** Why a subscription cannot be served; undefined when it can. */
-export function subscriptionRefusal(
+/** Why a subscription cannot be served; undefined when it can. Resolves when its expression has been compiled. */
+export async function subscriptionRefusal(
   topic: string,
   subString: string | undefined,
   expressionType: string | undefined,
   sqlFilters: SqlFilters,
-): Refusal | undefined {
+  caller: Caller,
+): Promise<Refusal | undefined> {
   if (expressionType === SQL92 && sqlFilters.isEnabled) {
-    const filter = sqlFilters.of(subString ?? '');
+    const filter = await sqlFilters.of(subString ?? '', caller);
     if (filter instanceof Refusal) return filter;
     return typeof filter === 'string' ? new Refusal(ResponseCode.SUBSCRIPTION_PARSE_FAILED, filter) : undefined;
   }

@@ -5,7 +5,7 @@ import type { Caller } from '../base/caller.ts';
 import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { BrokerConfig } from '../config.ts';
-import type { SizedFilter } from '../filter/sized-filter.ts';
+import type { AskedFilter, SizedFilter } from '../filter/sized-filter.ts';
 import { SQL92, type SqlFilters } from '../filter/sql-filters.ts';
 import { buildSubscription, expressionRefusal, isTagType, tagFilter } from '../filter/tag-filter.ts';
 import type { SubscriptionGroupManager } from '../groups/subscription-group-manager.ts';
@@ -70,18 +70,21 @@ export class PopPermission {
     return topic;
   }
 
-  /** What the pop wants of the topic and of its retries; undefined: everything. */
-  filter({ topic, expression, expressionType }: PopRequest): SizedFilter | undefined | Refusal {
+  /** What the pop wants of the topic and of its retries; undefined: everything. A promise when its expression waits. */
+  filter({ topic, expression, expressionType }: PopRequest, caller: Caller): AskedFilter | Promise<AskedFilter> {
     if (expression === undefined || expression === '') return undefined;
     const subscription = buildSubscription(topic, expression, expressionType, 0);
     if (subscription === undefined) return unparsable('it holds no tag');
     if (isTagType(expressionType)) return tagFilter(subscription);
     const { sqlFilters } = this.#parts;
     if (expressionType !== SQL92 || !sqlFilters.isEnabled) return expressionRefusal(expressionType);
-    const filter = sqlFilters.of(expression);
-    return typeof filter === 'string' ? unparsable(filter) : filter;
+    const filter = sqlFilters.of(expression, caller);
+    return filter instanceof Promise ? filter.then(readable) : readable(filter);
   }
 }
+
+const readable = (filter: SizedFilter | string | Refusal): SizedFilter | Refusal =>
+  typeof filter === 'string' ? unparsable(filter) : filter;
 
 const unparsable = (why: string): Refusal =>
   new Refusal(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `parse the consumer's subscription failed: ${why}`);

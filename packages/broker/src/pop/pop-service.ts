@@ -99,8 +99,11 @@ export class PopService {
     if (until instanceof Refusal) return until;
     const topic = permission.topic(request, caller);
     if (topic instanceof Refusal) return topic;
-    const filter = permission.filter(request);
+    const asked = permission.filter(request, caller);
+    const filter = asked instanceof Promise ? await asked : asked;
     if (filter instanceof Refusal) return filter;
+    const denied = asked instanceof Promise ? identity?.expired() : undefined;
+    if (denied !== undefined) return denied;
     // It may wait for long, and the text of the expression is not needed any more.
     const waiting = { ...request, expression: undefined };
     return this.#try({ request: waiting, caller, identity, asker, filter, waitsUntil: until });

@@ -32,12 +32,16 @@ export function unregisterClient(
 }
 
 /** CHECK_CLIENT_CONFIG: a push consumer asks before it starts whether the broker understands its filter. */
-export function checkClientConfig(broker: BrokerContext, request: RemotingCommand): RemotingCommand {
+export async function checkClientConfig(
+  broker: BrokerContext,
+  request: RemotingCommand,
+  caller: ConnectionCaller,
+): Promise<RemotingCommand> {
   const body = bodyObject(request.body, 'CheckClientRequestBody');
   if (body.subscriptionData === undefined || body.subscriptionData === null) return success(request);
   const { topic, subString, expressionType } = subscriptionDataFromJson(
     asObject(body.subscriptionData, 'subscriptionData'),
   );
-  const refusal = subscriptionRefusal(topic, subString, expressionType, broker.sqlFilters);
+  const refusal = await subscriptionRefusal(topic, subString, expressionType, broker.sqlFilters, caller);
   return refusal === undefined ? success(request) : refused(request, refusal);
 }

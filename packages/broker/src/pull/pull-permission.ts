@@ -4,7 +4,7 @@ import { isReadable } from '../base/names.ts';
 import { Refusal } from '../base/refusal.ts';
 import type { ConsumerManager } from '../clients/consumer-manager.ts';
 import type { BrokerConfig } from '../config.ts';
-import type { SizedFilter } from '../filter/sized-filter.ts';
+import type { AskedFilter, SizedFilter } from '../filter/sized-filter.ts';
 import { SQL92, type SqlFilters } from '../filter/sql-filters.ts';
 import { buildSubscription, expressionRefusal, isTagType, tagFilter } from '../filter/tag-filter.ts';
 import type { SubscriptionGroupConfig } from '../groups/subscription-group-config.ts';
@@ -68,8 +68,15 @@ export class PullPermission {
     return topic;
   }
 
-  /** What the pull wants of the topic, as it says itself or as the group's last heartbeat said; undefined: everything. */
-  filter(request: PullRequest, group: SubscriptionGroupConfig): SizedFilter | undefined | Refusal {
+  /**
+   * What the pull wants of the topic, as it says itself or as the group's last heartbeat said; undefined: everything. A
+   * promise when its expression waits to be compiled.
+   */
+  filter(
+    request: PullRequest,
+    group: SubscriptionGroupConfig,
+    caller: Pick<Caller, 'host'>,
+  ): AskedFilter | Promise<AskedFilter> {
     const subscription = request.hasSubscription ? ownSubscription(request) : this.#ofHeartbeat(request, group);
     if (subscription instanceof Refusal) return subscription;
     if (isTagType(subscription.expressionType)) return tagFilter(subscription);
@@ -77,15 +84,10 @@ export class PullPermission {
     if (subscription.expressionType !== SQL92 || !sqlFilters.isEnabled) {
       return expressionRefusal(subscription.expressionType);
     }
-    const filter = sqlFilters.of(subscription.subString);
-    if (typeof filter !== 'string') return filter;
-    // A heartbeat is not answered with what is wrong in it; RocketMQ has kept nothing of such an expression then.
-    return request.hasSubscription
-      ? new Refusal(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `parse the consumer's subscription failed: ${filter}`)
-      : new Refusal(
-          ResponseCode.FILTER_DATA_NOT_EXIST,
-          `The broker's consumer filter data is not exist!Your expression may be wrong! ${filter}`,
-        );
+    const filter = sqlFilters.of(subscription.subString, caller);
+    if (!(filter instanceof Promise)) return readable(request.hasSubscription, filter);
+    const { hasSubscription } = request;
+    return filter.then((compiled) => readable(hasSubscription, compiled));
   }
 
   #ofHeartbeat(request: PullRequest, group: SubscriptionGroupConfig): SubscriptionData | Refusal {
@@ -111,6 +113,17 @@ export class PullPermission {
     }
     return subscription;
   }
+}
+
+function readable(hasSubscription: boolean, filter: SizedFilter | string | Refusal): SizedFilter | Refusal {
+  if (typeof filter !== 'string') return filter;
+  // A heartbeat is not answered with what is wrong in it; RocketMQ has kept nothing of such an expression then.
+  return hasSubscription
+    ? new Refusal(ResponseCode.SUBSCRIPTION_PARSE_FAILED, `parse the consumer's subscription failed: ${filter}`)
+    : new Refusal(
+        ResponseCode.FILTER_DATA_NOT_EXIST,
+        `The broker's consumer filter data is not exist!Your expression may be wrong! ${filter}`,
+      );
 }
 
 function ownSubscription({ topic, subscription, expressionType, subVersion }: PullRequest): SubscriptionData | Refusal {

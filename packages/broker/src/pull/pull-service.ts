@@ -54,7 +54,7 @@ export class PullService {
   }
 
   /**
-   * Gives back what the asker makes of the outcome: at once for a refusal, else as a promise. It resolves with undefined
+   * Gives back what the asker makes of the outcome: at once for most refusals, else as a promise. It resolves with undefined
    * when the pull is held: the asker's `send` is then called once, when a message has come or the time is over, or never
    * when the caller is gone or the broker stops. Rejects STORE_READ_FAILED, STORE_CLOSED.
    */
@@ -64,9 +64,20 @@ export class PullService {
     if (group instanceof Refusal) return asker.answer(group);
     const topic = permission.topic(request, caller);
     if (topic instanceof Refusal) return asker.answer(topic);
-    const filter = permission.filter(request, group);
+    const filter = permission.filter(request, group, caller);
     if (filter instanceof Refusal) return asker.answer(filter);
-    return this.#look(new Pull(this, request, caller, asker, group, topic, filter), true);
+    const { identity } = caller;
+    if (!(filter instanceof Promise)) {
+      return this.#look(new Pull(this, request, caller, identity, asker, group, topic, filter), true);
+    }
+    // Its expression waits to be compiled.
+    return filter.then((compiled) => {
+      if (caller.isGone) return undefined;
+      if (compiled instanceof Refusal) return asker.answer(compiled);
+      const denied = identity?.expired();
+      if (denied !== undefined) return asker.answer(denied);
+      return this.#look(new Pull(this, request, caller, identity, asker, group, topic, compiled), true);
+    });
   }
 
   /** Takes back the buffer of a result, for the next one. Nobody may look at it afterwards. */
@@ -228,6 +239,7 @@ class Pull<Answer> implements HeldPull, RoomForRecords {
     service: PullService,
     request: PullRequest,
     caller: Caller,
+    identity: Identity | undefined,
     asker: PullAsker<Answer>,
     group: SubscriptionGroupConfig,
     topic: TopicConfig,
@@ -235,7 +247,7 @@ class Pull<Answer> implements HeldPull, RoomForRecords {
   ) {
     this.#service = service;
     this.caller = caller;
-    this.identity = caller.identity;
+    this.identity = identity;
     this.asker = asker;
     this.group = group;
     this.consumerGroup = request.consumerGroup;

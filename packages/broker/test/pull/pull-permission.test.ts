@@ -40,6 +40,11 @@ const request = (more: Partial<PullRequest> = {}): PullRequest => ({
   ...more,
 });
 
+function settled<T>(outcome: T | Promise<T>): T {
+  assert.ok(!(outcome instanceof Promise), 'it waits');
+  return outcome;
+}
+
 function refusedWith(outcome: unknown, code: number, remark: RegExp, forbiddenType?: number): void {
   assert.ok(outcome instanceof Refusal, 'it was not refused');
   assert.equal(outcome.code, code, outcome.remark);
@@ -92,7 +97,7 @@ test('pull permission: a subscription that is none is refused; one that passes e
   const { permission } = open();
   const group = subscriptionGroup('g');
   const of = (subscription: string | undefined, expressionType?: string) =>
-    permission.filter(request({ subscription, expressionType }), group);
+    settled(permission.filter(request({ subscription, expressionType }), group, caller));
   for (const all of ['*', undefined]) assert.equal(of(all, 'TAG'), undefined);
   assert.equal(of('*'), undefined, 'no type is that of tags');
   refusedWith(of(' || ', 'TAG'), ResponseCode.SUBSCRIPTION_PARSE_FAILED, /parse the consumer's subscription failed/);
@@ -112,6 +117,7 @@ test('pull permission: what the heartbeat says is asked for in RocketMQ’s orde
     permission.filter(
       request({ hasSubscription: false, subscription: 'ignored', ...more }),
       subscriptionGroup('g', group),
+      caller,
     );
   refusedWith(of(), ResponseCode.SUBSCRIPTION_NOT_EXIST, /the consumer's group info not exist/);
   online([tagSubscription('U', '*', 1)], true);
@@ -130,7 +136,11 @@ test('pull permission: an expression of a heartbeat that cannot be read is not t
   online([{ ...tagSubscription('T', '*', 1), subString: 'a >', expressionType: 'SQL92' }]);
   const asked = request({ hasSubscription: false });
   const group = subscriptionGroup('g');
-  refusedWith(permission.filter(asked, group), ResponseCode.FILTER_DATA_NOT_EXIST, /Your expression may be wrong!/);
+  refusedWith(
+    permission.filter(asked, group, caller),
+    ResponseCode.FILTER_DATA_NOT_EXIST,
+    /Your expression may be wrong!/,
+  );
   tables.config.enablePropertyFilter = false;
-  refusedWith(permission.filter(asked, group), ResponseCode.SYSTEM_ERROR, /filter message by SQL92/);
+  refusedWith(permission.filter(asked, group, caller), ResponseCode.SYSTEM_ERROR, /filter message by SQL92/);
 });

@@ -291,6 +291,35 @@ test('a commit below 0 that comes with a pull is none; the pull is answered', as
   await broker.stop();
 });
 
+test('a pull whose expression has waited is none when its caller has gone, and denied when its user may not any more', async () => {
+  const { broker, machine, pull, session } = await machinePulls();
+  await broker.send('T', 'a');
+  const sql = (index: number) => ({
+    expressionType: 'SQL92',
+    subscription: `a IS NULL OR a = ${index}`.padEnd(16_384),
+  });
+  /** The answer to a pull that finds no budget; `meanwhile` happens while it waits. */
+  const waits = async (index: number, by: CallerSession, meanwhile: () => void) => {
+    await machine.advance(1_000);
+    await pull(sql(index), by);
+    const answer = pull(sql(index + 1), by);
+    meanwhile();
+    return answer;
+  };
+  const [gone, denied, other] = [session(), session(), session()];
+  assert.equal(await waits(0, other, () => {}), 'FOUND 1');
+  assert.equal(await waits(2, gone, () => gone.end()), undefined);
+  let refusal: Refusal | undefined;
+  const admits = { refusalOf: () => undefined, admit: () => undefined };
+  denied.identity = { name: 'user', isSuper: false, ...admits, expired: () => refusal };
+  const answer = await waits(4, denied, () => {
+    denied.identity = undefined;
+    refusal = new Refusal(ResponseCode.NO_PERMISSION, 'not any more');
+  });
+  assert.equal(answer, `${ResponseCode.NO_PERMISSION} not any more`);
+  await broker.stop();
+});
+
 test('a refused pull commits nothing, holds nothing and counts nothing', async () => {
   const { broker, context, pull } = await machinePulls();
   await broker.send('T', 'a');
