@@ -34,8 +34,8 @@ export const mutations = [
     name: 'a timed message that a wrong clock put too far ahead waits until its record is gone',
     package: 'broker',
     file: 'timer/timer-due-service.ts',
-    from: 'this.#putBackAbove ??= limit;',
-    to: ';',
+    from: '>= TOO_FAR_MS ? limit : undefined;',
+    to: '< 0 ? limit : undefined;',
     test: {
       file: 'packages/broker/test/timer/timer-records.test.ts',
       name: 'the clock was ahead when it was taken up: it is put back',
@@ -45,11 +45,22 @@ export const mutations = [
     name: 'all that waits is stored anew while a clock is behind for a moment',
     package: 'broker',
     file: 'timer/timer-due-service.ts',
-    from: '>= TOO_FAR_MS)',
-    to: '>= 0)',
+    from: '- this.#tooFarSince! >= TOO_FAR_MS',
+    to: '- this.#tooFarSince! >= 0',
     test: {
       file: 'packages/broker/test/timer/timer-records.test.ts',
       name: 'a clock that is behind for less than a minute',
+    },
+  },
+  {
+    name: 'a timed message that cannot be put back holds up those that are due',
+    package: 'broker',
+    file: 'timer/timer-due-service.ts',
+    from: 'if (isPutBack) throw failure;',
+    to: '',
+    test: {
+      file: 'packages/broker/test/timer/timer-records.test.ts',
+      name: 'one that waits too far ahead cannot be read',
     },
   },
   {
@@ -2362,8 +2373,19 @@ export const mutations = [
     name: 'namesrv: a broker whose machine is gone keeps its name',
     package: 'broker',
     file: 'namesrv/broker-live-table.ts',
-    from: 'return !connection.closed && silentMs <= Math.min(SILENCE_MS, heartbeatTimeoutMs);',
+    from: 'return !connection.closed && silentMs <= Math.max(HEARTBEAT_TIMEOUT_MS, heartbeatTimeoutMs);',
     to: 'return !connection.closed || silentMs < 0;',
+    test: {
+      file: 'packages/broker/test/namesrv/namesrv.test.ts',
+      name: 'the same id from another address has it when',
+    },
+  },
+  {
+    name: 'namesrv: a live broker that registers less often than each minute loses its name',
+    package: 'broker',
+    file: 'namesrv/broker-live-table.ts',
+    from: 'silentMs <= Math.max(HEARTBEAT_TIMEOUT_MS, heartbeatTimeoutMs);',
+    to: 'silentMs <= 65_000;',
     test: {
       file: 'packages/broker/test/namesrv/namesrv.test.ts',
       name: 'the same id from another address has it when',

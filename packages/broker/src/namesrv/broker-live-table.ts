@@ -3,6 +3,9 @@ import type { Clock, DataVersion, RemotingConnection, TimerHandle } from '@verni
 /** Brokers elsewhere that are known at once; each takes about a kilobyte in all tables. */
 export const BROKERS_MAX = 10_000;
 
+/** Silence after which a broker counts as gone that names no other, ms. */
+export const HEARTBEAT_TIMEOUT_MS = 120_000;
+
 /** A broker that registered (RocketMQ BrokerLiveInfo). */
 export interface BrokerLive {
   readonly clusterName: string;
@@ -26,12 +29,6 @@ export interface BrokerLive {
   /** The address of another broker that wanted its name last, and was refused; undefined when none did. */
   refusedAddr?: string | undefined;
 }
-
-/**
- * Silence after which another broker may have the name of one whose connection is still open, ms: its machine may be gone. A
- * broker registers at least each minute (RocketMQ registerNameServerPeriod).
- */
-const SILENCE_MS = 65_000;
 
 /**
  * The brokers that are alive, by cluster and address (RocketMQ RouteInfoManager.brokerLiveTable). It looks for silent
@@ -87,11 +84,14 @@ export class BrokerLiveTable {
     return live;
   }
 
-  /** It is connected, and says so from time to time. */
+  /**
+   * It is connected, and was not silent for longer than it said, or the table has for all: its machine may be gone. How often
+   * it registers, nobody says (RocketMQ registerNameServerPeriod).
+   */
   isHeard({ connection, lastSeen, heartbeatTimeoutMs }: BrokerLive): boolean {
     if (connection === undefined) return true;
     const silentMs = this.#clock.monotonic() - lastSeen;
-    return !connection.closed && silentMs <= Math.min(SILENCE_MS, heartbeatTimeoutMs);
+    return !connection.closed && silentMs <= Math.max(HEARTBEAT_TIMEOUT_MS, heartbeatTimeoutMs);
   }
 
   /** Notes a sign of life. */

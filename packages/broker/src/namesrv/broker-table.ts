@@ -1,12 +1,9 @@
 import type { BrokerData, Clock, RemotingConnection, RemotingLogger } from '@vernier/remoting';
 import { LineRate } from '@vernier/store/internal';
-import { BROKERS_MAX, type BrokerLive, BrokerLiveTable } from './broker-live-table.ts';
+import { BROKERS_MAX, type BrokerLive, BrokerLiveTable, HEARTBEAT_TIMEOUT_MS } from './broker-live-table.ts';
 import type { BrokerRegistration } from './route-info-manager.ts';
 
 export const MASTER_ID = 0;
-
-/** Silence after which a broker counts as gone when it does not say otherwise. */
-const HEARTBEAT_TIMEOUT_MS = 120_000;
 
 export interface BrokerTableOptions {
   clock: Clock;

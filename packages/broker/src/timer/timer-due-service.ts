@@ -40,6 +40,8 @@ const INTAKE_WAIT_MS = 1_000;
 const INTAKE_LOOK_MS = 20;
 /** A clock that was behind is mostly set right within seconds of a start: then nothing need be stored anew. */
 const TOO_FAR_MS = 60_000;
+/** Slots put back before it is looked again whether something is due. */
+const PUT_BACK_SLOTS = 4;
 
 /**
  * Delivers what is due (RocketMQ TimerDequeueGetService and those behind it). A slot is due when its time is over by the
@@ -48,7 +50,8 @@ const TOO_FAR_MS = 60_000;
  * - The first slot is fired first, its oldest message first. Recalls of a slot are read before its messages.
  * - A slot waits for the intake to have read what was put before it was due.
  * - A delivery that fails is tried again until it succeeds; those behind it wait.
- * - What waits farther ahead than a message would be put now, for a minute, is put back: its record would be gone by then.
+ * - What waits farther ahead than a message would be put now, for a minute, is put back while nothing is due: its record would
+ *   be gone by then. What the intake waits for is put back in turn with what is due. A slot that fails is tried again later.
  * - It sleeps until the first slot is due, at most a second when there is one; without one it has no timer.
  */
 export class TimerDueService extends ServiceLoop {
@@ -59,7 +62,15 @@ export class TimerDueService extends ServiceLoop {
   #intakeTarget: { end: number; at: number; queueOffset: number; since: number } | undefined;
   /** What was put before this time was taken up. */
   #caughtUpAt = 0;
-  #putBackAbove: number | undefined;
+  /** The intake waits for what is so many slots ahead, or more, to be put back. */
+  #inTheWay: number | undefined;
+  /** Something was put back since the last slot that was due: that has its turn. */
+  #isDueNext = false;
+  /** The slot that could not be put back last: those above it are tried first. */
+  #failedSlot: number | undefined;
+  #putBackFailures = 0;
+  /** By the monotonic clock: nothing is put back before. */
+  #putBackAt = 0;
   /** By the monotonic clock. */
   #tooFarSince: number | undefined;
   #failures = 0;
@@ -92,7 +103,7 @@ export class TimerDueService extends ServiceLoop {
 
   /** What waits in slots above `limit` is to be put back: a clock that was ahead put it there, and it is in the way. */
   putBackAbove(limit: number): void {
-    this.#putBackAbove = limit;
+    this.#inTheWay = limit - this.#nowSlot;
     this.wakeup();
   }
 
@@ -119,17 +130,36 @@ export class TimerDueService extends ServiceLoop {
   async #round(): Promise<number | undefined> {
     const { files, clock, store } = this.#parts;
     if (store.failure !== undefined) return undefined;
-    this.#lookTooFar();
-    if (await this.#putBack()) return 0;
     const { lowest } = files;
     this.#awaited = lowest;
-    if (lowest === undefined) return undefined;
+    if (lowest === undefined) {
+      this.#inTheWay = undefined;
+      return undefined;
+    }
+    const limit = this.#putBackLimit();
     const dueAt = (lowest + 1) * files.precisionMs;
     const left = dueAt - clock.now();
-    if (left > 0) return Math.min(left, LOOK_AGAIN_MS);
+    const pauseMs = this.#putBackAt - clock.monotonic();
+    const isItsTurn = left > 0 || (this.#inTheWay !== undefined && !this.#isDueNext);
+    if (limit !== undefined && pauseMs <= 0 && isItsTurn) {
+      this.#isDueNext = true;
+      await this.#putBack(limit);
+      return 0;
+    }
+    if (left > 0) return Math.min(left, LOOK_AGAIN_MS, limit === undefined ? LOOK_AGAIN_MS : pauseMs);
     if (!this.#hasIntakeCaughtUp(dueAt)) return INTAKE_LOOK_MS;
     await this.#fire(lowest, false);
+    this.#isDueNext = false;
     return 0;
+  }
+
+  get #nowSlot(): number {
+    return Math.floor(this.#parts.clock.now() / this.#parts.files.precisionMs);
+  }
+
+  get #isAnyDue(): boolean {
+    const { lowest } = this.#parts.files;
+    return lowest !== undefined && lowest < this.#nowSlot;
   }
 
   /**
@@ -151,26 +181,48 @@ export class TimerDueService extends ServiceLoop {
     return true;
   }
 
-  /** The clock was ahead when something was taken up, or the log was kept for longer. */
-  #lookTooFar(): void {
+  /**
+   * What waits above this is to be put back now; undefined: nothing. The clock was ahead when it was taken up, or the log was
+   * kept for longer.
+   */
+  #putBackLimit(): number | undefined {
     const { files, clock, farthest } = this.#parts;
     const limit = farthest();
     const isTooFar = files.above(limit, 1).length > 0;
     this.#tooFarSince = isTooFar ? (this.#tooFarSince ?? clock.monotonic()) : undefined;
-    if (isTooFar && clock.monotonic() - this.#tooFarSince! >= TOO_FAR_MS) this.#putBackAbove ??= limit;
+    if (this.#inTheWay !== undefined) {
+      const inTheWay = this.#nowSlot + this.#inTheWay;
+      if (files.above(inTheWay, 1).length > 0) return inTheWay;
+      this.#inTheWay = undefined;
+    }
+    return isTooFar && clock.monotonic() - this.#tooFarSince! >= TOO_FAR_MS ? limit : undefined;
   }
 
-  /** True: some was put back. */
-  async #putBack(): Promise<boolean> {
-    const limit = this.#putBackAbove;
-    if (limit === undefined) return false;
-    this.#putBackAbove = undefined;
-    const numbers = this.#parts.files.above(limit, 1_000);
+  /** Some slots, as long as nothing is due. After one that fails there is a pause, and then the next one comes first. */
+  async #putBack(limit: number): Promise<void> {
+    const { files, store, clock, logger } = this.#parts;
+    let numbers = files.above(Math.max(limit, this.#failedSlot ?? limit), PUT_BACK_SLOTS);
+    if (numbers.length === 0) numbers = files.above(limit, PUT_BACK_SLOTS);
     for (const number of numbers) {
-      if (this.stopped) break;
-      await this.#fire(number, true);
+      if (this.stopped) return;
+      try {
+        await this.#fire(number, true);
+        this.#putBackFailures = 0;
+      } catch (error) {
+        if (this.stopped || store.isClosed || files.failure !== undefined) throw error;
+        files.leave();
+        const pauseMs = Math.min(RETRY_MS * 2 ** Math.min(this.#putBackFailures, 30), RETRY_MS_MAX);
+        this.#putBackFailures++;
+        this.#failedSlot = number;
+        this.#putBackAt = clock.monotonic() + pauseMs;
+        const fields = { err: error, number, attempt: this.#putBackFailures };
+        logger.error(fields, `timed messages of slot ${number} could not be put back; again in ${pauseMs} ms`);
+        return;
+      }
+      if (this.#isAnyDue) return;
     }
-    return numbers.length > 0;
+    // The one that failed has its turn again.
+    if (numbers.length < PUT_BACK_SLOTS) this.#failedSlot = undefined;
   }
 
   async #fire(number: number, isPutBack: boolean): Promise<void> {
@@ -194,15 +246,19 @@ export class TimerDueService extends ServiceLoop {
       logger.error({ number, recalls: recalled.leftOut }, `slot ${number} has too many recalls: these have no effect`);
     }
     let left = Math.max(0, slot.num);
+    let doneCount = 0;
     for await (const segment of units.segments()) {
       for (let from = 0; from < segment.length; ) {
-        const batch = batchFrom(segment, from);
+        // One that fails leaves none behind it put back, which would be put back again.
+        const batch = batchFrom(segment, from, isPutBack ? 1 : BATCH_MESSAGES);
         if (!(await this.#deliverAll(batch, recalled, isPutBack))) return files.leave();
         left -= batch.filter(({ unit }) => !isMarker(unit)).length;
         from += batch.length;
         this.#parts.fired(batch.length);
         await files.cut(number, batch.at(-1)!.position + UNIT_BYTES, Math.max(0, left));
-        if (this.stopped) return files.leave();
+        doneCount += batch.length;
+        const isTurnOver = isPutBack && this.#isAnyDue && (this.#inTheWay === undefined || doneCount >= BATCH_MESSAGES);
+        if (this.stopped || isTurnOver) return files.leave();
       }
     }
     await files.finish(number);
@@ -210,7 +266,7 @@ export class TimerDueService extends ServiceLoop {
     if (files.waitingCount === 0) this.#parts.metrics.clear();
   }
 
-  /** Resolves with true when all are done, with false when the service stops before. */
+  /** Resolves with true when all are done, with false when the service stops before. Rejects when one cannot be put back. */
   async #deliverAll(batch: readonly PlacedUnit[], recalled: RecalledKeys, isPutBack: boolean): Promise<boolean> {
     let pending = batch.map(({ unit }) => unit);
     for (let attempt = 0; ; attempt++) {
@@ -233,6 +289,7 @@ export class TimerDueService extends ServiceLoop {
       });
       if (pending.length === 0) return true;
       if (this.stopped || this.#parts.store.isClosed) return false;
+      if (isPutBack) throw failure;
       const pauseMs = Math.min(RETRY_MS * 2 ** Math.min(attempt, 30), RETRY_MS_MAX);
       const message = `${pending.length} timed messages could not be delivered; again in ${pauseMs} ms`;
       this.#parts.logger.error({ err: failure, attempt: attempt + 1 }, message);
@@ -321,10 +378,10 @@ const isRecall = ({ magic }: TimerUnit): boolean =>
 /** It is no message for anybody. */
 const isMarker = ({ magic }: TimerUnit): boolean => (magic & TimerMagic.DELETE) !== 0;
 
-function batchFrom(units: readonly PlacedUnit[], from: number): PlacedUnit[] {
+function batchFrom(units: readonly PlacedUnit[], from: number, messagesMax: number): PlacedUnit[] {
   let bytes = 0;
   let to = from;
-  while (to < units.length && to - from < BATCH_MESSAGES) {
+  while (to < units.length && to - from < messagesMax) {
     bytes += units[to]!.unit.size;
     if (bytes > BATCH_BYTES && to > from) break;
     to++;

@@ -124,3 +124,20 @@ test('live brokers: closing forgets everybody and leaves no timer', () => {
   table.close();
   assert.deepEqual([table.size, clock.timerCount, table.onConnection(from).length], [0, 0, 0]);
 });
+
+test('live brokers: one is heard of as long as the silence that it named lasts, or that of all if longer', async () => {
+  const { clock, table, put } = open(3_600_000);
+  const connected = { closed: false } as RemotingConnection;
+  put('short:1', connected, { heartbeatTimeoutMs: 1_000 });
+  put('long:1', connected, { heartbeatTimeoutMs: 300_000 });
+  const heard = (): boolean[] => ['short:1', 'long:1'].map((address) => table.isHeard(table.get('C', address)!));
+  await clock.advance(120_000);
+  assert.deepEqual(heard(), [true, true]);
+  await clock.advance(180_000);
+  assert.deepEqual(heard(), [false, true]);
+  await clock.advance(1);
+  assert.deepEqual(heard(), [false, false]);
+  put('closed:1', { closed: true } as RemotingConnection);
+  assert.equal(table.isHeard(table.get('C', 'closed:1')!), false);
+  table.close();
+});

@@ -1,6 +1,7 @@
 // A timed message waits longer than its record is kept: it is stored anew in time, whatever the clock was and whoever was late.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { MessageStore } from '@vernier/store';
 import { SimulatedFileSystem } from '../../../torture/src/simulation/simulated-file-system.ts';
 import { Machine } from '../../../torture/test/machine.ts';
 import { property } from '../harness.ts';
@@ -135,4 +136,39 @@ test('it is taken up when its record is old already: it waits no longer than tha
   await fileSystem.remove('/data/store/timerwheel');
   const machine = disk.machine(3, scheduler.now() + 115 * MINUTE_MS);
   await comesAt(await MachineBroker.start({ machine, ...wide }), 'far', time);
+});
+
+test('one that waits too far ahead cannot be read: what is due comes in time, the others are put back, and it is later', async () => {
+  let lost = -1;
+  let failures = 0;
+  const prepare = (store: MessageStore): void => {
+    const read = store.selectOneMessageByOffset.bind(store);
+    store.selectOneMessageByOffset = (offset, ...more) => {
+      if (offset !== lost) return read(offset, ...more);
+      failures++;
+      return Promise.reject(new Error('the disk does not read'));
+    };
+  };
+  const wide = { timerSlots: 64_000 };
+  const broker = await MachineBroker.start({ machine: new Disk().machine(3), config, prepare, ...wide });
+  const { machine } = broker;
+  machine.scheduler.stepWallClock(12 * HOUR_MS);
+  for (let i = 0; i < 6; i++) await broker.send('Work', `far ${i}`, at(inHours(broker, 0.2) + i * MINUTE_MS));
+  await machine.advance(1_000);
+  lost = (await broker.read(TIMER))[0]!.commitLogOffset;
+  machine.scheduler.stepWallClock(-12 * HOUR_MS);
+  const soon = Math.ceil((machine.scheduler.now() + 75_000) / 1_000) * 1_000;
+  await broker.send('Work', 'soon', at(soon));
+  await machine.advance(soon - machine.scheduler.now() + 300);
+  assert.ok(failures > 0, 'it was tried');
+  assert.deepEqual(await broker.bodies('Work'), ['soon']);
+  assert.equal((await broker.read(TIMER)).length, 7 + 5);
+  await machine.advance(MINUTE_MS);
+  assert.ok(failures < 20, `${failures} attempts: the pause between two of them grows`);
+  lost = -1;
+  await machine.advance(15_000);
+  assert.equal((await broker.read(TIMER)).length, 7 + 6, 'each was put back once');
+  assert.equal(broker.context.timer.waitingCount, 6);
+  assert.deepEqual(await broker.bodies('Work'), ['soon']);
+  await broker.stop();
 });
