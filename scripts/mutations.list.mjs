@@ -121,6 +121,17 @@ export const mutations = [
     test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: an ack that its broker refuses' },
   },
   {
+    name: 'a message that cannot be put to the dead letters takes itself from its consumer',
+    package: 'proxy',
+    file: 'methods/receive-message.ts',
+    from: 'let isKept = !isOther;',
+    to: 'let isKept = false;',
+    test: {
+      file: 'packages/proxy/test/backend/remote.test.ts',
+      name: 'remote: a broker that does not answer for some messages',
+    },
+  },
+  {
     name: 'the queues of a static topic elsewhere are taken for its logical ones',
     package: 'proxy',
     file: 'backend/remote/topics.ts',

@@ -432,6 +432,41 @@ test('remote: what is found for a client that is gone is given back at once', as
   assert.deepEqual([fields.offset, fields.invisibleTime], ['0', '1000']);
 });
 
+test('remote: a broker that does not answer for some messages of a batch takes no others of it from their consumer', async (t) => {
+  const cluster = await startCluster(t);
+  await routedTopic(cluster, 'T');
+  for (const tag of ['B', 'A', 'A']) await cluster.client.send(message('T', tag, { tag }));
+  const { store } = cluster.broker.broker.context;
+  const records: Buffer[] = [];
+  for (let at = 0; records.length < 3; at += records.at(-1)!.length) {
+    records.push(Buffer.from((await store.selectOneMessageByOffset(at))!));
+  }
+  const asked: number[] = [];
+  const silent = ({ code }: RemotingCommand): undefined => {
+    asked.push(code);
+  };
+  const impostor = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request) => {
+      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
+      const orderCountInfo = '0 qo0%2 99';
+      const body = Buffer.concat(records);
+      return createResponse(request, ResponseCode.SUCCESS, 'FOUND', { ...fields, orderCountInfo }, body);
+    },
+    [RequestCode.ACK_MESSAGE]: silent,
+    [RequestCode.CONSUMER_SEND_MSG_BACK]: silent,
+  });
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address], answerMs: 500 });
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const { code, messages } = await receive(client, 'g', 'T', { filterExpression: { type: 1, expression: 'A' } });
+  assert.deepEqual(
+    [code, messages.map(bodyOf)],
+    [Code.OK, ['A', 'A']],
+    'what is no dead letter yet is delivered once more',
+  );
+  assert.deepEqual(asked, [RequestCode.ACK_MESSAGE], 'the broker is not waited for again');
+});
+
 test('remote: a static topic is not taken for one of its brokers’ queues', async (t) => {
   const mapping = new Map([['b', { topic: 'T', bname: 'b', totalQueues: 1 }]]);
   const impostor = await startImpostor(t, {}, mapping);
