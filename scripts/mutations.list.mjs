@@ -127,8 +127,19 @@ export const mutations = [
     from: 'let isKept = !isOther;',
     to: 'let isKept = false;',
     test: {
-      file: 'packages/proxy/test/backend/remote.test.ts',
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
       name: 'remote: a broker that does not answer for some messages',
+    },
+  },
+  {
+    name: 'a group that the first broker elsewhere does not know is taken for none',
+    package: 'proxy',
+    file: 'backend/remote/asking.ts',
+    from: 'if (value !== undefined) end(',
+    to: 'end(',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: a topic and a group are known when the first of two brokers knows none',
     },
   },
   {

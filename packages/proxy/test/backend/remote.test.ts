@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   ACCESS_KEY,
   createRequest,
@@ -17,16 +16,17 @@ import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { startBroker } from '../../../broker/test/harness.ts';
 import { ClientType, Code, codecs, type Message, MessageType, TransactionResolution } from '../../src/wire/messages.ts';
 import { timeOf } from '../../src/wire/times.ts';
-import { answersOf, makeTopic, message, RawClient, receiveRequest } from '../harness.ts';
-import { namesrvOf, routedTopic, startCluster, startImpostor, startRemoteProxy } from './remote-harness.ts';
-
-async function receive(client: RawClient, group: string, topic: string, more = {}) {
-  const answers = await answersOf(client.receive(receiveRequest(group, topic, more)));
-  const { code, message: text = '' } = answers[0]!.status!;
-  return { code: code as Code, text, messages: answers.flatMap((answer) => answer.message ?? []) };
-}
-
-const bodyOf = ({ body }: Message): string => Buffer.from(body!).toString();
+import { makeTopic, message, RawClient, receiveRequest } from '../harness.ts';
+import {
+  bodyOf,
+  namesrvOf,
+  receive,
+  routedTopic,
+  startCluster,
+  startImpostor,
+  startRaw,
+  startRemoteProxy,
+} from './remote-harness.ts';
 
 async function ack(client: RawClient, group: string, topic: string, given: Message): Promise<Code> {
   const { receiptHandle = '', messageId = '' } = given.systemProperties!;
@@ -237,24 +237,6 @@ test('remote: several brokers have a topic together, and each message is acknowl
   assert.equal(bodies.size, 20);
 });
 
-/** A server that does to each frame what a test wants; one connection after the other. */
-async function startRaw(t: TestContext, act: (socket: Socket, request: Buffer) => void): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('data', (chunk) => act(socket, chunk));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanUp(t, async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  return `127.0.0.1:${(server.address() as { port: number }).port}`;
-}
-
 const lies: Record<string, { answer: (request: RemotingCommand) => RemotingCommand | undefined; code: Code }> = {
   'never answers': { answer: () => undefined, code: Code.PROXY_TIMEOUT },
   'answers somebody else': {
@@ -430,41 +412,6 @@ test('remote: what is found for a client that is gone is given back at once', as
   answer();
   const [fields] = await given;
   assert.deepEqual([fields.offset, fields.invisibleTime], ['0', '1000']);
-});
-
-test('remote: a broker that does not answer for some messages of a batch takes no others of it from their consumer', async (t) => {
-  const cluster = await startCluster(t);
-  await routedTopic(cluster, 'T');
-  for (const tag of ['B', 'A', 'A']) await cluster.client.send(message('T', tag, { tag }));
-  const { store } = cluster.broker.broker.context;
-  const records: Buffer[] = [];
-  for (let at = 0; records.length < 3; at += records.at(-1)!.length) {
-    records.push(Buffer.from((await store.selectOneMessageByOffset(at))!));
-  }
-  const asked: number[] = [];
-  const silent = ({ code }: RemotingCommand): undefined => {
-    asked.push(code);
-  };
-  const impostor = await startImpostor(t, {
-    [RequestCode.POP_MESSAGE]: (request) => {
-      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
-      const orderCountInfo = '0 qo0%2 99';
-      const body = Buffer.concat(records);
-      return createResponse(request, ResponseCode.SUCCESS, 'FOUND', { ...fields, orderCountInfo }, body);
-    },
-    [RequestCode.ACK_MESSAGE]: silent,
-    [RequestCode.CONSUMER_SEND_MSG_BACK]: silent,
-  });
-  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address], answerMs: 500 });
-  const client = new RawClient(t, endpoint);
-  await client.consumer('g', 'T');
-  const { code, messages } = await receive(client, 'g', 'T', { filterExpression: { type: 1, expression: 'A' } });
-  assert.deepEqual(
-    [code, messages.map(bodyOf)],
-    [Code.OK, ['A', 'A']],
-    'what is no dead letter yet is delivered once more',
-  );
-  assert.deepEqual(asked, [RequestCode.ACK_MESSAGE], 'the broker is not waited for again');
 });
 
 test('remote: a static topic is not taken for one of its brokers’ queues', async (t) => {

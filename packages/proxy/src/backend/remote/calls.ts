@@ -22,8 +22,8 @@ const PENDING_MAX = 1_000_000;
 export interface CallsOptions extends Pick<RemotingClientOptions, 'tls' | 'credentials' | 'logger' | 'clock'> {
   /** `host:port` of each. */
   readonly namesrvs: readonly string[];
-  /** Called when a server could not be reached, or did not answer. */
-  readonly unreachable: () => void;
+  /** Called when a broker could not be reached, or did not answer. */
+  readonly unreachable: (address: string) => void;
   /** See ANSWER_MS. */
   readonly answerMs?: number;
 }
@@ -44,7 +44,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set<RemotingErrorCode>([
 export class Calls {
   readonly remoting: RemotingClient;
   readonly #namesrvs: readonly string[];
-  readonly #unreachable: () => void;
+  readonly #unreachable: (address: string) => void;
   readonly #answerMs: number;
   /** The one that answered last is asked first. */
   #current = 0;
@@ -62,6 +62,16 @@ export class Calls {
   async ask(address: string, code: number, fields: ExtFields, body?: Buffer, waitMs = 0): Promise<RemotingCommand> {
     try {
       return await this.remoting.invoke(address, createRequest(code, fields, body), this.#answerMs + waitMs);
+    } catch (error) {
+      if (error instanceof RemotingError && UNREACHABLE.has(error.code)) this.#unreachable(address);
+      throw this.#failed(address, code, error);
+    }
+  }
+
+  /** For what no call of a client is about: that it fails says nothing of where topics are. */
+  async askAside(address: string, code: number, fields: ExtFields, body?: Buffer): Promise<RemotingCommand> {
+    try {
+      return await this.remoting.invoke(address, createRequest(code, fields, body), this.#answerMs);
     } catch (error) {
       throw this.#failed(address, code, error);
     }
@@ -89,7 +99,6 @@ export class Calls {
 
   #failed(address: string, code: number, error: unknown): unknown {
     if (!(error instanceof RemotingError)) return error;
-    if (UNREACHABLE.has(error.code)) this.#unreachable();
     const text = `${requestCodeName(code)} at ${address}: ${error.message}`;
     return new StatusError(statusCodes[error.code] ?? Code.INTERNAL_SERVER_ERROR, text);
   }

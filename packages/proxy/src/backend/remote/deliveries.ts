@@ -58,6 +58,10 @@ export class RemoteDeliveries implements Deliveries {
     const { pop } = request;
     const brokerName = this.#brokerOf(request);
     const address = names.addressOf(brokerName);
+    // Without it nobody knows whether it reads in order.
+    if (names.find(pop.group) === undefined) {
+      return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${pop.group}] not exist`);
+    }
     const response = await calls.ask(
       ...([address, RequestCode.POP_MESSAGE, popFields(pop, brokerName, clock.now()), undefined, pop.pollMs] as const),
     );

@@ -59,7 +59,7 @@ export class RemoteBackend implements Backend {
     this.clock = clock;
     this.logger = logger;
     const connecting = { tls, credentials, logger, clock, ...(answerMs === undefined ? {} : { answerMs }) };
-    const calls = new Calls({ ...connecting, namesrvs, unreachable: () => this.#names.distrust() });
+    const calls = new Calls({ ...connecting, namesrvs, unreachable: (address) => this.#names.distrust(address) });
     this.#calls = calls;
     const names = new ClusterNames({ calls, clock, logger });
     this.#names = names;

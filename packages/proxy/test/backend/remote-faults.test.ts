@@ -1,0 +1,104 @@
+// What brokers that are away, or do not answer, do to the calls of others.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createResponse,
+  createTopicConfig,
+  type RemotingCommand,
+  RequestCode,
+  ResponseCode,
+  topicConfigJson,
+} from '@vernier/remoting';
+import { Code, MessageType } from '../../src/wire/messages.ts';
+import { message, RawClient } from '../harness.ts';
+import {
+  bodyOf,
+  receive,
+  routedTopic,
+  routeOf,
+  startCluster,
+  startImpostor,
+  startRaw,
+  startRemoteProxy,
+} from './remote-harness.ts';
+
+test('remote: a broker that does not answer for some messages of a batch takes no others of it from their consumer', async (t) => {
+  const cluster = await startCluster(t);
+  await routedTopic(cluster, 'T');
+  for (const tag of ['B', 'A', 'A']) await cluster.client.send(message('T', tag, { tag }));
+  const { store } = cluster.broker.broker.context;
+  const records: Buffer[] = [];
+  for (let at = 0; records.length < 3; at += records.at(-1)!.length) {
+    records.push(Buffer.from((await store.selectOneMessageByOffset(at))!));
+  }
+  const asked: number[] = [];
+  const silent = ({ code }: RemotingCommand): undefined => {
+    asked.push(code);
+  };
+  const impostor = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request) => {
+      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
+      const orderCountInfo = '0 qo0%2 99';
+      const body = Buffer.concat(records);
+      return createResponse(request, ResponseCode.SUCCESS, 'FOUND', { ...fields, orderCountInfo }, body);
+    },
+    [RequestCode.ACK_MESSAGE]: silent,
+    [RequestCode.CONSUMER_SEND_MSG_BACK]: silent,
+  });
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address], answerMs: 500 });
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const { code, messages } = await receive(client, 'g', 'T', { filterExpression: { type: 1, expression: 'A' } });
+  assert.deepEqual(
+    [code, messages.map(bodyOf)],
+    [Code.OK, ['A', 'A']],
+    'what is no dead letter yet is delivered once more',
+  );
+  assert.deepEqual(asked, [RequestCode.ACK_MESSAGE], 'the broker is not waited for again');
+});
+
+for (const what of ['is gone', 'says nothing', 'knows none of it']) {
+  test(`remote: a topic and a group are known when the first of two brokers ${what}`, async (t) => {
+    const unknown = (request: RemotingCommand) => createResponse(request, ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST);
+    const first = await startImpostor(t, {
+      [RequestCode.GET_TOPIC_CONFIG]: (request) => createResponse(request, ResponseCode.TOPIC_NOT_EXIST),
+      [RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG]: unknown,
+    });
+    let { address } = first;
+    if (what === 'says nothing') address = await startRaw(t, () => {});
+    if (what === 'is gone') await first.server.shutdown(0);
+    const body = (request: RemotingCommand, value: object) =>
+      createResponse(request, ResponseCode.SUCCESS, undefined, undefined, Buffer.from(JSON.stringify(value)));
+    const orders: (string | undefined)[] = [];
+    const second = await startImpostor(t, {
+      [RequestCode.GET_ROUTEINFO_BY_TOPIC]: (request) => routeOf(request, { a: address, b: second.address }),
+      [RequestCode.GET_TOPIC_CONFIG]: (request) => {
+        const attributes = new Map([['message.type', 'FIFO']]);
+        return body(request, topicConfigJson(createTopicConfig('T', { attributes })));
+      },
+      [RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG]: (request) => {
+        if (request.extFields?.group === 'nowhere') return unknown(request);
+        return body(request, { groupName: 'g', consumeMessageOrderly: true });
+      },
+      [RequestCode.POP_MESSAGE]: (request) => {
+        orders.push(request.extFields?.order);
+        return createResponse(request, ResponseCode.POLLING_TIMEOUT);
+      },
+    });
+    const random = () => 0.99;
+    const { endpoint } = await startRemoteProxy(t, { namesrvs: [second.address], answerMs: 20_000, random });
+    const client = new RawClient(t, endpoint);
+    const { messageQueues } = await client.route('T');
+    assert.deepEqual(
+      messageQueues!.map(({ broker, acceptMessageTypes }) => [broker?.name, acceptMessageTypes]),
+      ['a', 'b'].map((name) => [name, [MessageType.FIFO]]),
+    );
+    await client.consumer('g', 'T');
+    assert.equal((await receive(client, 'g', 'T')).code, Code.MESSAGE_NOT_FOUND);
+    assert.deepEqual(orders, ['true']);
+    if (what !== 'knows none of it') return;
+    await client.consumer('nowhere', 'T');
+    assert.equal((await receive(client, 'nowhere', 'T')).code, Code.CONSUMER_GROUP_NOT_FOUND);
+    assert.deepEqual(orders, ['true'], 'and is not asked for out of order');
+  });
+}
