@@ -143,6 +143,17 @@ export const mutations = [
     },
   },
   {
+    name: 'a broker elsewhere that does not answer collects heartbeats',
+    package: 'proxy',
+    file: 'backend/remote/members.ts',
+    from: 'if (this.#telling.has(address))',
+    to: "if (address === '')",
+    test: {
+      file: 'packages/proxy/test/backend/members.test.ts',
+      name: 'members: a broker is told one heartbeat at a time',
+    },
+  },
+  {
     name: 'the queues of a static topic elsewhere are taken for its logical ones',
     package: 'proxy',
     file: 'backend/remote/topics.ts',

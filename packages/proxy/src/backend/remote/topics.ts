@@ -131,6 +131,16 @@ export class ClusterNames implements Topics, Groups {
     }
   }
 
+  /** A broker does not answer: it is forgotten when no route that is known names it any more. */
+  forgetUnrouted(address: string): void {
+    const gone = new Set([...this.#addresses].filter(([, known]) => known === address).map(([name]) => name));
+    for (const { route } of this.#topics.values()) {
+      for (const { name } of route.brokers) gone.delete(name);
+      if (gone.size === 0) return;
+    }
+    for (const name of gone) this.#addresses.delete(name);
+  }
+
   isSystemTopic(topic: string): boolean {
     return systemTopics.has(topic) || topic.startsWith(SYSTEM_TOPIC_PREFIX);
   }
