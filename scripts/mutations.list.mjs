@@ -154,6 +154,17 @@ export const mutations = [
     },
   },
   {
+    name: 'what a stopping proxy found for nobody is lost to others',
+    package: 'proxy',
+    file: 'backend/remote/remote.ts',
+    from: '    await within(this.clock, this.deliveries.settled(), graceMs, undefined);\n',
+    to: '',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: what is found while the proxy stops',
+    },
+  },
+  {
     name: 'the queues of a static topic elsewhere are taken for its logical ones',
     package: 'proxy',
     file: 'backend/remote/topics.ts',

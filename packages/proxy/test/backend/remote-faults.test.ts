@@ -1,6 +1,8 @@
 // What brokers that are away, or do not answer, do to the calls of others.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { EventEmitter, once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
 import {
   createResponse,
   createTopicConfig,
@@ -9,6 +11,8 @@ import {
   ResponseCode,
   topicConfigJson,
 } from '@vernier/remoting';
+import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { Calls } from '../../src/backend/remote/calls.ts';
 import { Code, MessageType } from '../../src/wire/messages.ts';
 import { message, RawClient } from '../harness.ts';
 import {
@@ -102,3 +106,69 @@ for (const what of ['is gone', 'says nothing', 'knows none of it']) {
     assert.deepEqual(orders, ['true'], 'and is not asked for out of order');
   });
 }
+
+test('remote: what is found while the proxy stops is given back before its connections end', async (t) => {
+  const cluster = await startCluster(t);
+  await routedTopic(cluster, 'T');
+  await cluster.client.send(message('T', 'x'));
+  const record = await cluster.broker.broker.context.store.selectOneMessageByOffset(0);
+  const told = new EventEmitter();
+  const popped = once(told, 'popped');
+  const given: (string | undefined)[] = [];
+  const impostor = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request, connection) => {
+      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
+      told.emit('popped', () => {
+        connection.send(createResponse(request, ResponseCode.SUCCESS, 'FOUND', fields, Buffer.from(record!)));
+      });
+      return undefined;
+    },
+    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => {
+      given.push(request.extFields?.offset);
+      const fields = { popTime: '1', invisibleTime: '1000', reviveQid: '0' };
+      return createResponse(request, ResponseCode.SUCCESS, undefined, fields);
+    },
+  });
+  const limits = { stopMs: 60_000 };
+  const { proxy, endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] }, { limits });
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const receiving = receive(client, 'g', 'T');
+  const [answer] = await popped;
+  const stopped = proxy.stop();
+  assert.equal((await receiving).code, Code.MESSAGE_NOT_FOUND, 'the call does not wait for its pop');
+  while (proxy.connectionCount > 0) await new Promise(setImmediate);
+  answer();
+  await stopped;
+  assert.deepEqual(given, ['0']);
+});
+
+/** A server that accepts connections and never reads. */
+async function startDeaf(t: TestContext): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanUp(t, async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  return `127.0.0.1:${(server.address() as { port: number }).port}`;
+}
+
+test('remote: a broker that reads nothing does not keep the proxy from stopping', async (t) => {
+  const address = await startDeaf(t);
+  const calls = new Calls({ namesrvs: [], unreachable: () => {} });
+  await calls.remoting.connection(address);
+  // More than the kernels of both sides take.
+  const body = Buffer.alloc(12 * 1024 * 1024);
+  const asked = Array.from({ length: 2 }, () => calls.ask(address, RequestCode.SEND_MESSAGE_V2, {}, body));
+  const outcomes = Promise.allSettled(asked);
+  await new Promise(setImmediate);
+  await calls.close();
+  assert.ok((await outcomes).every(({ status }) => status === 'rejected'));
+});

@@ -16,6 +16,8 @@ import { Code } from '../../wire/messages.ts';
 export const ANSWER_MS = 6_000;
 /** Of a nameserver, of which there may be others. */
 const ROUTE_MS = 3_000;
+/** What a server may take to read what is still on its way to it when the proxy stops. */
+const CLOSE_MS = 200;
 /** Requests to one server that wait for their answers; a consumer that waits for messages is one. */
 const PENDING_MAX = 1_000_000;
 
@@ -93,8 +95,9 @@ export class Calls {
     throw last;
   }
 
+  /** Calls that wait for answers fail. */
   close(): Promise<void> {
-    return this.remoting.close();
+    return this.remoting.close(CLOSE_MS);
   }
 
   #failed(address: string, code: number, error: unknown): unknown {

@@ -47,12 +47,27 @@ const INT32_MAX = 0x7fff_ffff;
 /** Pops at a broker, and gives back there what it gave. */
 export class RemoteDeliveries implements Deliveries {
   readonly #parts: RemoteDeliveriesParts;
+  /** Pops, and times that are changed, which is what gives back. */
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(parts: RemoteDeliveriesParts) {
     this.#parts = parts;
   }
 
-  async receive(request: ReceiveRequest, _caller: Caller, asker: PopAsker): Promise<Taken | Refusal> {
+  receive(request: ReceiveRequest, _caller: Caller, asker: PopAsker): Promise<Taken | Refusal> {
+    return this.#during(this.#receive(request, asker));
+  }
+
+  /** Resolves when no pop and no giving back is under way. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) {
+      await Promise.allSettled(this.#underWay);
+      // Who is gone by now gives back what was found.
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #receive(request: ReceiveRequest, asker: PopAsker): Promise<Taken | Refusal> {
     if (request.isLite) throw notServed('lite consumers');
     const { calls, names, clock } = this.#parts;
     const { pop } = request;
@@ -77,7 +92,11 @@ export class RemoteDeliveries implements Deliveries {
     return refusalOf(response);
   }
 
-  async change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
+  change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
+    return this.#during(this.#change(receipt, invisibleMs, isSuspended));
+  }
+
+  async #change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
     const fields = { ...deliveryFields(receipt), invisibleTime: String(invisibleMs), suspend: String(isSuspended) };
     const response = await this.#ask(receipt, RequestCode.CHANGE_MESSAGE_INVISIBLETIME, fields);
     const refusal = refusalOf(response);
@@ -107,6 +126,15 @@ export class RemoteDeliveries implements Deliveries {
     };
     const response = await this.#ask(receipt, RequestCode.CONSUMER_SEND_MSG_BACK, fields);
     return refusalOf(response);
+  }
+
+  async #during<Value>(asking: Promise<Value>): Promise<Value> {
+    this.#underWay.add(asking);
+    try {
+      return await asking;
+    } finally {
+      this.#underWay.delete(asking);
+    }
   }
 
   #ask({ handle, liteTopic }: Receipt, code: number, fields: ExtFields): Promise<RemotingCommand> {

@@ -7,6 +7,7 @@ import { invalid } from '../../receipts/handle.ts';
 import { StatusError } from '../../status.ts';
 import { Code } from '../../wire/messages.ts';
 import type { Backend, Names } from '../backend.ts';
+import { within } from './asking.ts';
 import { Calls } from './calls.ts';
 import { RemoteDeliveries } from './deliveries.ts';
 import { RemoteMembers } from './members.ts';
@@ -91,9 +92,13 @@ export class RemoteBackend implements Backend {
     if (!this.#names.hasBroker(brokerName)) throw invalid(`cannot find broker ${brokerName}`);
   }
 
-  /** Calls that wait for answers fail. */
-  async close(): Promise<void> {
+  /**
+   * What was found for clients that are gone is given back first, as far as that takes no longer than `graceMs`; then calls
+   * that wait for answers fail.
+   */
+  async close(graceMs = 0): Promise<void> {
     this.members.stop();
+    await within(this.clock, this.deliveries.settled(), graceMs, undefined);
     await this.#calls.close();
   }
 
