@@ -165,6 +165,17 @@ export const mutations = [
     },
   },
   {
+    name: 'clients that cancel leave pops at brokers without end',
+    package: 'proxy',
+    file: 'backend/remote/deliveries.ts',
+    from: '    this.#pops++;\n',
+    to: '',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: pops that nobody waits for any more count',
+    },
+  },
+  {
     name: 'the queues of a static topic elsewhere are taken for its logical ones',
     package: 'proxy',
     file: 'backend/remote/topics.ts',

@@ -85,7 +85,7 @@ export class GrpcProxy {
   async serveRemote(options: RemoteBackendOptions): Promise<void> {
     this.#serving ??= this.#serve(async () => {
       const { RemoteBackend: Made } = await import('./backend/remote/remote.ts');
-      this.#remote = new Made(options);
+      this.#remote = new Made({ popsMax: this.#limits.callsMax, ...options });
       return this.#remote;
     });
     await this.#serving;

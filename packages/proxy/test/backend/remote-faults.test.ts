@@ -4,6 +4,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import {
+  createRequest,
   createResponse,
   createTopicConfig,
   type RemotingCommand,
@@ -12,9 +13,11 @@ import {
   topicConfigJson,
 } from '@vernier/remoting';
 import { cleanUp } from '../../../../test/support/clean-up.ts';
+import { ManualClock } from '../../../remoting/test/support/manual-clock.ts';
 import { Calls } from '../../src/backend/remote/calls.ts';
+import { RemoteDeliveries } from '../../src/backend/remote/deliveries.ts';
 import { Code, MessageType } from '../../src/wire/messages.ts';
-import { message, RawClient } from '../harness.ts';
+import { message, RawClient, receiveRequest } from '../harness.ts';
 import {
   bodyOf,
   receive,
@@ -171,4 +174,67 @@ test('remote: a broker that reads nothing does not keep the proxy from stopping'
   await new Promise(setImmediate);
   await calls.close();
   assert.ok((await outcomes).every(({ status }) => status === 'rejected'));
+});
+
+test('remote: pops that nobody waits for any more count until their broker answers', async (t) => {
+  const told = new EventEmitter();
+  const impostor = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request, connection) => {
+      told.emit('popped', () => connection.send(createResponse(request, ResponseCode.POLLING_TIMEOUT)));
+      return undefined;
+    },
+  });
+  const limits = { callsMax: 2, stopMs: 0 };
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] }, { limits });
+  const client = new RawClient(t, endpoint);
+  await client.consumer('g', 'T');
+  const answers: (() => void)[] = [];
+  for (let i = 0; i < 2; i++) {
+    const popped = once(told, 'popped');
+    const call = client.receive(receiveRequest('g', 'T'));
+    call.on('error', () => {});
+    answers.push((await popped)[0]);
+    call.cancel();
+    await client.route('T');
+  }
+  const refused = await receive(client, 'g', 'T');
+  assert.equal(refused.code, Code.TOO_MANY_REQUESTS, refused.text);
+  answers[0]!();
+  const popped = once(told, 'popped').then(([answer]) => answer());
+  let last = await receive(client, 'g', 'T');
+  while (last.code === Code.TOO_MANY_REQUESTS) last = await receive(client, 'g', 'T');
+  assert.equal(last.code, Code.MESSAGE_NOT_FOUND);
+  await popped;
+});
+
+test('remote: no pop is begun while the room for answers is full', async () => {
+  const clock = new ManualClock();
+  const polls: (string | undefined)[] = [];
+  const calls = {
+    ask: async (_address: string, code: number, fields: Record<string, string>) => {
+      polls.push(fields.pollTime);
+      return { ...createRequest(code, {}), code: ResponseCode.POLLING_TIMEOUT };
+    },
+  };
+  const brokers = [{ name: 'b', perm: 6, queues: [], readIds: [0] }];
+  const names = { route: () => ({ brokers }), addressOf: () => 'one:1', find: () => ({}) };
+  const parts = { calls, names, clock } as never as { calls: never; names: never; clock: never };
+  const deliveries = new RemoteDeliveries({ ...parts, random: () => 0, popsMax: 1 });
+  let grant: () => void = () => {};
+  const asker = {
+    reserve: () =>
+      new Promise<void>((resolve) => {
+        grant = resolve;
+      }),
+    ...{ unreserve() {}, held() {} },
+  };
+  const pop = { group: 'g', topic: 'T', pollMs: 5_000 };
+  const request = { pop, brokerName: '', clientId: 'c', isLite: false } as never;
+  const receiving = deliveries.receive(request, {} as never, asker);
+  clock.advance(2_000);
+  await new Promise(setImmediate);
+  assert.deepEqual(polls, []);
+  grant();
+  await receiving;
+  assert.deepEqual(polls, ['3000'], 'and it waits no longer than its call');
 });

@@ -32,6 +32,8 @@ export interface RemoteDeliveriesParts {
   readonly clock: Clock;
   /** From 0 up to 1, 1 excluded. */
   readonly random: () => number;
+  /** Pops that brokers have not answered, also those that nobody waits for any more; more are refused. */
+  readonly popsMax: number;
 }
 
 /** Answers to a pop that found nothing. */
@@ -49,13 +51,22 @@ export class RemoteDeliveries implements Deliveries {
   readonly #parts: RemoteDeliveriesParts;
   /** Pops, and times that are changed, which is what gives back. */
   readonly #underWay = new Set<Promise<unknown>>();
+  #pops = 0;
 
   constructor(parts: RemoteDeliveriesParts) {
     this.#parts = parts;
   }
 
   receive(request: ReceiveRequest, _caller: Caller, asker: PopAsker): Promise<Taken | Refusal> {
-    return this.#during(this.#receive(request, asker));
+    const { popsMax } = this.#parts;
+    if (this.#pops >= popsMax) {
+      throw new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${popsMax} pops wait for brokers`);
+    }
+    this.#pops++;
+    const popping = this.#receive(request, asker).finally(() => {
+      this.#pops--;
+    });
+    return this.#during(popping);
   }
 
   /** Resolves when no pop and no giving back is under way. */
@@ -77,9 +88,14 @@ export class RemoteDeliveries implements Deliveries {
     if (names.find(pop.group) === undefined) {
       return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${pop.group}] not exist`);
     }
-    const response = await calls.ask(
-      ...([address, RequestCode.POP_MESSAGE, popFields(pop, brokerName, clock.now()), undefined, pop.pollMs] as const),
-    );
+    const beganAt = clock.monotonic();
+    // Nobody knows how much a broker will give, but while there is room for nothing it is not asked for more.
+    const waits = asker.reserve(1);
+    if (waits !== undefined) await waits;
+    asker.unreserve();
+    const pollMs = Math.max(0, Math.floor(pop.pollMs - (clock.monotonic() - beganAt)));
+    const fields = popFields({ ...pop, pollMs }, brokerName, clock.now());
+    const response = await calls.ask(address, RequestCode.POP_MESSAGE, fields, undefined, pollMs);
     if (NOTHING.has(response.code)) return { code: response.code, found: [] };
     if (response.code !== ResponseCode.SUCCESS) return new Refusal(response.code, response.remark ?? '');
     // The bytes are here already, and nothing overwrites them; who is gone by now gives back what they hold.

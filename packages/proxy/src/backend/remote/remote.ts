@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { groupNameFault, topicNameFault } from '@vernier/broker/internal';
 import type { RemotingClientOptions } from '@vernier/remoting';
 import { type Clock, type StoreLogger, silentLogger, systemClock } from '@vernier/store';
+import { defaultLimits } from '../../limits.ts';
 import { invalid } from '../../receipts/handle.ts';
 import { StatusError } from '../../status.ts';
 import { Code } from '../../wire/messages.ts';
@@ -21,6 +22,8 @@ export interface RemoteBackendOptions extends Pick<RemotingClientOptions, 'tls' 
   readonly clock?: Clock;
   /** How long a server may take for an answer, beside what a request lets it wait; d=6,000 milliseconds. */
   readonly answerMs?: number;
+  /** Pops that brokers have not answered; d=100,000. */
+  readonly popsMax?: number;
   /** From 0 up to 1, 1 excluded. */
   readonly random?: () => number;
 }
@@ -56,7 +59,7 @@ export class RemoteBackend implements Backend {
   /** Throws REMOTING_ADDRESS_INVALID. */
   constructor(options: RemoteBackendOptions) {
     const { logger = silentLogger, clock = systemClock, random = Math.random } = options;
-    const { namesrvs, tls, credentials, answerMs } = options;
+    const { namesrvs, tls, credentials, answerMs, popsMax = defaultLimits.callsMax } = options;
     this.clock = clock;
     this.logger = logger;
     const connecting = { tls, credentials, logger, clock, ...(answerMs === undefined ? {} : { answerMs }) };
@@ -69,7 +72,7 @@ export class RemoteBackend implements Backend {
     const clientId = `${hostname()}@${process.pid}#${randomUUID()}`;
     this.members = new RemoteMembers({ calls, names, clock, logger, random, clientId });
     this.messages = new RemoteMessages({ calls, names, random });
-    this.deliveries = new RemoteDeliveries({ calls, names, clock, random });
+    this.deliveries = new RemoteDeliveries({ calls, names, clock, random, popsMax });
     this.transactions = new RemoteTransactions({ calls, names });
   }
 
