@@ -132,6 +132,61 @@ export const mutations = [
     test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: an ack that its broker refuses' },
   },
   {
+    name: 'a message that cannot be put to the dead letters takes itself from its consumer',
+    package: 'proxy',
+    file: 'methods/receive-message.ts',
+    from: 'let isKept = !isOther;',
+    to: 'let isKept = false;',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: a broker that does not answer for some messages',
+    },
+  },
+  {
+    name: 'a group that the first broker elsewhere does not know is taken for none',
+    package: 'proxy',
+    file: 'backend/remote/asking.ts',
+    from: 'if (value !== undefined) end(',
+    to: 'end(',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: a topic and a group are known when the first of two brokers knows none',
+    },
+  },
+  {
+    name: 'a broker elsewhere that does not answer collects heartbeats',
+    package: 'proxy',
+    file: 'backend/remote/members.ts',
+    from: 'if (this.#telling.has(address))',
+    to: "if (address === '')",
+    test: {
+      file: 'packages/proxy/test/backend/members.test.ts',
+      name: 'members: a broker is told one heartbeat at a time',
+    },
+  },
+  {
+    name: 'what a stopping proxy found for nobody is lost to others',
+    package: 'proxy',
+    file: 'backend/remote/remote.ts',
+    from: '    await within(this.clock, this.deliveries.settled(), graceMs, undefined);\n',
+    to: '',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: what is found while the proxy stops',
+    },
+  },
+  {
+    name: 'clients that cancel leave pops at brokers without end',
+    package: 'proxy',
+    file: 'backend/remote/deliveries.ts',
+    from: '    this.#pops++;\n',
+    to: '',
+    test: {
+      file: 'packages/proxy/test/backend/remote-faults.test.ts',
+      name: 'remote: pops that nobody waits for any more count',
+    },
+  },
+  {
     name: 'the queues of a static topic elsewhere are taken for its logical ones',
     package: 'proxy',
     file: 'backend/remote/topics.ts',

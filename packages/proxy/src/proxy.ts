@@ -85,14 +85,18 @@ export class GrpcProxy {
   async serveRemote(options: RemoteBackendOptions): Promise<void> {
     this.#serving ??= this.#serve(async () => {
       const { RemoteBackend: Made } = await import('./backend/remote/remote.ts');
-      this.#remote = new Made(options);
+      this.#remote = new Made({ popsMax: this.#limits.callsMax, ...options });
       return this.#remote;
     });
     await this.#serving;
   }
 
-  /** Resolves when no call is under way and every connection is closed. */
+  /**
+   * Resolves when no call is under way and every connection is closed; in front of brokers elsewhere also when what was found
+   * for nobody is given back. All of it takes little more than `stopMs`, whatever others do.
+   */
   async stop(): Promise<void> {
+    const endsAt = performance.now() + this.#limits.stopMs;
     const closed = this.#listener.stopListening();
     const serving = await this.#serving?.catch(() => undefined);
     let timer: NodeJS.Timeout | undefined;
@@ -108,7 +112,7 @@ export class GrpcProxy {
     await Promise.race([ended(), late]);
     clearTimeout(timer);
     this.#listener.destroy();
-    await this.#remote?.close();
+    await this.#remote?.close(Math.max(0, endsAt - performance.now()));
   }
 
   async #serve(backend: () => Promise<Backend>): Promise<Serving> {

@@ -164,7 +164,8 @@ const messageOf = async ({ bodies }: ProxyContext, { receipt, message, attempt }
 
 /**
  * Those that the consumer gets: tags of one hash are told apart by their text, and what it had too often goes to the dead
- * letters (RocketMQ PopMessageResultFilterImpl). The others are acknowledged.
+ * letters (RocketMQ PopMessageResultFilterImpl). The others are acknowledged; one that could not be comes again after its time.
+ * Does not reject: the batch would be lost to its consumer until then.
  */
 async function wantedOf(
   proxy: ProxyContext,
@@ -177,15 +178,26 @@ async function wantedOf(
   const group = broker.groups.preview(pop.group);
   const attempts = group === undefined ? Number.POSITIVE_INFINITY : attemptsOf(group);
   const wanted: Outgoing[] = [];
+  let isFailing = false;
   for (const one of found) {
-    if (tags !== undefined && !tags.has(one.message.properties.get('TAGS') ?? '')) {
-      await broker.deliveries.ack(one.receipt);
-    } else if (one.attempt > attempts) {
-      const refusal = await forwardToDeadLetters(proxy, one.receipt, call);
-      // It is better delivered once more than lost.
-      if (refusal !== undefined) wanted.push(one);
-    } else {
+    const isOther = tags !== undefined && !tags.has(one.message.properties.get('TAGS') ?? '');
+    if (!isOther && one.attempt <= attempts) {
       wanted.push(one);
+      continue;
+    }
+    // It is better delivered once more than lost.
+    let isKept = !isOther;
+    try {
+      if (isFailing) continue;
+      if (isOther) await broker.deliveries.ack(one.receipt);
+      else isKept = (await forwardToDeadLetters(proxy, one.receipt, call)) !== undefined;
+    } catch (error) {
+      // Its broker may be away: the others of the batch do not wait for it again and again.
+      isFailing = true;
+      const fields = { err: error, messageId: messageIdOf(one.message) };
+      broker.logger.warn(fields, 'a message that its consumer shall not have cannot be taken away');
+    } finally {
+      if (isKept) wanted.push(one);
     }
   }
   return wanted;

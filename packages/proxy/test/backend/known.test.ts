@@ -7,9 +7,13 @@ import { Known } from '../../src/backend/remote/known.ts';
 function started(bytesMax = 1_000_000) {
   const clock = new ManualClock();
   const asked: string[] = [];
-  const state = { answer: async (name: string): Promise<string | undefined> => `${name} ${asked.length}` };
+  const state = {
+    distrustedAt: Number.NEGATIVE_INFINITY,
+    answer: async (name: string): Promise<string | undefined> => `${name} ${asked.length}`,
+  };
   const known = new Known<string>({
     ...{ clock: clock as never, logger: silentLogger, bytesMax, bytesOf: (value) => value.length },
+    distrustedAt: () => state.distrustedAt,
     ask(name) {
       asked.push(name);
       return state.answer(name);
@@ -44,7 +48,7 @@ test('known: what may not be so any more is waited for, and stays when nobody an
   const { clock, asked, state, known } = started();
   await known.learn('a');
   clock.advance(1_000);
-  known.distrust();
+  state.distrustedAt = clock.monotonic();
   state.answer = async () => {
     throw new Error('nobody answers');
   };
@@ -54,6 +58,19 @@ test('known: what may not be so any more is waited for, and stays when nobody an
   assert.equal(known.learn('a'), undefined, 'and is not waited for again');
   await assert.rejects(async () => known.learn('b'), /nobody answers/);
   assert.equal(known.get('b'), undefined);
+});
+
+test('known: what may not be so any more is used after a second when nobody answers, and not waited for again', async () => {
+  const { clock, asked, state, known } = started();
+  await known.learn('a');
+  clock.advance(1);
+  state.distrustedAt = clock.monotonic();
+  state.answer = () => new Promise(() => {});
+  const learning = known.learn('a');
+  clock.advance(1_000);
+  await learning;
+  assert.deepEqual([asked.length, known.get('a')], [2, 'a 1']);
+  assert.equal(known.learn('a'), undefined);
 });
 
 test('known: the oldest make room', async () => {

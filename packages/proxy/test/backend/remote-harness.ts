@@ -1,4 +1,6 @@
 // A proxy in front of brokers that it reaches by remoting alone, all in this process on free ports.
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import {
   createRequest,
@@ -16,7 +18,8 @@ import {
 import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { startBroker, type TestBroker, type TestBrokerOptions } from '../../../broker/test/harness.ts';
 import { GrpcProxy, type ProxyOptions, type RemoteBackendOptions } from '../../src/index.ts';
-import { makeTopic, RawClient } from '../harness.ts';
+import type { Code, Message } from '../../src/wire/messages.ts';
+import { answersOf, makeTopic, RawClient, receiveRequest } from '../harness.ts';
 
 export interface RemoteProxy {
   proxy: GrpcProxy;
@@ -97,4 +100,44 @@ export async function startImpostor(
   };
   for (const [code, handler] of Object.entries(usual)) server.registerProcessor(Number(code), handler);
   return { server, address };
+}
+
+export async function receive(client: RawClient, group: string, topic: string, more = {}) {
+  const answers = await answersOf(client.receive(receiveRequest(group, topic, more)));
+  const { code, message: text = '' } = answers[0]!.status!;
+  return { code: code as Code, text, messages: answers.flatMap((answer) => answer.message ?? []) };
+}
+
+export const bodyOf = ({ body }: Message): string => Buffer.from(body!).toString();
+
+/** A server that does to each frame what a test wants; one connection after the other. */
+export async function startRaw(t: TestContext, act: (socket: Socket, request: Buffer) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => act(socket, chunk));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanUp(t, async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  return `127.0.0.1:${(server.address() as { port: number }).port}`;
+}
+
+/** The route of topic T, one queue at each broker. */
+export function routeOf(request: RemotingCommand, addresses: Readonly<Record<string, string>>): RemotingCommand {
+  const body = encodeTopicRouteData({
+    queueDatas: Object.keys(addresses).map((brokerName) => ({
+      ...{ brokerName, readQueueNums: 1, writeQueueNums: 1, perm: 6, topicSysFlag: 0 },
+    })),
+    brokerDatas: Object.entries(addresses).map(([brokerName, address]) => ({
+      ...{ cluster: 'c', brokerName, brokerAddrs: new Map([[0, address]]), enableActingMaster: false },
+    })),
+    ...{ filterServerTable: new Map(), topicQueueMappingByBroker: undefined },
+  });
+  return createResponse(request, ResponseCode.SUCCESS, undefined, undefined, body);
 }

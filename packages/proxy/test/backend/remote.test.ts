@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   ACCESS_KEY,
   createRequest,
@@ -17,16 +16,17 @@ import { cleanUp, temporaryFolder } from '../../../../test/support/clean-up.ts';
 import { startBroker } from '../../../broker/test/harness.ts';
 import { ClientType, Code, codecs, type Message, MessageType, TransactionResolution } from '../../src/wire/messages.ts';
 import { timeOf } from '../../src/wire/times.ts';
-import { answersOf, makeTopic, message, RawClient, receiveRequest } from '../harness.ts';
-import { namesrvOf, routedTopic, startCluster, startImpostor, startRemoteProxy } from './remote-harness.ts';
-
-async function receive(client: RawClient, group: string, topic: string, more = {}) {
-  const answers = await answersOf(client.receive(receiveRequest(group, topic, more)));
-  const { code, message: text = '' } = answers[0]!.status!;
-  return { code: code as Code, text, messages: answers.flatMap((answer) => answer.message ?? []) };
-}
-
-const bodyOf = ({ body }: Message): string => Buffer.from(body!).toString();
+import { makeTopic, message, RawClient, receiveRequest } from '../harness.ts';
+import {
+  bodyOf,
+  namesrvOf,
+  receive,
+  routedTopic,
+  startCluster,
+  startImpostor,
+  startRaw,
+  startRemoteProxy,
+} from './remote-harness.ts';
 
 async function ack(client: RawClient, group: string, topic: string, given: Message): Promise<Code> {
   const { receiptHandle = '', messageId = '' } = given.systemProperties!;
@@ -236,24 +236,6 @@ test('remote: several brokers have a topic together, and each message is acknowl
   }
   assert.equal(bodies.size, 20);
 });
-
-/** A server that does to each frame what a test wants; one connection after the other. */
-async function startRaw(t: TestContext, act: (socket: Socket, request: Buffer) => void): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('data', (chunk) => act(socket, chunk));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanUp(t, async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  return `127.0.0.1:${(server.address() as { port: number }).port}`;
-}
 
 const lies: Record<string, { answer: (request: RemotingCommand) => RemotingCommand | undefined; code: Code }> = {
   'never answers': { answer: () => undefined, code: Code.PROXY_TIMEOUT },

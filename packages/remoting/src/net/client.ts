@@ -94,17 +94,28 @@ export class RemotingClient implements ConnectionHost {
     return this.#byAddress.get(address) ?? (await this.#connect(address, this.#connectTimeoutMs));
   }
 
-  /** Closes every connection; waiting calls reject with REMOTING_CONNECTION_CLOSED, later ones with REMOTING_CLOSED. */
-  async close(): Promise<void> {
+  /**
+   * Closes every connection; waiting calls reject with REMOTING_CONNECTION_CLOSED, later ones with REMOTING_CLOSED. What is
+   * queued is written first, however long a server takes to read it; with `graceMs`, what is not read in so many milliseconds
+   * is dropped.
+   */
+  async close(graceMs?: number): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
       for (const abandon of [...this.#abandon]) abandon(this.#closedError());
       for (const connection of [...this.#connections]) connection.end('the client was closed');
     }
     if (this.#connections.size > 0) {
+      let late: Deadline | undefined;
+      if (graceMs !== undefined) {
+        late = this.deadlines.add(graceMs, () => {
+          for (const connection of [...this.#connections]) connection.destroy('the client was closed');
+        });
+      }
       await new Promise<void>((resolve) => {
         this.#allClosed = resolve;
       });
+      if (late !== undefined) this.deadlines.remove(late);
     }
     this.deadlines.close();
   }

@@ -11,8 +11,11 @@ import { listenError } from '../server/listen-error.ts';
 import { proxyOpenToAllWarning } from '../server/open-to-all.ts';
 import { clearReadyFile, removeReadyFile, writeReadyFile } from '../server/ready-file.ts';
 import { sinceStart } from '../server/since-start.ts';
-import { StopControl } from '../server/stop.ts';
+import { STOP_LIMIT_MS, STOP_TOTAL_LIMIT_MS, StopControl } from '../server/stop.ts';
 import { version } from '../version.ts';
+
+/** What a stop takes beside calls under way, milliseconds. */
+const STOP_MORE_MS = 800;
 
 export interface ProxyCommandOptions extends ConnectingOptions {
   namesrv: string;
@@ -82,6 +85,7 @@ async function run(options: ProxyCommandOptions, serving: () => void): Promise<n
     await new Promise<void>((resolve, reject) => {
       const control = new StopControl({
         diskCalls: () => [],
+        ...stopLimitsOf(settings.limits.stopMs),
         onStopping: (signal) => process.stderr.write(`vernier: stopping (${signal})\n`),
         stop: () => stop().then(resolve, reject),
       });
@@ -92,6 +96,12 @@ async function run(options: ProxyCommandOptions, serving: () => void): Promise<n
   }
   return EXIT_OK;
 }
+
+/** A stop that the limits of gRPC let take long is none that hangs. */
+const stopLimitsOf = (stopMs = 0) => ({
+  limitMs: Math.max(STOP_LIMIT_MS, stopMs + STOP_MORE_MS),
+  totalLimitMs: Math.max(STOP_TOTAL_LIMIT_MS, stopMs + STOP_MORE_MS),
+});
 
 /** Throws CLI_USAGE, REMOTING_ADDRESS_INVALID. */
 function namesrvsOf(typed: string): string[] {

@@ -31,9 +31,9 @@ export interface StopOptions {
  * a service manager that signals a whole group.
  */
 const SAME_REQUEST_MS = 100;
-const STOP_LIMIT_MS = 1_800;
+export const STOP_LIMIT_MS = 1_800;
 /** Below the 10 seconds after which Docker ends a container without a word. */
-const STOP_TOTAL_LIMIT_MS = 9_000;
+export const STOP_TOTAL_LIMIT_MS = 9_000;
 /** How often a stop is asked whether it got on. */
 const LOOKS_PER_LIMIT = 18;
 

@@ -16,14 +16,16 @@ import { Code } from '../../wire/messages.ts';
 export const ANSWER_MS = 6_000;
 /** Of a nameserver, of which there may be others. */
 const ROUTE_MS = 3_000;
+/** What a server may take to read what is still on its way to it when the proxy stops. */
+const CLOSE_MS = 200;
 /** Requests to one server that wait for their answers; a consumer that waits for messages is one. */
 const PENDING_MAX = 1_000_000;
 
 export interface CallsOptions extends Pick<RemotingClientOptions, 'tls' | 'credentials' | 'logger' | 'clock'> {
   /** `host:port` of each. */
   readonly namesrvs: readonly string[];
-  /** Called when a server could not be reached, or did not answer. */
-  readonly unreachable: () => void;
+  /** Called when a broker could not be reached, or did not answer. */
+  readonly unreachable: (address: string) => void;
   /** See ANSWER_MS. */
   readonly answerMs?: number;
 }
@@ -44,7 +46,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set<RemotingErrorCode>([
 export class Calls {
   readonly remoting: RemotingClient;
   readonly #namesrvs: readonly string[];
-  readonly #unreachable: () => void;
+  readonly #unreachable: (address: string) => void;
   readonly #answerMs: number;
   /** The one that answered last is asked first. */
   #current = 0;
@@ -62,6 +64,16 @@ export class Calls {
   async ask(address: string, code: number, fields: ExtFields, body?: Buffer, waitMs = 0): Promise<RemotingCommand> {
     try {
       return await this.remoting.invoke(address, createRequest(code, fields, body), this.#answerMs + waitMs);
+    } catch (error) {
+      if (error instanceof RemotingError && UNREACHABLE.has(error.code)) this.#unreachable(address);
+      throw this.#failed(address, code, error);
+    }
+  }
+
+  /** For what no call of a client is about: that it fails says nothing of where topics are. */
+  async askAside(address: string, code: number, fields: ExtFields, body?: Buffer): Promise<RemotingCommand> {
+    try {
+      return await this.remoting.invoke(address, createRequest(code, fields, body), this.#answerMs);
     } catch (error) {
       throw this.#failed(address, code, error);
     }
@@ -83,13 +95,13 @@ export class Calls {
     throw last;
   }
 
+  /** Calls that wait for answers fail. */
   close(): Promise<void> {
-    return this.remoting.close();
+    return this.remoting.close(CLOSE_MS);
   }
 
   #failed(address: string, code: number, error: unknown): unknown {
     if (!(error instanceof RemotingError)) return error;
-    if (UNREACHABLE.has(error.code)) this.#unreachable();
     const text = `${requestCodeName(code)} at ${address}: ${error.message}`;
     return new StatusError(statusCodes[error.code] ?? Code.INTERNAL_SERVER_ERROR, text);
   }

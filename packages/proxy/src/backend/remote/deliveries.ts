@@ -32,6 +32,8 @@ export interface RemoteDeliveriesParts {
   readonly clock: Clock;
   /** From 0 up to 1, 1 excluded. */
   readonly random: () => number;
+  /** Pops that brokers have not answered, also those that nobody waits for any more; more are refused. */
+  readonly popsMax: number;
 }
 
 /** Answers to a pop that found nothing. */
@@ -47,20 +49,53 @@ const INT32_MAX = 0x7fff_ffff;
 /** Pops at a broker, and gives back there what it gave. */
 export class RemoteDeliveries implements Deliveries {
   readonly #parts: RemoteDeliveriesParts;
+  /** Pops, and times that are changed, which is what gives back. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #pops = 0;
 
   constructor(parts: RemoteDeliveriesParts) {
     this.#parts = parts;
   }
 
-  async receive(request: ReceiveRequest, _caller: Caller, asker: PopAsker): Promise<Taken | Refusal> {
+  receive(request: ReceiveRequest, _caller: Caller, asker: PopAsker): Promise<Taken | Refusal> {
+    const { popsMax } = this.#parts;
+    if (this.#pops >= popsMax) {
+      throw new StatusError(Code.TOO_MANY_REQUESTS, `flow limit: ${popsMax} pops wait for brokers`);
+    }
+    this.#pops++;
+    const popping = this.#receive(request, asker).finally(() => {
+      this.#pops--;
+    });
+    return this.#during(popping);
+  }
+
+  /** Resolves when no pop and no giving back is under way. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) {
+      await Promise.allSettled(this.#underWay);
+      // Who is gone by now gives back what was found.
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #receive(request: ReceiveRequest, asker: PopAsker): Promise<Taken | Refusal> {
     if (request.isLite) throw notServed('lite consumers');
     const { calls, names, clock } = this.#parts;
     const { pop } = request;
     const brokerName = this.#brokerOf(request);
     const address = names.addressOf(brokerName);
-    const response = await calls.ask(
-      ...([address, RequestCode.POP_MESSAGE, popFields(pop, brokerName, clock.now()), undefined, pop.pollMs] as const),
-    );
+    // Without it nobody knows whether it reads in order.
+    if (names.find(pop.group) === undefined) {
+      return new Refusal(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${pop.group}] not exist`);
+    }
+    const beganAt = clock.monotonic();
+    // Nobody knows how much a broker will give, but while there is room for nothing it is not asked for more.
+    const waits = asker.reserve(1);
+    if (waits !== undefined) await waits;
+    asker.unreserve();
+    const pollMs = Math.max(0, Math.floor(pop.pollMs - (clock.monotonic() - beganAt)));
+    const fields = popFields({ ...pop, pollMs }, brokerName, clock.now());
+    const response = await calls.ask(address, RequestCode.POP_MESSAGE, fields, undefined, pollMs);
     if (NOTHING.has(response.code)) return { code: response.code, found: [] };
     if (response.code !== ResponseCode.SUCCESS) return new Refusal(response.code, response.remark ?? '');
     // The bytes are here already, and nothing overwrites them; who is gone by now gives back what they hold.
@@ -73,7 +108,11 @@ export class RemoteDeliveries implements Deliveries {
     return refusalOf(response);
   }
 
-  async change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
+  change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
+    return this.#during(this.#change(receipt, invisibleMs, isSuspended));
+  }
+
+  async #change(receipt: Receipt, invisibleMs: number, isSuspended: boolean): Promise<Receipt | Refusal> {
     const fields = { ...deliveryFields(receipt), invisibleTime: String(invisibleMs), suspend: String(isSuspended) };
     const response = await this.#ask(receipt, RequestCode.CHANGE_MESSAGE_INVISIBLETIME, fields);
     const refusal = refusalOf(response);
@@ -103,6 +142,15 @@ export class RemoteDeliveries implements Deliveries {
     };
     const response = await this.#ask(receipt, RequestCode.CONSUMER_SEND_MSG_BACK, fields);
     return refusalOf(response);
+  }
+
+  async #during<Value>(asking: Promise<Value>): Promise<Value> {
+    this.#underWay.add(asking);
+    try {
+      return await asking;
+    } finally {
+      this.#underWay.delete(asking);
+    }
   }
 
   #ask({ handle, liteTopic }: Receipt, code: number, fields: ExtFields): Promise<RemotingCommand> {

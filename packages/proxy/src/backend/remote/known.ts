@@ -1,10 +1,13 @@
 import { Budget, textBytes } from '@vernier/broker/internal';
 import type { Clock, StoreLogger } from '@vernier/store';
+import { within } from './asking.ts';
 
 /** What is known is asked for anew after so many milliseconds, and used meanwhile. */
-const FRESH_MS = 20_000;
+export const FRESH_MS = 20_000;
 /** That a name is not known is believed for so many milliseconds. */
 const UNKNOWN_MS = 1_000;
+/** What may not be so any more is used all the same when nobody says anything else for so many milliseconds. */
+const WAIT_MS = 1_000;
 const ENTRY_BYTES = 200;
 
 interface Entry<Value> {
@@ -21,6 +24,8 @@ export interface KnownParts<Value> {
   /** Undefined: there is no such name. */
   readonly ask: (name: string, hints: readonly string[]) => Promise<Value | undefined>;
   readonly bytesOf: (value: Value) => number;
+  /** What was asked for before, in monotonic milliseconds, may not be so any more. */
+  readonly distrustedAt?: (value: Value) => number;
 }
 
 /**
@@ -32,8 +37,6 @@ export class Known<Value> {
   readonly #budget: Budget;
   readonly #entries = new Map<string, Entry<Value>>();
   readonly #asking = new Map<string, Promise<void>>();
-  /** What is older may not be so any more. */
-  #distrustedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: KnownParts<Value>) {
     this.#parts = parts;
@@ -48,6 +51,11 @@ export class Known<Value> {
     return this.#budget.usedBytes;
   }
 
+  /** What is known, the names that nobody asked about for longest first. */
+  *values(): Iterable<Value> {
+    for (const { value } of this.#entries.values()) if (value !== undefined) yield value;
+  }
+
   /**
    * Undefined: what is known will do. Rejects when nobody could be asked and nothing is known. `hints`: names that tell whom
    * to ask.
@@ -59,21 +67,21 @@ export class Known<Value> {
     this.#entries.delete(name);
     this.#entries.set(name, entry);
     const age = this.#parts.clock.monotonic() - entry.at;
-    const isDistrusted = entry.at < this.#distrustedAt;
-    if (entry.value === undefined) return age < UNKNOWN_MS && !isDistrusted ? undefined : this.#ask(name, hints);
+    if (entry.value === undefined) return age < UNKNOWN_MS ? undefined : this.#ask(name, hints);
+    const { distrustedAt } = this.#parts;
+    const isDistrusted = distrustedAt !== undefined && entry.at < distrustedAt(entry.value);
     if (age < FRESH_MS && !isDistrusted) return undefined;
     const asked = this.#ask(name, hints).catch((error: Error) => {
-      // The next one does not wait for it again.
-      if (this.#entries.get(name) === entry) this.#entries.set(name, { ...entry, at: this.#parts.clock.monotonic() });
+      this.#keep(name, entry);
       this.#parts.logger.warn({ name, reason: error.message }, `what is known of ${name} cannot be asked for anew`);
     });
-    return isDistrusted ? asked : undefined;
+    if (!isDistrusted) return undefined;
+    return within(this.#parts.clock, asked, WAIT_MS, undefined).then(() => this.#keep(name, entry));
   }
 
-  /** All of it is asked for anew before it is used again. */
-  distrust(): void {
-    const now = this.#parts.clock.monotonic();
-    if (now - this.#distrustedAt >= UNKNOWN_MS) this.#distrustedAt = now;
+  /** Nobody has said anything else: the next one does not wait for it again. */
+  #keep(name: string, entry: Entry<Value>): void {
+    if (this.#entries.get(name) === entry) this.#entries.set(name, { ...entry, at: this.#parts.clock.monotonic() });
   }
 
   #ask(name: string, hints: readonly string[]): Promise<void> {

@@ -50,6 +50,8 @@ export class RemoteMembers implements Members {
   readonly #producers = new Map<string, Set<Client>>();
   /** Group → how many consumers it has. */
   readonly #consumers = new Map<string, number>();
+  /** Address → whether a broker that is being told has to be told again: there is news since. */
+  readonly #telling = new Map<string, boolean>();
   #timer: unknown;
   #isSoon = false;
   #isStopped = false;
@@ -140,18 +142,33 @@ export class RemoteMembers implements Members {
 
   #tellAll(): void {
     const bodies = this.#bodies();
-    for (const address of this.#parts.names.addresses().values()) void this.#tell(address, bodies);
+    for (const address of new Set(this.#parts.names.addresses().values())) {
+      if (this.#telling.has(address)) this.#telling.set(address, true);
+      else void this.#tell(address, bodies);
+    }
   }
 
-  /** A broker that is away gets the next one. */
+  /** One heartbeat after the other, so that a slow broker does not collect them. */
   async #tell(address: string, bodies: readonly Buffer[]): Promise<void> {
+    let newest = bodies;
+    do {
+      this.#telling.set(address, false);
+      await this.#tellOnce(address, newest);
+      newest = this.#telling.get(address) === true && !this.#isStopped ? this.#bodies() : [];
+    } while (newest.length > 0);
+    this.#telling.delete(address);
+  }
+
+  /** A broker that is away gets the next one, as long as a route names it. */
+  async #tellOnce(address: string, bodies: readonly Buffer[]): Promise<void> {
     for (const body of bodies) {
       try {
-        const { code, remark } = await this.#parts.calls.ask(address, RequestCode.HEART_BEAT, {}, body);
+        const { code, remark } = await this.#parts.calls.askAside(address, RequestCode.HEART_BEAT, {}, body);
         if (code === ResponseCode.SUCCESS) continue;
         this.#parts.logger.warn({ address, code, remark }, `${address} refuses the heartbeat of this proxy`);
       } catch (error) {
         this.#parts.logger.info({ address, reason: (error as Error).message }, `no heartbeat for ${address}`);
+        this.#parts.names.forgetUnrouted(address);
         return;
       }
     }
@@ -202,7 +219,7 @@ export class RemoteMembers implements Members {
     const fields = { clientID: this.#parts.clientId, ...group };
     for (const address of this.#parts.names.addresses().values()) {
       // One that cannot be told forgets it by itself.
-      this.#parts.calls.ask(address, RequestCode.UNREGISTER_CLIENT, fields).catch(() => {});
+      this.#parts.calls.askAside(address, RequestCode.UNREGISTER_CLIENT, fields).catch(() => {});
     }
   }
 

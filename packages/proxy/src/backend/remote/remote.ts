@@ -3,10 +3,12 @@ import { hostname } from 'node:os';
 import { groupNameFault, topicNameFault } from '@vernier/broker/internal';
 import type { RemotingClientOptions } from '@vernier/remoting';
 import { type Clock, type StoreLogger, silentLogger, systemClock } from '@vernier/store';
+import { defaultLimits } from '../../limits.ts';
 import { invalid } from '../../receipts/handle.ts';
 import { StatusError } from '../../status.ts';
 import { Code } from '../../wire/messages.ts';
 import type { Backend, Names } from '../backend.ts';
+import { within } from './asking.ts';
 import { Calls } from './calls.ts';
 import { RemoteDeliveries } from './deliveries.ts';
 import { RemoteMembers } from './members.ts';
@@ -20,6 +22,8 @@ export interface RemoteBackendOptions extends Pick<RemotingClientOptions, 'tls' 
   readonly clock?: Clock;
   /** How long a server may take for an answer, beside what a request lets it wait; d=6,000 milliseconds. */
   readonly answerMs?: number;
+  /** Pops that brokers have not answered; d=100,000. */
+  readonly popsMax?: number;
   /** From 0 up to 1, 1 excluded. */
   readonly random?: () => number;
 }
@@ -55,11 +59,11 @@ export class RemoteBackend implements Backend {
   /** Throws REMOTING_ADDRESS_INVALID. */
   constructor(options: RemoteBackendOptions) {
     const { logger = silentLogger, clock = systemClock, random = Math.random } = options;
-    const { namesrvs, tls, credentials, answerMs } = options;
+    const { namesrvs, tls, credentials, answerMs, popsMax = defaultLimits.callsMax } = options;
     this.clock = clock;
     this.logger = logger;
     const connecting = { tls, credentials, logger, clock, ...(answerMs === undefined ? {} : { answerMs }) };
-    const calls = new Calls({ ...connecting, namesrvs, unreachable: () => this.#names.distrust() });
+    const calls = new Calls({ ...connecting, namesrvs, unreachable: (address) => this.#names.distrust(address) });
     this.#calls = calls;
     const names = new ClusterNames({ calls, clock, logger });
     this.#names = names;
@@ -68,7 +72,7 @@ export class RemoteBackend implements Backend {
     const clientId = `${hostname()}@${process.pid}#${randomUUID()}`;
     this.members = new RemoteMembers({ calls, names, clock, logger, random, clientId });
     this.messages = new RemoteMessages({ calls, names, random });
-    this.deliveries = new RemoteDeliveries({ calls, names, clock, random });
+    this.deliveries = new RemoteDeliveries({ calls, names, clock, random, popsMax });
     this.transactions = new RemoteTransactions({ calls, names });
   }
 
@@ -91,9 +95,13 @@ export class RemoteBackend implements Backend {
     if (!this.#names.hasBroker(brokerName)) throw invalid(`cannot find broker ${brokerName}`);
   }
 
-  /** Calls that wait for answers fail. */
-  async close(): Promise<void> {
+  /**
+   * What was found for clients that are gone is given back first, as far as that takes no longer than `graceMs`; then calls
+   * that wait for answers fail.
+   */
+  async close(graceMs = 0): Promise<void> {
     this.members.stop();
+    await within(this.clock, this.deliveries.settled(), graceMs, undefined);
     await this.#calls.close();
   }
 

@@ -22,8 +22,9 @@ import { invalid } from '../../receipts/handle.ts';
 import type { Groups, RoutedBroker, RoutedTopic, Topics } from '../backend.ts';
 import { routedBroker } from '../routed-queues.ts';
 import { notServed } from '../served.ts';
+import { firstOf, within } from './asking.ts';
 import { type Calls, unusable } from './calls.ts';
-import { Known } from './known.ts';
+import { FRESH_MS, Known } from './known.ts';
 
 /** Topics, and groups, that are remembered; bytes each. */
 const KNOWN_BYTES_MAX = 32 * 1024 * 1024;
@@ -34,6 +35,13 @@ const QUEUES_MAX = 262_144;
 /** Names of brokers whose addresses are remembered. */
 const BROKERS_MAX = 10_000;
 const MASTER_ID = 0;
+/** A broker that has not answered for so many milliseconds is not waited for alone. */
+const STEP_MS = 1_000;
+/** The same when what it said before will do, and how long that is waited for in all. */
+const KNOWN_STEP_MS = 200;
+const KNOWN_WAIT_MS = 600;
+/** How often a broker that does not answer is a reason to ask for routes anew. */
+const DISTRUST_MS = 1_000;
 /** What a broker says of a name that it does not know. */
 const NOT_THERE: ReadonlySet<number> = new Set([
   ResponseCode.TOPIC_NOT_EXIST,
@@ -61,15 +69,22 @@ export interface ClusterNamesParts {
  */
 export class ClusterNames implements Topics, Groups {
   readonly #calls: Calls;
+  readonly #clock: Clock;
   readonly #topics: Known<KnownTopic>;
   readonly #groups: Known<SubscriptionGroupConfig>;
   /** Name of a broker → `host:port` of its master, as a nameserver said it last. */
   readonly #addresses = new Map<string, string>();
+  /** `host:port` of a broker that did not answer → when, in monotonic milliseconds; the oldest first. */
+  readonly #distrusted = new Map<string, number>();
 
   constructor({ calls, clock, logger }: ClusterNamesParts) {
     this.#calls = calls;
+    this.#clock = clock;
     const common = { clock, logger, bytesMax: KNOWN_BYTES_MAX };
-    this.#topics = new Known({ ...common, ask: (name) => this.#askTopic(name), bytesOf: bytesOfTopic });
+    this.#topics = new Known({
+      ...{ ...common, ask: (name: string) => this.#askTopic(name), bytesOf: bytesOfTopic },
+      distrustedAt: (topic) => this.#distrustedAt(topic),
+    });
     this.#groups = new Known({
       ...common,
       ask: (name, topics) => this.#askGroup(name, topics),
@@ -97,14 +112,33 @@ export class ClusterNames implements Topics, Groups {
     return this.#topics.learn(name);
   }
 
-  /** One of the brokers of these topics is asked. */
+  /** The brokers of these topics are asked, until one knows it. */
   learnGroup(name: string, topics: readonly string[]): Promise<void> | undefined {
     return this.#groups.learn(name, topics);
   }
 
-  /** A server did not answer: others may have its place. */
-  distrust(): void {
-    this.#topics.distrust();
+  /** A broker did not answer: others may have its place in the routes that name it. */
+  distrust(address: string): void {
+    const now = this.#clock.monotonic();
+    const before = this.#distrusted.get(address);
+    if (before !== undefined && now - before < DISTRUST_MS) return;
+    this.#distrusted.delete(address);
+    this.#distrusted.set(address, now);
+    // What is known is asked for anew by then in any case.
+    for (const [oldest, at] of this.#distrusted) {
+      if (now - at < FRESH_MS && this.#distrusted.size <= BROKERS_MAX) return;
+      this.#distrusted.delete(oldest);
+    }
+  }
+
+  /** A broker does not answer: it is forgotten when no route that is known names it any more. */
+  forgetUnrouted(address: string): void {
+    const gone = new Set([...this.#addresses].filter(([, known]) => known === address).map(([name]) => name));
+    for (const { route } of this.#topics.values()) {
+      for (const { name } of route.brokers) gone.delete(name);
+      if (gone.size === 0) return;
+    }
+    for (const name of gone) this.#addresses.delete(name);
   }
 
   isSystemTopic(topic: string): boolean {
@@ -134,6 +168,15 @@ export class ClusterNames implements Topics, Groups {
     return known;
   }
 
+  #distrustedAt({ route: { brokers } }: KnownTopic): number {
+    let newest = Number.NEGATIVE_INFINITY;
+    if (this.#distrusted.size === 0) return newest;
+    for (const { name } of brokers) {
+      newest = Math.max(newest, this.#distrusted.get(this.#addresses.get(name) ?? '') ?? newest);
+    }
+    return newest;
+  }
+
   async #askTopic(name: string): Promise<KnownTopic | undefined> {
     const fields = { topic: name, acceptStandardJsonOnly: 'true' };
     const response = await this.#calls.askNamesrv(RequestCode.GET_ROUTEINFO_BY_TOPIC, fields);
@@ -141,9 +184,8 @@ export class ClusterNames implements Topics, Groups {
     if (response.code !== ResponseCode.SUCCESS) unusable('the nameserver', said(response));
     const data = readable('the nameserver', () => decodeTopicRouteData(response.body));
     const brokers = this.#brokersOf(data);
-    const [first] = brokers;
-    if (first === undefined) return undefined;
-    const attributes = await this.#attributesOf(name, this.addressOf(first.name));
+    if (brokers.length === 0) return undefined;
+    const attributes = await this.#attributesOf(name, brokers);
     const config = createTopicConfig(name, {
       attributes,
       perm: brokers.reduce((perm, broker) => perm | broker.perm, 0),
@@ -180,26 +222,44 @@ export class ClusterNames implements Topics, Groups {
     if (this.#addresses.size > BROKERS_MAX) this.#addresses.delete(this.#addresses.keys().next().value as string);
   }
 
-  async #attributesOf(topic: string, address: string): Promise<TopicConfig['attributes']> {
-    const response = await this.#calls.ask(address, RequestCode.GET_TOPIC_CONFIG, { topic });
-    // The nameserver knows it from another broker, or from before it was deleted.
-    if (NOT_THERE.has(response.code)) return new Map();
+  /** As one of its brokers says them; when none does, as one did before. */
+  async #attributesOf(topic: string, brokers: readonly RoutedBroker[]): Promise<TopicConfig['attributes']> {
+    const addresses = this.#addressesOf(brokers.map(({ name }) => name));
+    const known = this.#topics.get(topic)?.route.attributes;
+    const stepMs = known === undefined ? STEP_MS : KNOWN_STEP_MS;
+    const asked = firstOf(this.#clock, addresses, stepMs, (address) => this.#askAttributes(topic, address));
+    // When none has it, it was deleted a moment ago.
+    const attributes = asked.then((found) => found ?? new Map<string, string>());
+    return known === undefined ? attributes : within(this.#clock, attributes, KNOWN_WAIT_MS, known);
+  }
+
+  /** Undefined: the nameserver knows the topic from another broker. */
+  async #askAttributes(topic: string, address: string): Promise<TopicConfig['attributes'] | undefined> {
+    const response = await this.#calls.askAside(address, RequestCode.GET_TOPIC_CONFIG, { topic });
+    if (NOT_THERE.has(response.code)) return undefined;
     if (response.code !== ResponseCode.SUCCESS) unusable(address, said(response));
     return readable(address, () => topicConfigFromJson(bodyObject(response.body, 'TopicConfig'))).attributes;
   }
 
-  async #askGroup(group: string, topics: readonly string[]): Promise<SubscriptionGroupConfig | undefined> {
+  #askGroup(group: string, topics: readonly string[]): Promise<SubscriptionGroupConfig | undefined> {
     const names = topics.flatMap((topic) => this.#topics.get(topic)?.route.brokers ?? []).map(({ name }) => name);
-    const [brokerName] = names.length > 0 ? names : this.#addresses.keys();
-    if (brokerName === undefined) return undefined;
-    const address = this.addressOf(brokerName);
-    const response = await this.#calls.ask(address, RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, { group });
+    const addresses = this.#addressesOf(names.length > 0 ? names : this.#addresses.keys());
+    return firstOf(this.#clock, addresses, STEP_MS, (address) => this.#askGroupOf(group, address));
+  }
+
+  async #askGroupOf(group: string, address: string): Promise<SubscriptionGroupConfig | undefined> {
+    const response = await this.#calls.askAside(address, RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, { group });
     if (NOT_THERE.has(response.code)) return undefined;
     if (response.code !== ResponseCode.SUCCESS) unusable(address, said(response));
-    return readSubscriptionGroup(
-      group,
-      readable(address, () => bodyObject(response.body, 'SubscriptionGroupConfig')),
-    ).group;
+    const config = readable(address, () => bodyObject(response.body, 'SubscriptionGroupConfig'));
+    return readSubscriptionGroup(group, config).group;
+  }
+
+  /** Each once; those that did not answer a moment ago are the last. */
+  #addressesOf(names: Iterable<string>): string[] {
+    const addresses = [...new Set(names)].map((name) => this.addressOf(name));
+    const isDistrusted = (address: string): number => (this.#distrusted.has(address) ? 1 : 0);
+    return addresses.toSorted((a, b) => isDistrusted(a) - isDistrusted(b));
   }
 }
 
