@@ -108,8 +108,8 @@ export const mutations = [
     name: 'a message that a remote broker did not answer for is called stored',
     package: 'proxy',
     file: 'backend/remote/calls.ts',
-    from: '      throw this.#failed(address, code, error);\n',
-    to: "      return createRequest(0, { queueOffset: '0' });\n",
+    from: 'this.#unreachable(address);\n      throw this.#failed(address, code, error);\n',
+    to: "this.#unreachable(address);\n      return createRequest(0, { queueOffset: '0' });\n",
     test: {
       file: 'packages/proxy/test/backend/remote.test.ts',
       name: 'remote: a connection that is lost after a send',
@@ -772,8 +772,8 @@ export const mutations = [
     name: 'a message is given once more than its group wants',
     package: 'proxy',
     file: 'methods/receive-message.ts',
-    from: '} else if (one.attempt > attempts) {',
-    to: '} else if (one.attempt > attempts + 1) {',
+    from: 'if (!isOther && one.attempt <= attempts) {',
+    to: 'if (!isOther && one.attempt <= attempts + 1) {',
     test: { file: 'packages/proxy/test/methods/receive-message.test.ts', name: 'receive: after its last attempt' },
   },
   {
