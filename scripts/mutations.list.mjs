@@ -1991,7 +1991,7 @@ export const mutations = [
     name: 'what was committed is said to be rolled back while queues and index are late',
     package: 'broker',
     file: 'transaction/transaction-service.ts',
-    from: 'if (!wasCommitted && dispatchedWhere < flushedWhere) {',
+    from: 'if (!wasCommitted && !isSearchable) {',
     to: 'if (false) {',
     test: {
       file: 'packages/broker/test/transaction/commit-search.test.ts',

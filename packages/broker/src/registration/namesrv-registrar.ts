@@ -154,8 +154,9 @@ export class NamesrvRegistrar {
     const topicConfig = this.#topics();
     if (this.#registerLocally(topicConfig)) this.#registered(1);
     if (this.#addresses.length === 0) return;
-    await this.#registerElsewhere(topicConfig);
+    // A nameserver that hangs does not delay the next one.
     this.#registerLater();
+    await this.#registerElsewhere(topicConfig);
   }
 
   #registerLater(): void {

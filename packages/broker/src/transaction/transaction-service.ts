@@ -21,7 +21,7 @@ import { OpRecords } from './op-records.ts';
 import type { Decision, OpenHalf, OpenHalves } from './open-halves.ts';
 import { TransactionCheckService } from './transaction-check-service.ts';
 
-/** How often, and after how many milliseconds, the queue entry of a half that was stored this moment is looked for. */
+/** How often, and after how many milliseconds, what was stored this moment is looked for in queues and index. */
 const LOOKS_MAX = 20;
 const LOOK_AGAIN_MS = 5;
 
@@ -255,13 +255,26 @@ export class TransactionService {
 
   /** It has ended; its message, which was on disk before that, tells how. Nobody finds it while dispatch is held. */
   async #endEnded(half: MessageExt, isCommit: boolean): Promise<Refusal | undefined> {
-    const { dispatchedWhere, flushedWhere } = this.#parts.store;
+    const { store } = this.#parts;
+    // Under load the log is always ahead: what ended the half is in front of this.
+    const { flushedWhere } = store;
+    const isSearchable = await this.#whenDispatched(flushedWhere);
     const wasCommitted = await this.#search.isCommitted(half);
-    if (!wasCommitted && dispatchedWhere < flushedWhere) {
-      const late = `queues and index are ${flushedWhere - dispatchedWhere} bytes behind the log`;
+    if (!wasCommitted && !isSearchable) {
+      const late = `queues and index are ${flushedWhere - store.dispatchedWhere} bytes behind the log`;
       return new Refusal(ResponseCode.SYSTEM_BUSY, `${late}: how the transaction ended is not known yet`);
     }
     return this.#answerAgain(isCommit, wasCommitted);
+  }
+
+  /** False: queues and index are not as far when the looks are over. */
+  async #whenDispatched(logOffset: number): Promise<boolean> {
+    const { store, clock } = this.#parts;
+    for (let look = 0; store.dispatchedWhere < logOffset; look++) {
+      if (look >= LOOKS_MAX || this.#isStopped || store.isClosed) return false;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, LOOK_AGAIN_MS));
+    }
+    return true;
   }
 
   /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */

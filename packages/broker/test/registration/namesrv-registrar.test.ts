@@ -91,6 +91,34 @@ test('it is repeated each period; changes of one turn are one registration, and 
   assert.equal(clock.timerCount, 1);
 });
 
+test('the period counts from the beginning of a round: a nameserver that does not answer does not make it longer', async (t) => {
+  const { registrar, requests, clock, server } = await fixture(t);
+  let answer = (): void => {};
+  let arrived = (): void => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const asked = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  server.registerProcessor(RequestCode.REGISTER_BROKER, async (request) => {
+    requests.push(request);
+    arrived();
+    await answered;
+    return createResponse(request, ResponseCode.SUCCESS);
+  });
+  const first = registrar.register();
+  await asked;
+  assert.equal(clock.timerCount, 1, 'the next round is set while this one waits');
+  await clock.advance(30_000);
+  assert.equal(requests.length, 1, 'rounds do not overlap');
+  const next = registrar.register();
+  answer();
+  await Promise.all([first, next]);
+  assert.equal(requests.length, 2, 'the one that was due meanwhile follows');
+  assert.equal(clock.timerCount, 1);
+});
+
 test('a nameserver that refuses or is gone counts as none, and is asked again', async (t) => {
   const { registrar, rounds, clock, server } = await fixture(t, ResponseCode.SYSTEM_ERROR);
   await registrar.register();

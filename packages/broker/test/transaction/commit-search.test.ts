@@ -85,3 +85,19 @@ test('while queues and index are late, nobody is told that what was committed is
   assert.equal(await broker.end(half, ROLLBACK), SYSTEM_ERROR);
   assert.equal(await broker.end(half, COMMIT), SUCCESS);
 });
+
+test('under load the log is always ahead of queues and index: an end that comes again is answered', async () => {
+  const broker = await TransactionMachine.start({ flushDiskType: 'SYNC_FLUSH' });
+  const half = await broker.send('a');
+  assert.equal(await broker.end(half, ROLLBACK), SUCCESS);
+  await broker.advance(SECOND);
+  const { store } = broker;
+  const { flushedWhere } = store;
+  // At each look both have come further, and what is flushed is ahead.
+  let looks = 0;
+  Object.defineProperty(store, 'dispatchedWhere', { get: () => flushedWhere - 1_000 + looks++ * 200 });
+  Object.defineProperty(store, 'flushedWhere', { get: () => flushedWhere + looks * 200 });
+  assert.equal(await broker.end(half, ROLLBACK), SUCCESS);
+  assert.ok(looks > 5, 'it waited');
+  assert.equal(await broker.end(half, COMMIT), SYSTEM_ERROR);
+});
