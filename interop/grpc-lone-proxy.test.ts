@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
-import { startBroker, updateTopic } from './peers/brokers.ts';
+import { createGroup, createTopic, startBroker } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import { type ClientPeer, type GrpcSent, type GrpcShown, startNodeProgram } from './peers/client-peer.ts';
 import { javaMissing } from './peers/java.ts';
-import { ask, hasRoute } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
 import { startLoneProxy } from './peers/vernier.ts';
 
@@ -35,17 +34,8 @@ for (const kind of ['apache', 'vernier'] as const) {
       peer.call<Result>(command, { endpoints: proxy.address, tls: false, ...values });
     const makeTopic = async (type: string, queues = 4): Promise<string> => {
       const topic = unique('topic');
-      assert.equal((await updateTopic(broker, topic, queues, `+message.type=${type}`)).code, 0);
-      await askUntil(`route of ${topic}`, 30_000, undefined, async () =>
-        (await hasRoute(broker.namesrvAddr, topic)) ? true : undefined,
-      );
+      await createTopic(broker, topic, queues, `+message.type=${type}`);
       return topic;
-    };
-    const makeGroup = async (values: object = {}): Promise<string> => {
-      const groupName = unique('group');
-      const group = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...values };
-      assert.equal((await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)))).code, 0);
-      return groupName;
     };
     const send = async (topic: string, values: Values): Promise<GrpcSent[]> => {
       const name = unique('producer');
@@ -56,7 +46,7 @@ for (const kind of ['apache', 'vernier'] as const) {
     };
     const startSimple = async (topic: string): Promise<string> => {
       const name = unique('simple');
-      await call('simple.start', { name, topic, group: await makeGroup() });
+      await call('simple.start', { name, topic, group: await createGroup(broker) });
       return name;
     };
     const drain = async (name: string, count: number): Promise<GrpcShown[]> => {
@@ -98,7 +88,7 @@ for (const kind of ['apache', 'vernier'] as const) {
     it('a push consumer in order gets each group in its order', async () => {
       const topic = await makeTopic('FIFO');
       const name = unique('push');
-      await call('push.start', { name, topic, group: await makeGroup({ consumeMessageOrderly: true }) });
+      await call('push.start', { name, topic, group: await createGroup(broker, { consumeMessageOrderly: true }) });
       await send(topic, { count: 30, groups: 3 });
       const received = await askUntil('30 messages', 60_000, undefined, async () => {
         const all = await call<GrpcShown[]>('push.received', { name });

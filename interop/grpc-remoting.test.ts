@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
-import { brokerKind, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
+import { brokerKind, createGroup, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import {
   type ClientPeer,
@@ -17,7 +17,6 @@ import {
 } from './peers/client-peer.ts';
 import { javaMissing } from './peers/java.ts';
 import { pythonMissing, startPythonGrpcClient } from './peers/python.ts';
-import { ask } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
 
 interface Shown extends GrpcShown {
@@ -74,15 +73,9 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
     assert.equal((await updateTopic(broker, topic, queues, `+message.type=${type}`)).code, 0);
     return topic;
   };
-  const makeGroup = async (values: object = {}): Promise<string> => {
-    const groupName = unique('group');
-    const group = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...values };
-    assert.equal((await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)))).code, 0);
-    return groupName;
-  };
   const startSimple = async (kind: (typeof kinds)[number], topic: string): Promise<string> => {
     const name = unique('simple');
-    await call(kind, 'simple.start', { name, topic, group: await makeGroup() });
+    await call(kind, 'simple.start', { name, topic, group: await createGroup(broker) });
     return name;
   };
   const drain = async (kind: (typeof kinds)[number], name: string, count: number): Promise<Shown[]> => {
@@ -149,7 +142,11 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
     const pushes = new Map<(typeof kinds)[number], string>();
     for (const kind of kinds) {
       const name = unique('push');
-      await call(kind, 'push.start', { name, topic, group: await makeGroup({ consumeMessageOrderly: true }) });
+      await call(kind, 'push.start', {
+        name,
+        topic,
+        group: await createGroup(broker, { consumeMessageOrderly: true }),
+      });
       pushes.set(kind, name);
     }
     await asked('wide.send', { topic, count: 40, queueId: 0 });
@@ -232,7 +229,7 @@ describe(`remoting and gRPC on the broker of ${brokerKind}`, { skip }, () => {
 
   it('nothing acknowledged is lost when a client, the proxy and the broker end in the middle', async () => {
     const topic = await makeTopic('NORMAL', 2);
-    const group = await makeGroup();
+    const group = await createGroup(broker);
     const producer = unique('producer');
     await call('Java', 'producer.start', { name: producer, topic });
     const consumer = await startRemoting(topic);

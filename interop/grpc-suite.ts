@@ -6,10 +6,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerPeer } from './peers/broker-peer.ts';
-import { brokerKind, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
+import { brokerKind, createGroup, createTopic, startBrokerWithProxy, updateTopic } from './peers/brokers.ts';
 import { askUntil } from './peers/child.ts';
 import type { ClientPeer, GrpcSent, GrpcShown } from './peers/client-peer.ts';
-import { ask } from './peers/remoting-ask.ts';
 import { skipUnless, unique } from './peers/suite.ts';
 import { vernierBin } from './peers/vernier.ts';
 
@@ -55,13 +54,6 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
       assert.equal(answer.code, 0, answer.remark);
       return topic;
     };
-    const makeGroup = async (values: object): Promise<string> => {
-      const groupName = unique('group');
-      const group = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...values };
-      const answer = await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)));
-      assert.equal(answer.code, 0, answer.remark);
-      return groupName;
-    };
     /** Sends with a producer of its own. */
     const send = async (topic: string, values: Values): Promise<GrpcSent[]> => {
       const name = unique('producer');
@@ -72,7 +64,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
     };
     const startSimple = async (topic: string, values: Values = {}): Promise<string> => {
       const name = unique('simple');
-      await call('simple.start', { name, topic, group: await makeGroup({}), ...values });
+      await call('simple.start', { name, topic, group: await createGroup(broker), ...values });
       return name;
     };
     /** Receives and acknowledges until there are so many. */
@@ -131,7 +123,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
     it('a push consumer gets each message, and once more what it failed', async () => {
       const topic = await makeTopic('NORMAL');
       const policy = { type: 'CUSTOMIZED', customizedRetryPolicy: { next: [1_000, 1_000, 1_000] } };
-      const group = await makeGroup({ groupRetryPolicy: policy });
+      const group = await createGroup(broker, { groupRetryPolicy: policy });
       const name = unique('push');
       await call('push.start', { name, topic, group, fail: 'once' });
       await send(topic, { count: 20 });
@@ -147,7 +139,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
     it('what a push consumer always fails goes to the dead letters of its group', async () => {
       const topic = await makeTopic('NORMAL', 1);
       const policy = { type: 'CUSTOMIZED', customizedRetryPolicy: { next: [1_000, 1_000, 1_000] } };
-      const group = await makeGroup({ retryMaxTimes: 1, groupRetryPolicy: policy });
+      const group = await createGroup(broker, { retryMaxTimes: 1, groupRetryPolicy: policy });
       const name = unique('push');
       await call('push.start', { name, topic, group, fail: 'always' });
       await send(topic, { count: 1, prefix: 'dead' });
@@ -165,7 +157,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
 
     it('messages of a group come in their order to a consumer in order', async () => {
       const topic = await makeTopic('FIFO');
-      const group = await makeGroup({ consumeMessageOrderly: true });
+      const group = await createGroup(broker, { consumeMessageOrderly: true });
       const name = unique('push');
       await call('push.start', { name, topic, group });
       await send(topic, { count: 60, groups: 3 });
@@ -266,7 +258,7 @@ export function grpcSuite(client: GrpcClientUnderTest): void {
           for (const body of bodies(await call<GrpcShown[]>('push.received', { name }))) seen.add(body);
         }
       };
-      const group = await makeGroup({});
+      const group = await createGroup(broker);
       await call('producer.start', { name: producer, topic });
       await call('push.start', { name: first, topic, group });
       await call('producer.send', { name: producer, topic, prefix: 'before', count: 10 });

@@ -3,6 +3,7 @@ import type { BrokerPeer } from './broker-peer.ts';
 import { askUntil } from './child.ts';
 import { startApacheRocketMQ } from './java-broker.ts';
 import { type Answer, ask, hasRoute } from './remoting-ask.ts';
+import { unique } from './suite.ts';
 import { startVernier } from './vernier.ts';
 
 export type FlushDiskType = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
@@ -54,10 +55,24 @@ export const updateTopic = (broker: BrokerPeer, topic: string, queues: number, a
   });
 
 /** Resolves once the nameserver gives a route to the topic. */
-export async function createTopic(broker: BrokerPeer, topic: string, queues = 4): Promise<void> {
-  const answer = await updateTopic(broker, topic, queues);
+export async function createTopic(
+  broker: BrokerPeer,
+  topic: string,
+  queues = 4,
+  attributes: string | undefined = undefined,
+): Promise<void> {
+  const answer = await updateTopic(broker, topic, queues, attributes);
   if (answer.code !== 0) throw new Error(`creating topic ${topic}: code ${answer.code} ${answer.remark ?? ''}`);
   await askUntil(`route of ${topic}`, 30_000, undefined, async () =>
     (await hasRoute(broker.namesrvAddr, topic)) ? true : undefined,
   );
+}
+
+/** Makes a group of consumers of a new name. */
+export async function createGroup(broker: BrokerPeer, values: object = {}): Promise<string> {
+  const groupName = unique('group');
+  const group = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...values };
+  const answer = await ask(broker.brokerAddr, 200, {}, Buffer.from(JSON.stringify(group)));
+  if (answer.code !== 0) throw new Error(`creating group ${groupName}: code ${answer.code} ${answer.remark ?? ''}`);
+  return groupName;
 }
