@@ -1,8 +1,7 @@
 // What brokers that are away, or do not answer, do to the calls of others.
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   createRequest,
   createResponse,
@@ -12,7 +11,6 @@ import {
   ResponseCode,
   topicConfigJson,
 } from '@vernier/remoting';
-import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { ManualClock } from '../../../remoting/test/support/manual-clock.ts';
 import { Calls } from '../../src/backend/remote/calls.ts';
 import { RemoteDeliveries } from '../../src/backend/remote/deliveries.ts';
@@ -24,9 +22,11 @@ import {
   routedTopic,
   routeOf,
   startCluster,
+  startDeaf,
   startImpostor,
   startRaw,
   startRemoteProxy,
+  startSlowPops,
 } from './remote-harness.ts';
 
 test('remote: a broker that does not answer for some messages of a batch takes no others of it from their consumer', async (t) => {
@@ -111,29 +111,11 @@ for (const what of ['is gone', 'says nothing', 'knows none of it']) {
 }
 
 test('remote: what is found while the proxy stops is given back before its connections end', async (t) => {
-  const cluster = await startCluster(t);
-  await routedTopic(cluster, 'T');
-  await cluster.client.send(message('T', 'x'));
-  const record = await cluster.broker.broker.context.store.selectOneMessageByOffset(0);
-  const told = new EventEmitter();
-  const popped = once(told, 'popped');
+  const { told, popped, address } = await startSlowPops(t);
   const given: (string | undefined)[] = [];
-  const impostor = await startImpostor(t, {
-    [RequestCode.POP_MESSAGE]: (request, connection) => {
-      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
-      told.emit('popped', () => {
-        connection.send(createResponse(request, ResponseCode.SUCCESS, 'FOUND', fields, Buffer.from(record!)));
-      });
-      return undefined;
-    },
-    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => {
-      given.push(request.extFields?.offset);
-      const fields = { popTime: '1', invisibleTime: '1000', reviveQid: '0' };
-      return createResponse(request, ResponseCode.SUCCESS, undefined, fields);
-    },
-  });
+  told.on('given', (fields) => given.push(fields.offset));
   const limits = { stopMs: 60_000 };
-  const { proxy, endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] }, { limits });
+  const { proxy, endpoint } = await startRemoteProxy(t, { namesrvs: [address] }, { limits });
   const client = new RawClient(t, endpoint);
   await client.consumer('g', 'T');
   const receiving = receive(client, 'g', 'T');
@@ -145,23 +127,6 @@ test('remote: what is found while the proxy stops is given back before its conne
   await stopped;
   assert.deepEqual(given, ['0']);
 });
-
-/** A server that accepts connections and never reads. */
-async function startDeaf(t: TestContext): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ pauseOnConnect: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanUp(t, async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  return `127.0.0.1:${(server.address() as { port: number }).port}`;
-}
 
 test('remote: a broker that reads nothing does not keep the proxy from stopping', async (t) => {
   const address = await startDeaf(t);

@@ -1,5 +1,5 @@
 // A proxy in front of brokers that it reaches by remoting alone, all in this process on free ports.
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import {
@@ -19,7 +19,7 @@ import { cleanUp } from '../../../../test/support/clean-up.ts';
 import { startBroker, type TestBroker, type TestBrokerOptions } from '../../../broker/test/harness.ts';
 import { GrpcProxy, type ProxyOptions, type RemoteBackendOptions } from '../../src/index.ts';
 import type { Code, Message } from '../../src/wire/messages.ts';
-import { answersOf, makeTopic, RawClient, receiveRequest } from '../harness.ts';
+import { answersOf, makeTopic, message, RawClient, receiveRequest } from '../harness.ts';
 
 export interface RemoteProxy {
   proxy: GrpcProxy;
@@ -110,13 +110,49 @@ export async function receive(client: RawClient, group: string, topic: string, m
 
 export const bodyOf = ({ body }: Message): string => Buffer.from(body!).toString();
 
+/**
+ * A broker with a message of topic T that answers a pop when it is told to: `popped` has what sends the answer. What is given
+ * back is emitted by `told`, as `given` with the fields.
+ */
+export async function startSlowPops(t: TestContext) {
+  const cluster = await startCluster(t);
+  await routedTopic(cluster, 'T');
+  await cluster.client.send(message('T', 'x'));
+  const record = await cluster.broker.broker.context.store.selectOneMessageByOffset(0);
+  const told = new EventEmitter();
+  const popped = once(told, 'popped');
+  const { address } = await startImpostor(t, {
+    [RequestCode.POP_MESSAGE]: (request, connection) => {
+      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
+      told.emit('popped', () => {
+        connection.send(createResponse(request, ResponseCode.SUCCESS, 'FOUND', fields, Buffer.from(record!)));
+      });
+      return undefined;
+    },
+    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => {
+      told.emit('given', request.extFields);
+      const fields = { popTime: '1', invisibleTime: '1000', reviveQid: '0' };
+      return createResponse(request, ResponseCode.SUCCESS, undefined, fields);
+    },
+  });
+  return { told, popped, address };
+}
+
 /** A server that does to each frame what a test wants; one connection after the other. */
-export async function startRaw(t: TestContext, act: (socket: Socket, request: Buffer) => void): Promise<string> {
+export function startRaw(t: TestContext, act: (socket: Socket, request: Buffer) => void): Promise<string> {
+  return startSockets(t, createServer(), (socket) => socket.on('data', (chunk) => act(socket, chunk)));
+}
+
+/** A server that accepts connections and never reads. */
+export const startDeaf = (t: TestContext): Promise<string> =>
+  startSockets(t, createServer({ pauseOnConnect: true }), () => {});
+
+async function startSockets(t: TestContext, server: Server, accept: (socket: Socket) => void): Promise<string> {
   const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
+  server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
-    socket.on('data', (chunk) => act(socket, chunk));
+    accept(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

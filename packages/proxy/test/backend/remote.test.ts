@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import {
   ACCESS_KEY,
@@ -26,6 +26,7 @@ import {
   startImpostor,
   startRaw,
   startRemoteProxy,
+  startSlowPops,
 } from './remote-harness.ts';
 
 async function ack(client: RawClient, group: string, topic: string, given: Message): Promise<Code> {
@@ -379,28 +380,9 @@ test('remote: a dead letter that is stored is not stored again because its deliv
 });
 
 test('remote: what is found for a client that is gone is given back at once', async (t) => {
-  const told = new EventEmitter();
-  const [popped, given] = [once(told, 'popped'), once(told, 'given')];
-  const cluster = await startCluster(t);
-  await routedTopic(cluster, 'T');
-  await cluster.client.send(message('T', 'x'));
-  const record = await cluster.broker.broker.context.store.selectOneMessageByOffset(0);
-  const impostor = await startImpostor(t, {
-    [RequestCode.POP_MESSAGE]: (request, connection) => {
-      const fields = { popTime: String(Date.now()), invisibleTime: '30000', reviveQid: '0', startOffsetInfo: '0 0 0' };
-      told.emit('popped', () => {
-        connection.send(createResponse(request, ResponseCode.SUCCESS, 'FOUND', fields, Buffer.from(record!)));
-      });
-      return undefined;
-    },
-    [RequestCode.CHANGE_MESSAGE_INVISIBLETIME]: (request) => {
-      told.emit('given', request.extFields);
-      return createResponse(request, ResponseCode.SUCCESS, undefined, {
-        ...{ popTime: '1', invisibleTime: '1000', reviveQid: '0' },
-      });
-    },
-  });
-  const { endpoint } = await startRemoteProxy(t, { namesrvs: [impostor.address] });
+  const { told, popped, address } = await startSlowPops(t);
+  const given = once(told, 'given');
+  const { endpoint } = await startRemoteProxy(t, { namesrvs: [address] });
   const client = new RawClient(t, endpoint);
   await client.consumer('g', 'T');
   const call = client.receive(receiveRequest('g', 'T'));
