@@ -126,9 +126,9 @@ export const mutations = [
   {
     name: 'an ack that a remote broker refused is called done',
     package: 'proxy',
-    file: 'backend/remote/deliveries.ts',
-    from: 'code === ResponseCode.SUCCESS ? undefined : new Refusal',
-    to: 'code >= 0 ? undefined : new Refusal',
+    file: 'backend/remote/calls.ts',
+    from: 'response.code === ResponseCode.SUCCESS ? undefined : refused(response);',
+    to: 'response.code >= 0 ? undefined : refused(response);',
     test: { file: 'packages/proxy/test/backend/remote.test.ts', name: 'remote: an ack that its broker refuses' },
   },
   {

@@ -9,7 +9,7 @@ import { resolveBrokerConfig } from './config.ts';
 import { accessGate } from './gate/access-gate.ts';
 import { MetadataFile } from './metadata/metadata-files.ts';
 import type { Namesrv } from './namesrv/namesrv.ts';
-import * as users from './processors/access-admin.ts';
+import { accessHandlers, accessRequests } from './processors/access-admin.ts';
 import { guarded } from './processors/requests.ts';
 
 export interface NamesrvAccessOptions {
@@ -21,20 +21,6 @@ export interface NamesrvAccessOptions {
   readonly clock?: Clock;
   readonly fileSystem?: FileSystem;
 }
-
-/** Requests about users and policies, as a broker answers them. */
-const handlers = [
-  [RequestCode.AUTH_CREATE_USER, users.createUser],
-  [RequestCode.AUTH_UPDATE_USER, users.updateUser],
-  [RequestCode.AUTH_DELETE_USER, users.deleteUser],
-  [RequestCode.AUTH_GET_USER, users.getUser],
-  [RequestCode.AUTH_LIST_USER, users.listUsers],
-  [RequestCode.AUTH_CREATE_ACL, users.putAcl],
-  [RequestCode.AUTH_UPDATE_ACL, users.putAcl],
-  [RequestCode.AUTH_DELETE_ACL, users.deleteAcl],
-  [RequestCode.AUTH_GET_ACL, users.getAcl],
-  [RequestCode.AUTH_LIST_ACL, users.listAcls],
-] as const;
 
 /**
  * Gives users of its own to a nameserver without a broker, before it is started: requests are looked at as at a broker, and
@@ -60,9 +46,10 @@ export async function guardNamesrv(namesrv: Namesrv, options: NamesrvAccessOptio
     callers.set(connection, identity);
   };
   namesrv.guard(accessGate({ access, isGroup: () => false, passed }));
-  for (const [code, handle] of handlers) {
+  for (const name of accessRequests) {
+    const handle = accessHandlers[name];
     namesrv.server.registerProcessor(
-      code,
+      RequestCode[name],
       guarded((request, connection) => handle({ accessAdmin: admin }, request, { identity: callers.get(connection) })),
     );
   }

@@ -4,6 +4,7 @@ import {
   type ExtFields,
   type JsonObject,
   type RemotingCommand,
+  type RequestCodeName,
   ResponseCode,
   stringMember,
 } from '@vernier/remoting';
@@ -132,3 +133,19 @@ export function listAcls({ accessAdmin }: Users, request: RemotingCommand): Remo
 }
 
 const shownAcl = ({ username, policies }: { username: string; policies: Policies }) => aclJson(username, policies);
+
+/** The requests about users and policies, by name, as brokers and nameservers answer them. */
+export const accessHandlers = {
+  AUTH_CREATE_USER: createUser,
+  AUTH_UPDATE_USER: updateUser,
+  AUTH_DELETE_USER: deleteUser,
+  AUTH_GET_USER: getUser,
+  AUTH_LIST_USER: listUsers,
+  AUTH_CREATE_ACL: putAcl,
+  AUTH_UPDATE_ACL: putAcl,
+  AUTH_DELETE_ACL: deleteAcl,
+  AUTH_GET_ACL: getAcl,
+  AUTH_LIST_ACL: listAcls,
+} as const satisfies Partial<Record<RequestCodeName, unknown>>;
+
+export const accessRequests = Object.keys(accessHandlers) as (keyof typeof accessHandlers)[];

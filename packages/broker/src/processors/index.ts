@@ -1,6 +1,6 @@
-import type { RequestCode, RequestCodeName, RequestHandler } from '@vernier/remoting';
+import { RequestCode, type RequestCodeName, type RequestHandler } from '@vernier/remoting';
 import type { BrokerContext } from '../context.ts';
-import * as access from './access-admin.ts';
+import { accessHandlers, accessRequests } from './access-admin.ts';
 import { ackMessage, batchAckMessage, changeInvisibleTime } from './ack-message.ts';
 import { brokerRuntimeInfo, getConfig, updateConfig } from './broker-admin.ts';
 import { checkClientConfig, heartBeat, unregisterClient } from './client-manage.ts';
@@ -114,16 +114,7 @@ const others: readonly Row[] = [
   on(907, 'GET_BROKER_HA_STATUS', inspection.haStatus),
   on(908, 'RESET_MASTER_FLUSH_OFFSET', inspection.resetMasterFlushOffset),
   on(1007, 'GET_BROKER_EPOCH_CACHE', inspection.epochCache),
-  on(3001, 'AUTH_CREATE_USER', access.createUser),
-  on(3002, 'AUTH_UPDATE_USER', access.updateUser),
-  on(3003, 'AUTH_DELETE_USER', access.deleteUser),
-  on(3004, 'AUTH_GET_USER', access.getUser),
-  on(3005, 'AUTH_LIST_USER', access.listUsers),
-  on(3006, 'AUTH_CREATE_ACL', access.putAcl),
-  on(3007, 'AUTH_UPDATE_ACL', access.putAcl),
-  on(3008, 'AUTH_DELETE_ACL', access.deleteAcl),
-  on(3009, 'AUTH_GET_ACL', access.getAcl),
-  on(3010, 'AUTH_LIST_ACL', access.listAcls),
+  ...accessRequests.map((name): Row => on(RequestCode[name], name, accessHandlers[name])),
   on(200_050, 'POP_MESSAGE', popMessage),
   on(200_051, 'ACK_MESSAGE', ackMessage),
   on(200_052, 'PEEK_MESSAGE', peekMessage),

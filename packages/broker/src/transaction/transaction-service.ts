@@ -198,13 +198,13 @@ export class TransactionService {
 
   /** The offset is anybody's: what stands there may be the body of a message, made to look like a half. */
   async #isInQueue({ queueOffset, commitLogOffset }: MessageExt): Promise<boolean> {
-    const { store, clock } = this.#parts;
+    const { store } = this.#parts;
     for (let look = 0; look < LOOKS_MAX && !this.#isStopped; look++) {
       const entry = (await store.queueEntries(TRANS_HALF_TOPIC, 0, queueOffset, 1))?.[0];
       if (entry !== undefined) return entry.commitLogOffset === commitLogOffset;
       if (queueOffset < store.getMaxOffsetInQueue(TRANS_HALF_TOPIC, 0)) return false;
       // Its entry follows at once.
-      await new Promise<void>((resolve) => clock.setTimer(resolve, LOOK_AGAIN_MS));
+      await this.#untilNextLook();
     }
     return false;
   }
@@ -269,12 +269,16 @@ export class TransactionService {
 
   /** False: queues and index are not as far when the looks are over. */
   async #whenDispatched(logOffset: number): Promise<boolean> {
-    const { store, clock } = this.#parts;
+    const { store } = this.#parts;
     for (let look = 0; store.dispatchedWhere < logOffset; look++) {
       if (look >= LOOKS_MAX || this.#isStopped || store.isClosed) return false;
-      await new Promise<void>((resolve) => clock.setTimer(resolve, LOOK_AGAIN_MS));
+      await this.#untilNextLook();
     }
     return true;
+  }
+
+  #untilNextLook(): Promise<void> {
+    return new Promise((resolve) => this.#parts.clock.setTimer(resolve, LOOK_AGAIN_MS));
   }
 
   /** Consumers are to read what is committed. A topic that was deleted since stays so; a copy of a half cannot say. */

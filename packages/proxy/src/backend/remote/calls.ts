@@ -1,3 +1,4 @@
+import { Refusal } from '@vernier/broker/internal';
 import {
   createRequest,
   type ExtFields,
@@ -7,6 +8,7 @@ import {
   type RemotingCommand,
   RemotingError,
   type RemotingErrorCode,
+  ResponseCode,
   requestCodeName,
 } from '@vernier/remoting';
 import { StatusError } from '../../status.ts';
@@ -106,6 +108,13 @@ export class Calls {
     return new StatusError(statusCodes[error.code] ?? Code.INTERNAL_SERVER_ERROR, text);
   }
 }
+
+/** What a server says that did not do it. */
+export const refused = ({ code, remark }: RemotingCommand): Refusal => new Refusal(code, remark ?? '');
+
+/** Undefined: it is done. */
+export const refusalOf = (response: RemotingCommand): Refusal | undefined =>
+  response.code === ResponseCode.SUCCESS ? undefined : refused(response);
 
 /** What a server says that cannot be. Throws INTERNAL_SERVER_ERROR. */
 export function unusable(address: string, what: string): never {

@@ -23,7 +23,7 @@ import { StatusError } from '../../status.ts';
 import { Code } from '../../wire/messages.ts';
 import type { Deliveries, Outgoing, ReceiveRequest, Taken } from '../backend.ts';
 import { notServed } from '../served.ts';
-import { type Calls, numberField, unusable } from './calls.ts';
+import { type Calls, numberField, refusalOf, refused, unusable } from './calls.ts';
 import { type ClusterNames, readable, readBrokersOf } from './topics.ts';
 
 export interface RemoteDeliveriesParts {
@@ -97,7 +97,7 @@ export class RemoteDeliveries implements Deliveries {
     const fields = popFields({ ...pop, pollMs }, brokerName, clock.now());
     const response = await calls.ask(address, RequestCode.POP_MESSAGE, fields, undefined, pollMs);
     if (NOTHING.has(response.code)) return { code: response.code, found: [] };
-    if (response.code !== ResponseCode.SUCCESS) return new Refusal(response.code, response.remark ?? '');
+    if (response.code !== ResponseCode.SUCCESS) return refused(response);
     // The bytes are here already, and nothing overwrites them; who is gone by now gives back what they hold.
     await asker.reserve(response.body?.length ?? 0)?.catch(() => {});
     return { code: response.code, found: new PopAnswer(address, brokerName, pop, response).found() };
@@ -173,10 +173,6 @@ export class RemoteDeliveries implements Deliveries {
     return chosen;
   }
 }
-
-/** Undefined: it is done. */
-const refusalOf = ({ code, remark }: RemotingCommand): Refusal | undefined =>
-  code === ResponseCode.SUCCESS ? undefined : new Refusal(code, remark ?? '');
 
 function popFields(pop: PopRequest, brokerName: string, now: number): ExtFields {
   return {

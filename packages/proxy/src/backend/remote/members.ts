@@ -226,7 +226,7 @@ export class RemoteMembers implements Members {
   #check(request: RemotingCommand, connection: RemotingConnection): void {
     try {
       const check = this.#checkOf(request, connection);
-      if (check !== undefined && this.#ask(check)) return;
+      if (check !== undefined && this.#ask(check.group, check)) return;
       this.#parts.logger.info({ broker: connection.remoteAddress }, 'nobody here can be asked about a half');
     } catch (error) {
       const fields = { err: error, broker: connection.remoteAddress };
@@ -235,7 +235,10 @@ export class RemoteMembers implements Members {
   }
 
   /** Undefined: it is none of a broker that is known. The body is the connection's until this returns. */
-  #checkOf(request: RemotingCommand, { remoteAddress }: RemotingConnection): TransactionCheck | undefined {
+  #checkOf(
+    request: RemotingCommand,
+    { remoteAddress }: RemotingConnection,
+  ): (TransactionCheck & { group: string }) | undefined {
     const { extFields: fields = {} } = request;
     const record = Buffer.from(request.body ?? '');
     const { topic, properties } = decodeRecord(record, 0, false);
@@ -250,14 +253,13 @@ export class RemoteMembers implements Members {
       logOffset: numberField(remoteAddress, request, 'commitLogOffset'),
       offsetMessageId: fields.offsetMsgId ?? '',
       uniqKey: properties.get('UNIQ_KEY') ?? fields.transactionId,
-      ...{ topic, brokerName, record },
+      ...{ topic, brokerName, record, group: properties.get('PGROUP') ?? '' },
     };
   }
 
   /** One of the group that can be asked; they begin at a random one. */
-  #ask(check: TransactionCheck): boolean {
-    const { properties } = decodeRecord(check.record, 0, false);
-    const producers = [...(this.#producers.get(properties.get('PGROUP') ?? '') ?? [])];
+  #ask(group: string, check: TransactionCheck): boolean {
+    const producers = [...(this.#producers.get(group) ?? [])];
     const first = Math.floor(this.#parts.random() * producers.length);
     return producers.some((_, index) => {
       const producer = producers[(first + index) % producers.length] as Client;

@@ -12,7 +12,7 @@ import type { FromClient } from '../../messages/from-client.ts';
 import { StatusError } from '../../status.ts';
 import { Code } from '../../wire/messages.ts';
 import type { HalfPlace, Messages, Sent, Target, TransactionEnd, Transactions } from '../backend.ts';
-import { type Calls, numberField } from './calls.ts';
+import { type Calls, numberField, refusalOf, refused } from './calls.ts';
 import { type ClusterNames, readable, writeQueuesOf } from './topics.ts';
 
 export interface RemoteMessagesParts {
@@ -29,8 +29,6 @@ const STORED: ReadonlySet<number> = new Set([
   ResponseCode.FLUSH_SLAVE_TIMEOUT,
   ResponseCode.SLAVE_NOT_AVAILABLE,
 ]);
-
-const refused = ({ code, remark }: RemotingCommand): Refusal => new Refusal(code, remark ?? '');
 
 /** Sends to the brokers of a topic. Nothing is sent a second time: a producer that got no answer may do so itself. */
 export class RemoteMessages implements Messages {
@@ -130,8 +128,7 @@ export class RemoteTransactions implements Transactions {
       commitOrRollback: String(commitOrRollback),
       fromTransactionCheck: String(isFromCheck),
     };
-    const response = await calls.ask(names.addressOf(half.brokerName), RequestCode.END_TRANSACTION, fields);
-    return response.code === ResponseCode.SUCCESS ? undefined : refused(response);
+    return refusalOf(await calls.ask(names.addressOf(half.brokerName), RequestCode.END_TRANSACTION, fields));
   }
 
   /** The half is found when its broker asks about it. */
